@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/bitmap.h>
+#include <linux/dma-mapping.h>
+#include <linux/highmem.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "bounce.h"
+#include "pool.h"
+
+/* A buffer of this size or less holds a header or a status, not data. */
+#define VLB_SMALL	512
+
+static void *vlb_slot_addr(const struct vlb_bounce *bounce, const struct vlb_mapping *map)
+{
+	return bounce->pool->vaddr + bounce->ring_size +
+	       ((size_t)map->first << VLB_GRANULE_SHIFT);
+}
+
+static int vlb_bounce_init_maps(struct vlb_bounce *bounce)
+{
+	u32 i;
+
+	/* A request takes about four mappings, three of them of one granule. */
+	bounce->nr_maps = max(bounce->slots.nr / 4, 256U);
+	bounce->maps = kvcalloc(bounce->nr_maps, sizeof(*bounce->maps), GFP_KERNEL);
+	if (!bounce->maps)
+		return -ENOMEM;
+	for (i = 0; i < bounce->nr_maps; i++)
+		bounce->maps[i].first = i + 1 < bounce->nr_maps ? i + 1 : VLB_SLOT_NONE;
+	bounce->free_map = 0;
+	return 0;
+}
+
+/**
+ * vlb_bounce_init() - put a pool to use
+ * @bounce:     to be set up; zeroed by the caller
+ * @pool:       stays the caller's, must outlive @bounce
+ * @base:       DMA address of its first byte
+ * @ring_size:  bytes, whole pages, for rings
+ * @sizes:      largest size of each virtqueue
+ * @num_queues: virtqueues
+ *
+ * Return: 0, -ENOSPC (too small) or -ENOMEM.
+ */
+int vlb_bounce_init(struct vlb_bounce *bounce, struct vlb_pool *pool, dma_addr_t base,
+		    size_t ring_size, const u16 *sizes, unsigned int num_queues)
+{
+	size_t slot_size;
+	int err;
+
+	if (pool->size < ring_size + SZ_64K)
+		return -ENOSPC;
+	bounce->pool = pool;
+	bounce->base = base;
+	bounce->ring_size = ring_size;
+	spin_lock_init(&bounce->lock);
+
+	/* So that a request of some hundred segments fits more than once. */
+	slot_size = pool->size - ring_size;
+	bounce->max = clamp_t(size_t, rounddown_pow_of_two(slot_size / 256), PAGE_SIZE, SZ_256K);
+	err = vlb_slots_init(&bounce->slots, slot_size >> VLB_GRANULE_SHIFT);
+	if (err)
+		return err;
+	err = vlb_bounce_init_maps(bounce);
+	if (err)
+		goto err_slots;
+	bounce->ring_pages = bitmap_zalloc(ring_size >> PAGE_SHIFT, GFP_KERNEL);
+	if (!bounce->ring_pages) {
+		err = -ENOMEM;
+		goto err_maps;
+	}
+	err = vlb_record_init(&bounce->record, sizes, num_queues);
+	if (err)
+		goto err_rings;
+	return 0;
+
+err_rings:
+	bitmap_free(bounce->ring_pages);
+err_maps:
+	kvfree(bounce->maps);
+err_slots:
+	vlb_slots_finish(&bounce->slots);
+	return err;
+}
+
+void vlb_bounce_finish(struct vlb_bounce *bounce)
+{
+	vlb_record_finish(&bounce->record);
+	bitmap_free(bounce->ring_pages);
+	kvfree(bounce->maps);
+	vlb_slots_finish(&bounce->slots);
+}
+
+/* The same for any address inside the mapping; @offset: where in it. */
+static struct vlb_mapping *vlb_bounce_find_around(struct vlb_bounce *bounce, dma_addr_t addr,
+						  size_t *offset)
+{
+	u64 inside = addr - bounce->base - bounce->ring_size;
+	unsigned int order;
+
+	for (order = 0; order < VLB_SLOT_ORDERS; order++) {
+		u64 start = inside & ~((VLB_GRANULE_SIZE << order) - 1);
+		struct vlb_mapping *map;
+
+		map = vlb_bounce_find(bounce, start + bounce->base + bounce->ring_size);
+		if (map && map->order >= order) {
+			*offset = inside - start;
+			return *offset < map->len ? map : NULL;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Page by page: the buffer's pages need not be mapped in a row, and a bounded copy is
+ * the faster one.
+ */
+static void vlb_copy(phys_addr_t orig, void *slot, size_t len, bool to_slot)
+{
+	while (len) {
+		size_t offset = offset_in_page(orig);
+		size_t chunk = min_t(size_t, len, PAGE_SIZE - offset);
+		void *buffer = kmap_local_page(pfn_to_page(PHYS_PFN(orig)));
+
+		if (to_slot)
+			memcpy(slot, buffer + offset, chunk);
+		else
+			memcpy(buffer + offset, slot, chunk);
+		kunmap_local(buffer);
+		orig += chunk;
+		slot += chunk;
+		len -= chunk;
+	}
+}
+
+/* Page by page as well: a clearing that is known to be short is done in place, by words. */
+static void vlb_clear(void *slot, size_t len)
+{
+	while (len) {
+		size_t chunk = min_t(size_t, len, PAGE_SIZE);
+
+		memset(slot, 0, chunk);
+		slot += chunk;
+		len -= chunk;
+	}
+}
+
+static void vlb_poison(phys_addr_t orig, size_t len)
+{
+	static const u8 error[VLB_SMALL] = { [0 ... VLB_SMALL - 1] = 0xff };
+
+	if (len <= VLB_SMALL)
+		vlb_copy(orig, (void *)error, len, false);
+}
+
+static void vlb_copy_out(struct vlb_bounce *bounce, const struct vlb_mapping *map,
+			 size_t offset, size_t len)
+{
+	if (unlikely(map->answered))
+		return;
+	if (unlikely(READ_ONCE(bounce->poisoned)))
+		vlb_poison(map->orig + offset, len);
+	else
+		vlb_copy(map->orig + offset, vlb_slot_addr(bounce, map) + offset, len, false);
+}
+
+static struct vlb_mapping *vlb_bounce_get(struct vlb_bounce *bounce, unsigned int order)
+{
+	struct vlb_mapping *map;
+	u32 index, first;
+
+	index = bounce->free_map;
+	if (unlikely(bounce->closed || index == VLB_SLOT_NONE))
+		return NULL;
+	first = vlb_slots_get(&bounce->slots, order);
+	if (unlikely(first == VLB_SLOT_NONE))
+		return NULL;
+	map = &bounce->maps[index];
+	bounce->free_map = map->first;
+	map->first = first;
+	map->order = order;
+	map->queue = VLB_NO_QUEUE;
+	map->live = true;
+	map->answered = false;
+	vlb_slots_tag(&bounce->slots, first, index);
+	bounce->live++;
+	return map;
+}
+
+static void vlb_bounce_put(struct vlb_bounce *bounce, struct vlb_mapping *map)
+{
+	vlb_slots_put(&bounce->slots, map->first, map->order);
+	map->live = false;
+	map->first = bounce->free_map;
+	bounce->free_map = map - bounce->maps;
+	bounce->live--;
+}
+
+/**
+ * vlb_bounce_map() - give a buffer a place in the pool
+ * @bounce: the pool in use
+ * @orig:   the buffer, in memory that has struct pages
+ * @len:    bytes
+ * @dir:    a buffer that the device writes is not copied in: the device sees zeroes,
+ *          neither what the buffer nor what the slot held
+ * @attrs:  DMA_ATTR_SKIP_CPU_SYNC: the driver copies by vlb_bounce_sync_*()
+ *
+ * Return: the DMA address, or DMA_MAPPING_ERROR: no room now; try when something has
+ * been unmapped.
+ */
+dma_addr_t vlb_bounce_map(struct vlb_bounce *bounce, phys_addr_t orig, size_t len,
+			  enum dma_data_direction dir, unsigned long attrs)
+{
+	bool copy = dir != DMA_FROM_DEVICE && !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
+	unsigned int order = fls_long((len - 1) >> VLB_GRANULE_SHIFT);
+	struct vlb_mapping *map = NULL;
+	unsigned long flags;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	if (likely(len && order < VLB_SLOT_ORDERS))
+		map = vlb_bounce_get(bounce, order);
+	if (likely(map)) {
+		bounce->mapped++;
+		bounce->bytes_in += copy ? len : 0;
+	} else {
+		bounce->refused++;
+	}
+	spin_unlock_irqrestore(&bounce->lock, flags);
+	if (unlikely(!map))
+		return DMA_MAPPING_ERROR;
+
+	map->orig = orig;
+	map->len = len;
+	map->dir = dir;
+	if (copy)
+		vlb_copy(orig, vlb_slot_addr(bounce, map), len, true);
+	else
+		vlb_clear(vlb_slot_addr(bounce, map), len);
+	return bounce->base + bounce->ring_size + ((u64)map->first << VLB_GRANULE_SHIFT);
+}
+
+/*
+ * The virtio core follows the flags of descriptors in the shared ring when it takes a
+ * buffer back: a device side that changed them has it unmap what is not mapped.
+ */
+static void vlb_bounce_stray(struct vlb_bounce *bounce)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	bounce->record.anomalies++;
+	spin_unlock_irqrestore(&bounce->lock, flags);
+	if (bounce->stray)
+		bounce->stray(bounce);
+}
+
+/**
+ * vlb_bounce_unmap() - take a buffer out of the pool
+ * @bounce: the pool in use
+ * @addr:   from vlb_bounce_map()
+ * @attrs:  as there
+ */
+void vlb_bounce_unmap(struct vlb_bounce *bounce, dma_addr_t addr, unsigned long attrs)
+{
+	struct vlb_mapping *map = vlb_bounce_find(bounce, addr);
+	unsigned long flags;
+	bool copy;
+
+	if (unlikely(!map)) {
+		vlb_bounce_stray(bounce);
+		return;
+	}
+	copy = map->dir != DMA_TO_DEVICE && !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
+	if (copy)
+		vlb_copy_out(bounce, map, 0, map->len);
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	bounce->bytes_out += copy ? map->len : 0;
+	vlb_record_taken(bounce, map);
+	vlb_bounce_put(bounce, map);
+	spin_unlock_irqrestore(&bounce->lock, flags);
+}
+
+/**
+ * vlb_bounce_peek() - read what the driver has in a buffer, not what the pool has of it
+ * @bounce: the pool in use
+ * @addr:   DMA address of a buffer that is out, not trusted
+ * @offset: where in it
+ * @to:     for what is read
+ * @len:    a few bytes: the lock is held, so that the driver cannot free the buffer meanwhile
+ *
+ * Return: false when there is no such buffer, or the device is not to read it.
+ */
+bool vlb_bounce_peek(struct vlb_bounce *bounce, dma_addr_t addr, size_t offset, void *to,
+		     size_t len)
+{
+	struct vlb_mapping *map;
+	unsigned long flags;
+	bool found;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	map = vlb_bounce_find(bounce, addr);
+	found = map && map->dir != DMA_FROM_DEVICE && map->len >= offset + len;
+	if (found)
+		vlb_copy(map->orig + offset, to, len, true);
+	spin_unlock_irqrestore(&bounce->lock, flags);
+	return found;
+}
+
+/**
+ * vlb_bounce_answer() - write to the driver's buffer itself; nothing is copied there later
+ * @bounce: the pool in use, whose device side is the kernel alone
+ * @addr:   as in vlb_bounce_peek()
+ * @from:   for the start of the buffer
+ * @len:    as there
+ */
+void vlb_bounce_answer(struct vlb_bounce *bounce, dma_addr_t addr, const void *from, size_t len)
+{
+	struct vlb_mapping *map;
+	unsigned long flags;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	map = vlb_bounce_find(bounce, addr);
+	if (map && map->dir != DMA_TO_DEVICE && map->len >= len) {
+		vlb_copy(map->orig, (void *)from, len, false);
+		map->answered = true;
+	}
+	spin_unlock_irqrestore(&bounce->lock, flags);
+}
+
+static void vlb_bounce_sync(struct vlb_bounce *bounce, dma_addr_t addr, size_t len, bool to_slot)
+{
+	struct vlb_mapping *map;
+	size_t offset;
+
+	map = vlb_bounce_find_around(bounce, addr, &offset);
+	if (unlikely(!map)) {
+		vlb_bounce_stray(bounce);
+		return;
+	}
+	len = min_t(size_t, len, map->len - offset);
+	if (to_slot && map->dir != DMA_FROM_DEVICE)
+		vlb_copy(map->orig + offset, vlb_slot_addr(bounce, map) + offset, len, true);
+	else if (!to_slot && map->dir != DMA_TO_DEVICE)
+		vlb_copy_out(bounce, map, offset, len);
+}
+
+void vlb_bounce_sync_for_cpu(struct vlb_bounce *bounce, dma_addr_t addr, size_t len)
+{
+	vlb_bounce_sync(bounce, addr, len, false);
+}
+
+void vlb_bounce_sync_for_device(struct vlb_bounce *bounce, dma_addr_t addr, size_t len)
+{
+	vlb_bounce_sync(bounce, addr, len, true);
+}
+
+/* The device never learns of it. The address is one that the pool does not have. */
+static void *vlb_bounce_alloc_private(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr)
+{
+	*addr = bounce->base + bounce->pool->size + bounce->private_end;
+	bounce->private_end += PAGE_ALIGN(size);
+	return kvzalloc(PAGE_ALIGN(size), GFP_KERNEL);
+}
+
+/**
+ * vlb_bounce_alloc_ring() - zeroed memory that driver and device share for long
+ * @bounce: the pool in use
+ * @size:   bytes, rounded up to whole pages
+ * @addr:   its DMA address
+ *
+ * Return: the kernel's address or NULL.
+ */
+void *vlb_bounce_alloc_ring(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr)
+{
+	unsigned long pages = PAGE_ALIGN(size) >> PAGE_SHIFT;
+	unsigned long total = bounce->ring_size >> PAGE_SHIFT;
+	unsigned long first, flags;
+	void *ring;
+
+	if (bounce->private_rings)
+		return vlb_bounce_alloc_private(bounce, size, addr);
+	spin_lock_irqsave(&bounce->lock, flags);
+	first = bounce->closed || !pages ? total :
+		bitmap_find_next_zero_area(bounce->ring_pages, total, 0, pages, 0);
+	if (first < total)
+		bitmap_set(bounce->ring_pages, first, pages);
+	spin_unlock_irqrestore(&bounce->lock, flags);
+	if (first >= total)
+		return NULL;
+
+	ring = bounce->pool->vaddr + (first << PAGE_SHIFT);
+	memset(ring, 0, pages << PAGE_SHIFT);
+	*addr = bounce->base + ((u64)first << PAGE_SHIFT);
+	return ring;
+}
+
+void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring, dma_addr_t addr)
+{
+	unsigned long flags;
+
+	if (addr >= bounce->base + bounce->pool->size) {
+		kvfree(ring);
+		return;
+	}
+	spin_lock_irqsave(&bounce->lock, flags);
+	bitmap_clear(bounce->ring_pages, (addr - bounce->base) >> PAGE_SHIFT,
+		     PAGE_ALIGN(size) >> PAGE_SHIFT);
+	spin_unlock_irqrestore(&bounce->lock, flags);
+}
+
+/* No further mapping: drivers cannot add buffers from here on. */
+void vlb_bounce_close(struct vlb_bounce *bounce)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	bounce->closed = true;
+	spin_unlock_irqrestore(&bounce->lock, flags);
+}
+
+/* What the device wrote is not believed from here on. */
+void vlb_bounce_poison(struct vlb_bounce *bounce)
+{
+	WRITE_ONCE(bounce->poisoned, true);
+}
+
+u32 vlb_bounce_live(struct vlb_bounce *bounce)
+{
+	return READ_ONCE(bounce->live);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * bounce - the buffers of the driver, copied into the pool and out of it
+ *
+ * The core under both mapping interfaces (map_dma.c, map_virtio.c). It knows physical
+ * addresses of buffers and the pool; it does not know struct device. All of it runs in
+ * any context, hard interrupts included: nothing sleeps, nothing allocates memory.
+ *
+ * The pool, by address:   | rings (whole pages) | slots (see slots.h) |
+ * Rings have a part of their own, so that I/O cannot starve them.
+ */
+#ifndef VLB_BOUNCE_H
+#define VLB_BOUNCE_H
+
+#include <linux/dma-direction.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+#include "record.h"
+#include "slots.h"
+
+struct vlb_pool;
+
+#define VLB_NO_QUEUE	U16_MAX
+
+/**
+ * struct vlb_mapping - one buffer of the driver that has a slot in the pool
+ * @orig:  the buffer
+ * @len:   its bytes
+ * @first: first granule of the slot; while free: the next free mapping
+ * @seq:   the record's order of availability, valid with @queue
+ * @head:  descriptor head that stands for the whole buffer chain, valid with @queue
+ * @queue: the virtqueue it was made available in, VLB_NO_QUEUE: not seen yet, or not
+ *         the first of its chain
+ * @order: the slot's size is 2^order granules
+ * @dir:   enum dma_data_direction
+ * @live:  mapped; between map and unmap the driver owns the entry, and only @seq,
+ *         @head and @queue change (under vlb_bounce.lock)
+ * @answered: the buffer has been written to by the kernel, which is its device by now
+ */
+struct vlb_mapping {
+	phys_addr_t orig;
+	u32 len;
+	u32 first;
+	u32 seq;
+	u16 head;
+	u16 queue;
+	u8 order;
+	u8 dir;
+	bool live;
+	bool answered;
+};
+
+/**
+ * struct vlb_bounce - the pool in use
+ * @pool:       the memory; owned by the device
+ * @base:       DMA address of the pool's first byte
+ * @ring_size:  bytes of the ring part
+ * @max:        largest mapping that drivers are advised to make, in bytes
+ * @private_rings: rings are allocated out of the device's sight; changes under
+ *              vlb_device.vq_lock, as @private_end does
+ * @private_end: bytes behind the pool's addresses that were given to such rings
+ * @lock:       protects everything below it. Taken with interrupts off, held for
+ *              bookkeeping only, never while data is copied
+ * @slots:      allocator of the slot part
+ * @maps:       entries
+ * @nr_maps:    how many there are
+ * @free_map:   first free entry, VLB_SLOT_NONE: none
+ * @live:       mappings that exist
+ * @ring_pages: bit set: the page of the ring part is in use
+ * @record:     which heads are outstanding in which queue
+ * @stray:      told of each unmapping of what is not mapped, in any context; NULL: nobody is
+ * @closed:     no further mapping is made
+ * @poisoned:   what the device side wrote is not believed any more: small buffers come
+ *              back as 0xff bytes (an error in every device type's status field),
+ *              large ones untouched
+ * @mapped:     mappings made, ever
+ * @refused:    mappings refused, ever
+ * @bytes_in:   copied into the pool, ever
+ * @bytes_out:  copied out of it, ever
+ */
+struct vlb_bounce {
+	struct vlb_pool *pool;
+	dma_addr_t base;
+	size_t ring_size;
+	size_t max;
+	bool private_rings;
+	u64 private_end;
+
+	spinlock_t lock; /* see @lock above */
+	struct vlb_slots slots;
+	struct vlb_mapping *maps;
+	u32 nr_maps;
+	u32 free_map;
+	u32 live;
+	unsigned long *ring_pages;
+	struct vlb_record record;
+	void (*stray)(struct vlb_bounce *bounce);
+	bool closed;
+	bool poisoned;
+	u64 mapped;
+	u64 refused;
+	u64 bytes_in;
+	u64 bytes_out;
+};
+
+int vlb_bounce_init(struct vlb_bounce *bounce, struct vlb_pool *pool, dma_addr_t base,
+		    size_t ring_size, const u16 *sizes, unsigned int num_queues);
+void vlb_bounce_finish(struct vlb_bounce *bounce);
+
+dma_addr_t vlb_bounce_map(struct vlb_bounce *bounce, phys_addr_t orig, size_t len,
+			  enum dma_data_direction dir, unsigned long attrs);
+void vlb_bounce_unmap(struct vlb_bounce *bounce, dma_addr_t addr, unsigned long attrs);
+void vlb_bounce_sync_for_cpu(struct vlb_bounce *bounce, dma_addr_t addr, size_t len);
+void vlb_bounce_sync_for_device(struct vlb_bounce *bounce, dma_addr_t addr, size_t len);
+
+bool vlb_bounce_peek(struct vlb_bounce *bounce, dma_addr_t addr, size_t offset, void *to,
+		     size_t len);
+void vlb_bounce_answer(struct vlb_bounce *bounce, dma_addr_t addr, const void *from, size_t len);
+
+void *vlb_bounce_alloc_ring(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr);
+void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring, dma_addr_t addr);
+
+void vlb_bounce_close(struct vlb_bounce *bounce);
+void vlb_bounce_poison(struct vlb_bounce *bounce);
+u32 vlb_bounce_live(struct vlb_bounce *bounce);
+
+/**
+ * vlb_bounce_find() - the live mapping whose slot begins at an address
+ * @bounce: the pool in use
+ * @addr:   DMA address, not trusted
+ *
+ * Needs the lock, unless the caller owns the mapping.
+ *
+ * Return: the mapping or NULL.
+ */
+static inline struct vlb_mapping *vlb_bounce_find(struct vlb_bounce *bounce, dma_addr_t addr)
+{
+	u64 offset = addr - bounce->base - bounce->ring_size;
+	struct vlb_mapping *map;
+	u32 granule, index;
+
+	if (offset >> VLB_GRANULE_SHIFT >= bounce->slots.nr || offset & (VLB_GRANULE_SIZE - 1))
+		return NULL;
+	granule = offset >> VLB_GRANULE_SHIFT;
+	index = vlb_slots_tag_of(&bounce->slots, granule);
+	if (index >= bounce->nr_maps)
+		return NULL;
+	map = &bounce->maps[index];
+	return map->live && map->first == granule ? map : NULL;
+}
+
+#endif /* VLB_BOUNCE_H */

@@ -1,0 +1,773 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/cred.h>
+#include <linux/ctype.h>
+#include <linux/idr.h>
+#include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/virtio_ids.h>
+
+#include "compat.h"
+#include "device.h"
+#include "drain.h"
+#include "map.h"
+#include "sink.h"
+#include "sysfs.h"
+#include "trace.h"
+#include "transport.h"
+
+#define VLB_DEFAULT_MESSAGE_TIMEOUT_MS	10000
+#define VLB_MAX_MESSAGE_TIMEOUT_MS	120000
+#define VLB_MAX_ORPHAN_TIMEOUT_MS	3600000
+#define VLB_WINDOW_DEFAULT		(4ULL << 30)
+#define VLB_WINDOW_MAX			BIT_ULL(40)
+
+/* Feature bits that belong to the transport (virtio 6); the others are the type's. */
+#define VLB_TRANSPORT_FEATURES		GENMASK_ULL(49, 24)
+
+#define VLB_MAX_TYPES			64
+
+static unsigned int vlb_allowed_types[VLB_MAX_TYPES];
+static int vlb_num_allowed_types;
+module_param_array_named(allowed_types, vlb_allowed_types, uint, &vlb_num_allowed_types, 0444);
+MODULE_PARM_DESC(allowed_types, "virtio device ids that may be created (default: all)");
+
+/*
+ * All devices that exist, for their names to be unique and for takeover.
+ * vlb_devices_lock protects the list; it is taken before or without vlb_device.lock.
+ */
+static DEFINE_MUTEX(vlb_devices_lock);
+static LIST_HEAD(vlb_devices);
+static DEFINE_IDA(vlb_numbers);
+
+/*
+ * Starts, stops and ends of devices: they can wait for a driver and for what it waits for.
+ * The ending of I/O has a queue of its own, with a thread kept in reserve: the memory that
+ * a new thread needs may be waiting for the very I/O to end.
+ */
+static struct workqueue_struct *vlb_wq;
+static struct workqueue_struct *vlb_fail_wq;
+
+static void vlb_device_release(struct kref *ref)
+{
+	struct vlb_device *dev = container_of(ref, struct vlb_device, ref);
+
+	vlb_servers_finish(&dev->servers);
+	vlb_store_finish(&dev->store);
+	vlb_window_destroy(dev->window);
+	vlb_bounce_finish(&dev->bounce);
+	vlb_pool_finish(&dev->pool);
+	vlb_queues_finish(dev);
+	kfree(dev->config);
+	kfree(dev);
+	module_put(THIS_MODULE);
+}
+
+struct vlb_device *vlb_device_get(struct vlb_device *dev)
+{
+	kref_get(&dev->ref);
+	return dev;
+}
+
+void vlb_device_put(struct vlb_device *dev)
+{
+	kref_put(&dev->ref, vlb_device_release);
+}
+
+/* With the device's lock held. */
+static void vlb_device_set_state(struct vlb_device *dev, enum virtio_loopback_device_state state)
+{
+	trace_vlb_state(dev, state);
+	WRITE_ONCE(dev->state, state);
+}
+
+/*
+ * Ends all I/O, with the device's lock held: the back-end loses the pool first, so that
+ * it can neither see nor spoil what follows.
+ */
+static void vlb_device_end_io(struct vlb_device *dev)
+{
+	/* There is nothing left to take over. */
+	if (dev->state == VIRTIO_LOOPBACK_ORPHAN)
+		mod_delayed_work(vlb_wq, &dev->teardown_work, 0);
+	if (dev->io_ended)
+		return;
+	if (!vlb_device_is_over(dev))
+		vlb_device_set_state(dev, VIRTIO_LOOPBACK_FAILED);
+	if (!vlb_sink_wanted(dev))
+		vlb_bounce_close(&dev->bounce);
+	vlb_messages_abort(&dev->messages, -EIO);
+	vlb_pool_revoke(&dev->pool);
+	vlb_window_close(dev->window);
+	vlb_queues_disarm(dev);
+	if (!vlb_sink_wanted(dev) || !vlb_sink_begin(dev)) {
+		vlb_bounce_close(&dev->bounce);
+		vlb_drain(dev);
+	}
+	dev->io_ended = true;
+}
+
+static void vlb_vdev_release(struct device *device)
+{
+	struct virtio_device *vdev = container_of(device, struct virtio_device, dev);
+	struct vlb_vdev *vv = container_of(vdev, struct vlb_vdev, vdev);
+	struct vlb_device *dev = vv->dev;
+
+	kfree(vv);
+	vlb_device_put(dev);
+}
+
+static struct vlb_vdev *vlb_vdev_create(struct vlb_device *dev)
+{
+	struct vlb_vdev *vv = kzalloc(sizeof(*vv), GFP_KERNEL);
+
+	if (!vv)
+		return NULL;
+	vv->dev = vlb_device_get(dev);
+	vv->vdev.dev.parent = &dev->parent->dev;
+	vv->vdev.dev.release = vlb_vdev_release;
+	vv->vdev.config = &vlb_transport_ops;
+	vv->vdev.id.device = dev->device_id;
+	vv->vdev.id.vendor = dev->vendor_id;
+	vlb_map_virtio_init(&vv->vdev);
+	return vv;
+}
+
+static void vlb_start_work(struct work_struct *work)
+{
+	struct vlb_device *dev = container_of(work, struct vlb_device, start_work);
+	struct vlb_vdev *vv = dev->vdev;
+	int err;
+
+	err = register_virtio_device(&vv->vdev);
+	mutex_lock(&dev->lock);
+	if (err) {
+		dev->vdev = NULL;
+		if (!vlb_device_is_over(dev))
+			vlb_device_set_state(dev, VIRTIO_LOOPBACK_CREATED);
+	} else {
+		vv->registered = true;
+	}
+	mutex_unlock(&dev->lock);
+	/* Whether it was registered or not, this is how a struct device is let go. */
+	if (err)
+		put_device(&vv->vdev.dev);
+	WRITE_ONCE(dev->messages.register_error, err);
+	vlb_messages_raise(&dev->messages, VLB_EVENT_REGISTERED);
+}
+
+/* Waits until the driver is gone; whatever it waits for must come or have been ended. */
+static void vlb_device_unregister(struct vlb_device *dev)
+{
+	struct vlb_vdev *vv;
+
+	flush_work(&dev->start_work);
+	mutex_lock(&dev->lock);
+	vv = dev->vdev;
+	if (vv)
+		get_device(&vv->vdev.dev);
+	mutex_unlock(&dev->lock);
+	if (!vv)
+		return;
+
+	unregister_virtio_device(&vv->vdev);
+	mutex_lock(&dev->lock);
+	dev->vdev = NULL;
+	mutex_unlock(&dev->lock);
+	put_device(&vv->vdev.dev);
+}
+
+static void vlb_stop_work(struct work_struct *work)
+{
+	struct vlb_device *dev = container_of(work, struct vlb_device, stop_work);
+
+	vlb_device_unregister(dev);
+	mutex_lock(&dev->lock);
+	dev->stopping = false;
+	if (!vlb_device_is_over(dev))
+		vlb_device_set_state(dev, VIRTIO_LOOPBACK_CREATED);
+	mutex_unlock(&dev->lock);
+	vlb_messages_raise(&dev->messages, VLB_EVENT_UNREGISTERED);
+}
+
+static void vlb_fail_work(struct work_struct *work)
+{
+	struct vlb_device *dev = container_of(work, struct vlb_device, fail_work);
+
+	/*
+	 * Before the lock: who holds it may wait for a driver that the back-end keeps busy, see
+	 * vlb_queues_end_walks().
+	 */
+	vlb_pool_revoke(&dev->pool);
+	mutex_lock(&dev->lock);
+	vlb_device_end_io(dev);
+	mutex_unlock(&dev->lock);
+}
+
+/* Any context: the driver is taking a buffer back. */
+static void vlb_device_stray(struct vlb_bounce *bounce)
+{
+	struct vlb_device *dev = container_of(bounce, struct vlb_device, bounce);
+
+	vlb_queues_end_walks(dev);
+	if (!vlb_device_is_over(dev))
+		vlb_device_fail_async(dev);
+}
+
+static void vlb_teardown_work(struct work_struct *work)
+{
+	struct vlb_device *dev = container_of(to_delayed_work(work), struct vlb_device,
+					      teardown_work);
+
+	mutex_lock(&dev->lock);
+	/* Taken over at the last moment: the reference went with it. */
+	if (dev->held) {
+		mutex_unlock(&dev->lock);
+		return;
+	}
+	vlb_device_set_state(dev, VIRTIO_LOOPBACK_DEAD);
+	/*
+	 * The other ends see that nobody comes any more. Not only when the last user lets go
+	 * of the device: that may be a file system which waits for an administrator.
+	 */
+	vlb_store_finish(&dev->store);
+	mutex_unlock(&dev->lock);
+
+	vlb_messages_close(&dev->messages);
+	queue_work(vlb_fail_wq, &dev->fail_work);
+	flush_work(&dev->fail_work);
+	flush_work(&dev->stop_work);
+	vlb_device_unregister(dev);
+	/* The driver's last unmappings may have asked for it again. */
+	flush_work(&dev->fail_work);
+	flush_work(&dev->sink_work);
+
+	/* Who sees that the parent has gone may use the name and the number again at once. */
+	mutex_lock(&vlb_devices_lock);
+	platform_device_unregister(dev->parent);
+	list_del(&dev->node);
+	ida_free(&vlb_numbers, dev->number);
+	mutex_unlock(&vlb_devices_lock);
+	vlb_device_put(dev);
+}
+
+static bool vlb_name_is_valid(const char *name)
+{
+	size_t len = strnlen(name, VIRTIO_LOOPBACK_NAME_MAX), i;
+
+	if (!len || len == VIRTIO_LOOPBACK_NAME_MAX || name[0] == '.')
+		return false;
+	for (i = 0; i < len; i++)
+		if (!isascii(name[i]) || !(isalnum(name[i]) || strchr("-_.", name[i])))
+			return false;
+	return true;
+}
+
+static int vlb_check_type(u32 device_id)
+{
+	int i;
+
+	if (!device_id)
+		return -EINVAL;
+	/* virtio_gpu maps its pages on the parent device. */
+	if (device_id == VIRTIO_ID_GPU && !VLB_HAVE_DMA_OPS)
+		return -EOPNOTSUPP;
+	for (i = 0; i < vlb_num_allowed_types; i++)
+		if (vlb_allowed_types[i] == device_id)
+			return 0;
+	return vlb_num_allowed_types ? -EPERM : 0;
+}
+
+static int vlb_check_create(const struct virtio_loopback_create *args)
+{
+	u64 foreign = VLB_TRANSPORT_FEATURES & ~vlb_transport_features() &
+		      ~BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
+
+	if (!vlb_name_is_valid(args->name) || (args->features & foreign) ||
+	    !(args->features & BIT_ULL(VIRTIO_F_VERSION_1)) ||
+	    args->config_size > VIRTIO_LOOPBACK_CONFIG_MAX ||
+	    !args->num_queues || args->num_queues > VIRTIO_LOOPBACK_QUEUES_MAX ||
+	    !args->pool_base || !PAGE_ALIGNED(args->pool_base) || args->pool_base > S64_MAX ||
+	    args->message_timeout_ms > VLB_MAX_MESSAGE_TIMEOUT_MS ||
+	    args->orphan_timeout_ms > VLB_MAX_ORPHAN_TIMEOUT_MS)
+		return -EINVAL;
+	return vlb_check_type(args->device_id);
+}
+
+static int vlb_device_init_config(struct vlb_device *dev, const struct virtio_loopback_create *args)
+{
+	/* At least one byte, for the pointer to be one. */
+	dev->config = kzalloc(args->config_size + 1, GFP_KERNEL_ACCOUNT);
+	if (!dev->config)
+		return -ENOMEM;
+	dev->config_size = args->config_size;
+	if (copy_from_user(dev->config, u64_to_user_ptr(args->config), args->config_size)) {
+		kfree(dev->config);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+static int vlb_fetch_sizes(u16 *sizes, const struct virtio_loopback_create *args)
+{
+	unsigned int i;
+
+	if (copy_from_user(sizes, u64_to_user_ptr(args->queue_sizes),
+			   args->num_queues * sizeof(*sizes)))
+		return -EFAULT;
+	for (i = 0; i < args->num_queues; i++)
+		if (sizes[i] && (!is_power_of_2(sizes[i]) ||
+				 sizes[i] > VIRTIO_LOOPBACK_QUEUE_SIZE_MAX))
+			return -EINVAL;
+	return 0;
+}
+
+static int vlb_fetch_flags(u16 *flags, const u16 *sizes, const struct virtio_loopback_create *args)
+{
+	const u16 known = VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT;
+	unsigned int i;
+
+	if (!args->queue_flags)
+		return 0;
+	if (copy_from_user(flags, u64_to_user_ptr(args->queue_flags),
+			   args->num_queues * sizeof(*flags)))
+		return -EFAULT;
+	for (i = 0; i < args->num_queues; i++)
+		if ((flags[i] & ~known) || flags[i] == VIRTIO_LOOPBACK_QF_STRICT ||
+		    (flags[i] && sizes[i] < 2))
+			return -EINVAL;
+	return 0;
+}
+
+static int vlb_device_init_memory(struct vlb_device *dev, const struct virtio_loopback_create *args,
+				  const u16 *sizes, const u16 *flags)
+{
+	int err;
+
+	err = vlb_pool_init(&dev->pool, args->pool_fd);
+	if (err)
+		return err;
+	err = vlb_bounce_init(&dev->bounce, &dev->pool, args->pool_base,
+			      vlb_queues_ring_size(sizes, flags, args->num_queues), sizes,
+			      args->num_queues);
+	if (err)
+		vlb_pool_finish(&dev->pool);
+	dev->bounce.stray = vlb_device_stray;
+	return err;
+}
+
+static void vlb_device_init_fields(struct vlb_device *dev,
+				   const struct virtio_loopback_create *args)
+{
+	u32 timeout = args->message_timeout_ms ?: VLB_DEFAULT_MESSAGE_TIMEOUT_MS;
+
+	kref_init(&dev->ref);
+	strscpy(dev->name, args->name, sizeof(dev->name));
+	dev->creator = current_uid();
+	dev->pid = task_tgid_nr(current);
+	dev->held = true;
+	dev->device_id = args->device_id;
+	dev->vendor_id = args->vendor_id;
+	dev->features = args->features | BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
+	dev->message_timeout = msecs_to_jiffies(timeout);
+	dev->orphan_timeout = msecs_to_jiffies(args->orphan_timeout_ms);
+	dev->servers.adapter = get_pid(task_tgid(current));
+	dev->state = VIRTIO_LOOPBACK_CREATED;
+	mutex_init(&dev->lock);
+	mutex_init(&dev->vq_lock);
+	spin_lock_init(&dev->config_lock);
+	vlb_messages_init(&dev->messages);
+	INIT_WORK(&dev->start_work, vlb_start_work);
+	INIT_WORK(&dev->stop_work, vlb_stop_work);
+	INIT_WORK(&dev->fail_work, vlb_fail_work);
+	INIT_WORK(&dev->sink_work, vlb_sink_work);
+	INIT_DELAYED_WORK(&dev->teardown_work, vlb_teardown_work);
+}
+
+static struct vlb_device *vlb_device_alloc(const struct virtio_loopback_create *args)
+{
+	struct vlb_device *dev;
+	u16 *sizes, *flags;
+	int err;
+
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+	vlb_device_init_fields(dev, args);
+	sizes = kcalloc(2 * args->num_queues, sizeof(*sizes), GFP_KERNEL);
+	if (!sizes) {
+		err = -ENOMEM;
+		goto err_dev;
+	}
+	flags = sizes + args->num_queues;
+	err = vlb_fetch_sizes(sizes, args);
+	if (!err)
+		err = vlb_fetch_flags(flags, sizes, args);
+	if (err)
+		goto err_sizes;
+	err = vlb_device_init_config(dev, args);
+	if (err)
+		goto err_sizes;
+	err = vlb_queues_init(dev, sizes, flags, args->num_queues);
+	if (err)
+		goto err_config;
+	err = vlb_device_init_memory(dev, args, sizes, flags);
+	if (err)
+		goto err_queues;
+	kfree(sizes);
+	/* Given back by vlb_device_release(); the caller holds the module by its open file. */
+	__module_get(THIS_MODULE);
+	return dev;
+
+err_queues:
+	vlb_queues_finish(dev);
+err_config:
+	kfree(dev->config);
+err_sizes:
+	kfree(sizes);
+err_dev:
+	vlb_servers_finish(&dev->servers);
+	kfree(dev);
+	return ERR_PTR(err);
+}
+
+static void vlb_parent_release(struct device *parent)
+{
+	struct vlb_device *dev = dev_get_drvdata(parent);
+
+	dev->release_parent(parent);
+	vlb_device_put(dev);
+}
+
+static int vlb_device_add_parent(struct vlb_device *dev)
+{
+	struct platform_device *parent;
+	int err;
+
+	parent = platform_device_alloc("virtio-loopback", dev->number);
+	if (!parent)
+		return -ENOMEM;
+	parent->dev.groups = vlb_sysfs_groups;
+	platform_set_drvdata(parent, vlb_device_get(dev));
+	dev->release_parent = parent->dev.release;
+	parent->dev.release = vlb_parent_release;
+	vlb_map_dma_init(&parent->dev);
+	err = platform_device_add(parent);
+	if (err) {
+		platform_device_put(parent);
+		return err;
+	}
+	dev->parent = parent;
+	return 0;
+}
+
+/* With vlb_devices_lock held. */
+static struct vlb_device *vlb_device_find(const char *name)
+{
+	struct vlb_device *dev;
+
+	list_for_each_entry(dev, &vlb_devices, node)
+		if (!strcmp(dev->name, name))
+			return dev;
+	return NULL;
+}
+
+static int vlb_device_publish(struct vlb_device *dev)
+{
+	int err;
+
+	mutex_lock(&vlb_devices_lock);
+	if (vlb_device_find(dev->name)) {
+		err = -EEXIST;
+		goto out_unlock;
+	}
+	err = ida_alloc(&vlb_numbers, GFP_KERNEL);
+	if (err < 0)
+		goto out_unlock;
+	dev->number = err;
+	err = vlb_device_add_parent(dev);
+	if (err)
+		ida_free(&vlb_numbers, dev->number);
+	else
+		list_add_tail(&dev->node, &vlb_devices);
+out_unlock:
+	mutex_unlock(&vlb_devices_lock);
+	return err;
+}
+
+/**
+ * vlb_device_create() - VIRTIO_LOOPBACK_CREATE
+ * @args: not checked yet, but for what is reserved
+ *
+ * Return: the device, its one reference the caller's, or an error pointer as the UAPI
+ * says.
+ */
+struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args)
+{
+	struct vlb_device *dev;
+	int err;
+
+	err = vlb_check_create(args);
+	if (err)
+		return ERR_PTR(err);
+	dev = vlb_device_alloc(args);
+	if (IS_ERR(dev))
+		return dev;
+	err = vlb_device_publish(dev);
+	if (err) {
+		vlb_device_put(dev);
+		return ERR_PTR(err);
+	}
+	return dev;
+}
+
+static int vlb_device_adopt(struct vlb_device *dev)
+{
+	if (dev->state != VIRTIO_LOOPBACK_ORPHAN)
+		return -EBUSY;
+	if (!uid_eq(dev->creator, current_uid()) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	/* The teardown finds the device held, should it be on its way. */
+	dev->held = true;
+	vlb_device_set_state(dev, VIRTIO_LOOPBACK_RUNNING);
+	cancel_delayed_work(&dev->teardown_work);
+	dev->pid = task_tgid_nr(current);
+	vlb_servers_set_adapter(&dev->servers);
+	return 0;
+}
+
+/**
+ * vlb_device_takeover() - VIRTIO_LOOPBACK_TAKEOVER
+ * @args: which
+ *
+ * Return: the device with the reference that its orphan timer held, or an error pointer.
+ */
+struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args)
+{
+	struct vlb_device *dev;
+	int err = -ENOENT;
+
+	if (!vlb_name_is_valid(args->name))
+		return ERR_PTR(-EINVAL);
+	mutex_lock(&vlb_devices_lock);
+	dev = vlb_device_find(args->name);
+	if (dev) {
+		mutex_lock(&dev->lock);
+		err = vlb_device_adopt(dev);
+		mutex_unlock(&dev->lock);
+	}
+	mutex_unlock(&vlb_devices_lock);
+	return err ? ERR_PTR(err) : dev;
+}
+
+/**
+ * vlb_device_start() - VIRTIO_LOOPBACK_START
+ * @dev: its lock is held
+ *
+ * Return: 0, -EINVAL (not in CREATED) or -ENOMEM.
+ */
+int vlb_device_start(struct vlb_device *dev)
+{
+	if (dev->state != VIRTIO_LOOPBACK_CREATED || dev->vdev)
+		return -EINVAL;
+	dev->vdev = vlb_vdev_create(dev);
+	if (!dev->vdev)
+		return -ENOMEM;
+	vlb_device_set_state(dev, VIRTIO_LOOPBACK_RUNNING);
+	queue_work(vlb_wq, &dev->start_work);
+	return 0;
+}
+
+/**
+ * vlb_device_stop() - VIRTIO_LOOPBACK_STOP
+ * @dev: its lock is held
+ *
+ * Return: 0, -EINVAL (not in RUNNING) or -EALREADY.
+ */
+int vlb_device_stop(struct vlb_device *dev)
+{
+	if (dev->state != VIRTIO_LOOPBACK_RUNNING)
+		return -EINVAL;
+	if (dev->stopping)
+		return -EALREADY;
+	dev->stopping = true;
+	queue_work(vlb_wq, &dev->stop_work);
+	return 0;
+}
+
+/**
+ * vlb_device_fail() - VIRTIO_LOOPBACK_FAIL
+ * @dev: its lock is held
+ *
+ * Return: 0, or -EINVAL (nothing to end).
+ */
+int vlb_device_fail(struct vlb_device *dev)
+{
+	if (dev->state != VIRTIO_LOOPBACK_RUNNING && dev->state != VIRTIO_LOOPBACK_FAILED)
+		return -EINVAL;
+	vlb_device_end_io(dev);
+	return 0;
+}
+
+static int vlb_device_add_window(struct vlb_device *dev, dma_addr_t base, u64 size)
+{
+	struct vlb_window *window;
+
+	if (dev->state != VIRTIO_LOOPBACK_CREATED || dev->vdev)
+		return -EINVAL;
+	if (!base || !PAGE_ALIGNED(base) || !PAGE_ALIGNED(size) || size > VLB_WINDOW_MAX ||
+	    base > S64_MAX - size)
+		return -EINVAL;
+	if (base < dev->bounce.base + dev->pool.size && dev->bounce.base < base + size)
+		return -EINVAL;
+	window = vlb_window_create(dev->number, base, size);
+	if (IS_ERR(window))
+		return PTR_ERR(window);
+	dev->window = window;
+	return 0;
+}
+
+/**
+ * vlb_device_open_window() - VIRTIO_LOOPBACK_WINDOW_FD
+ * @dev:  its lock is held
+ * @args: what is asked for, and then what there is
+ *
+ * Return: 0 or a negative errno as the UAPI says.
+ */
+int vlb_device_open_window(struct vlb_device *dev, struct virtio_loopback_window *args)
+{
+	int fd, err = 0;
+
+	if (!VLB_HAVE_DMA_OPS)
+		return -EOPNOTSUPP;
+	if (!dev->window)
+		err = vlb_device_add_window(dev, args->base, args->length ?: VLB_WINDOW_DEFAULT);
+	else if ((args->base && args->base != dev->window->base) ||
+		 (args->length && args->length != dev->window->size))
+		err = -EINVAL;
+	if (err)
+		return err;
+	fd = vlb_window_open(dev->window, dev->name);
+	if (fd < 0)
+		return fd;
+	args->base = dev->window->base;
+	args->length = dev->window->size;
+	args->fd = fd;
+	return 0;
+}
+
+/**
+ * vlb_device_fail_async() - end all I/O soon
+ * @dev: any context; the caller may be what the end has to unblock
+ */
+void vlb_device_fail_async(struct vlb_device *dev)
+{
+	queue_work(vlb_fail_wq, &dev->fail_work);
+}
+
+/* There is something for the kernel to give back; any context. */
+void vlb_sink_kick(struct vlb_device *dev)
+{
+	queue_work(vlb_fail_wq, &dev->sink_work);
+}
+
+/**
+ * vlb_device_close() - the adapter's file is closed
+ * @dev: the file's reference goes to the teardown work
+ */
+void vlb_device_close(struct vlb_device *dev)
+{
+	unsigned long delay = 0;
+
+	mutex_lock(&dev->lock);
+	dev->pid = 0;
+	dev->held = false;
+	if (dev->state == VIRTIO_LOOPBACK_RUNNING && dev->orphan_timeout && !dev->destroy &&
+	    !dev->stopping) {
+		vlb_device_set_state(dev, VIRTIO_LOOPBACK_ORPHAN);
+		vlb_messages_requeue(&dev->messages);
+		delay = dev->orphan_timeout;
+	} else {
+		vlb_device_set_state(dev, VIRTIO_LOOPBACK_DEAD);
+		vlb_messages_close(&dev->messages);
+	}
+	mutex_unlock(&dev->lock);
+	queue_delayed_work(vlb_wq, &dev->teardown_work, delay);
+}
+
+/**
+ * vlb_device_get_state() - VIRTIO_LOOPBACK_GET_STATE
+ * @dev: its lock is held
+ * @out: zeroed by the caller
+ */
+void vlb_device_get_state(struct vlb_device *dev, struct virtio_loopback_state *out)
+{
+	struct vlb_vdev *vv = dev->vdev;
+
+	out->size = sizeof(*out);
+	out->state = dev->state;
+	out->flags = dev->suspended ? VIRTIO_LOOPBACK_STATE_SUSPENDED : 0;
+	out->status = dev->status;
+	out->features = vv ? vv->vdev.features & ~BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) : 0;
+	out->parent = dev->number;
+	out->virtio_index = vv && vv->registered ? vv->vdev.index : -1;
+	out->num_queues = dev->num_queues;
+	out->config_size = dev->config_size;
+	out->device_id = dev->device_id;
+	out->generation = dev->generation;
+	out->pool_base = dev->bounce.base;
+	out->pool_size = dev->pool.size;
+}
+
+/* The system is about to sleep; user space still runs. */
+void vlb_devices_sleep(void)
+{
+	struct vlb_device *dev;
+
+	mutex_lock(&vlb_devices_lock);
+	list_for_each_entry(dev, &vlb_devices, node) {
+		mutex_lock(&dev->lock);
+		WRITE_ONCE(dev->suspended, true);
+		vlb_servers_keep_awake(&dev->servers, true);
+		mutex_unlock(&dev->lock);
+	}
+	mutex_unlock(&vlb_devices_lock);
+}
+
+/* It is back, or did not get to sleep; user space runs again. */
+void vlb_devices_wake(void)
+{
+	struct vlb_device *dev;
+
+	mutex_lock(&vlb_devices_lock);
+	list_for_each_entry(dev, &vlb_devices, node) {
+		mutex_lock(&dev->lock);
+		vlb_servers_keep_awake(&dev->servers, false);
+		WRITE_ONCE(dev->suspended, false);
+		mutex_unlock(&dev->lock);
+		vlb_messages_raise(&dev->messages, VLB_EVENT_RESUMED);
+	}
+	mutex_unlock(&vlb_devices_lock);
+}
+
+int vlb_devices_init(void)
+{
+	vlb_wq = alloc_workqueue("virtio-loopback", WQ_UNBOUND, 0);
+	if (!vlb_wq)
+		return -ENOMEM;
+	vlb_fail_wq = alloc_workqueue("virtio-loopback-fail", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!vlb_fail_wq) {
+		destroy_workqueue(vlb_wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Devices hold the module: none is left, but the last work may not have returned yet. */
+void vlb_devices_exit(void)
+{
+	destroy_workqueue(vlb_wq);
+	destroy_workqueue(vlb_fail_wq);
+	ida_destroy(&vlb_numbers);
+}

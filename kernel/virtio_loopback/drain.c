@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include "device.h"
+#include "drain.h"
+#include "fence.h"
+#include "post.h"
+#include "sink.h"
+
+/* Some drivers take their buffers back in a work item of their own. */
+#define VLB_DRAIN_PATIENCE	(2 * HZ)
+
+/*
+ * Puts heads into the used ring from where the driver will look next, and calls it. The
+ * place is asked of the ring's owner, not read from shared memory.
+ */
+static void vlb_drain_use(struct vlb_queue *queue, struct virtqueue *vq,
+			  const struct vlb_outstanding *list, unsigned int count)
+{
+	const struct vring *vring = virtqueue_get_vring(vq);
+	unsigned int i;
+	u16 next;
+
+	/* A queue that a forged entry broke would ignore what comes. */
+	__virtqueue_unbreak(vq);
+	next = virtqueue_enable_cb_prepare(vq);
+	for (i = 0; i < count; i++) {
+		struct vring_used_elem *elem = &vring->used->ring[(u16)(next + i) &
+								  (vring->num - 1)];
+
+		if (vlb_sink_wanted(queue->dev))
+			vlb_fence_answer(&queue->dev->bounce, vring, list[i].head);
+		elem->id = cpu_to_virtio32(vq->vdev, list[i].head);
+		elem->len = 0;
+	}
+	/* The entries before the index, as a device would (virtio 2.7.8). */
+	smp_wmb();
+	WRITE_ONCE(vring->used->idx, cpu_to_virtio16(vq->vdev, next + count));
+	vlb_queue_call_sync(queue);
+}
+
+/* Returns whether the driver could believe the ring. */
+static bool vlb_drain_recorded(struct vlb_queue *queue)
+{
+	struct virtqueue *vq = vlb_queue_vq(queue);
+	const struct vlb_outstanding *list;
+	unsigned int count;
+	bool was_broken;
+
+	if (!vq || queue->post)
+		return true;
+	was_broken = virtqueue_is_broken(vq);
+	list = vlb_record_list(&queue->dev->bounce, queue->index, &count);
+	if (count)
+		vlb_drain_use(queue, vq, list, min(count, virtqueue_get_vring_size(vq)));
+	return !was_broken && !virtqueue_is_broken(vq);
+}
+
+static bool vlb_drain_is_empty(struct vlb_device *dev)
+{
+	unsigned int i;
+
+	/* What is posted is used; the driver takes it back when it comes by. */
+	for (i = 0; i < dev->num_queues; i++)
+		if (!dev->queues[i].post && vlb_record_count(&dev->bounce, i))
+			return false;
+	return true;
+}
+
+static void vlb_drain_wait(struct vlb_device *dev)
+{
+	unsigned long end = jiffies + VLB_DRAIN_PATIENCE;
+
+	while (!vlb_drain_is_empty(dev) && time_before(jiffies, end))
+		usleep_range(500, 1000);
+}
+
+/* Has the driver looked at what was put into the used ring? */
+static void vlb_drain_wait_taken(struct virtqueue *vq, unsigned int before)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < 20; tries++) {
+		if (virtqueue_is_broken(vq) || virtqueue_enable_cb_prepare(vq) != before)
+			return;
+		usleep_range(500, 1000);
+	}
+}
+
+/*
+ * The back-end has scribbled, and the record may be wrong. The driver knows each of its
+ * buffers: offered every head in turn it takes those that are its own, and breaks on
+ * the others, from which it is brought back.
+ */
+static void vlb_drain_every_head(struct vlb_queue *queue)
+{
+	struct virtqueue *vq = vlb_queue_vq(queue);
+	struct vlb_outstanding one = { 0 };
+	unsigned int before, num;
+
+	if (!vq || queue->post)
+		return;
+	num = virtqueue_get_vring_size(vq);
+	for (; one.head < num && vlb_bounce_live(&queue->dev->bounce); one.head++) {
+		before = virtqueue_enable_cb_prepare(vq);
+		vlb_drain_use(queue, vq, &one, 1);
+		vlb_drain_wait_taken(vq, before);
+	}
+}
+
+/**
+ * vlb_drain() - complete everything that is outstanding as failed, and break the device
+ * @dev: its bounce is closed and its queues are disarmed; the back-end has lost the pool
+ *
+ * Sleeps, for a bounded time.
+ */
+void vlb_drain(struct vlb_device *dev)
+{
+	bool believable = true;
+	unsigned int i;
+
+	mutex_lock(&dev->vq_lock);
+	/* What was done before the end counts as done. */
+	for (i = 0; i < dev->num_queues; i++) {
+		if (dev->queues[i].post)
+			vlb_post_discard(dev->queues[i].post);
+		vlb_queue_call_sync(&dev->queues[i]);
+	}
+
+	vlb_bounce_poison(&dev->bounce);
+	for (i = 0; i < dev->num_queues; i++)
+		believable &= vlb_drain_recorded(&dev->queues[i]);
+	/* Counted up to here: reading the record is what finds them. */
+	believable &= !vlb_record_anomalies(&dev->bounce);
+	vlb_drain_wait(dev);
+	for (i = 0; !believable && i < dev->num_queues; i++)
+		vlb_drain_every_head(&dev->queues[i]);
+	mutex_unlock(&dev->vq_lock);
+
+	vlb_drain_break(dev);
+}
+
+/**
+ * vlb_drain_break() - the driver can add nothing any more
+ * @dev: the device
+ */
+void vlb_drain_break(struct vlb_device *dev)
+{
+	struct virtqueue *vq;
+	unsigned int i;
+
+	mutex_lock(&dev->vq_lock);
+	for (i = 0; i < dev->num_queues; i++) {
+		vq = vlb_queue_vq(&dev->queues[i]);
+		if (vq)
+			__virtqueue_break(vq);
+	}
+	mutex_unlock(&dev->vq_lock);
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/falloc.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
+#include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "compat.h"
+#include "pool.h"
+
+#define VLB_POOL_MAX	(4ULL << 30)
+
+/*
+ * The size must not change under the kernel's feet, and the kernel must not write into
+ * what somebody has been promised to stay as it is.
+ */
+static int vlb_pool_check_file(struct file *memfd)
+{
+	struct inode *inode = file_inode(memfd);
+	unsigned int seals, want = F_SEAL_SHRINK | F_SEAL_GROW;
+	loff_t size;
+
+	if (!S_ISREG(inode->i_mode) || inode->i_sb->s_magic != TMPFS_MAGIC)
+		return -EINVAL;
+	if ((memfd->f_mode & (FMODE_READ | FMODE_WRITE)) != (FMODE_READ | FMODE_WRITE))
+		return -EINVAL;
+	seals = READ_ONCE(SHMEM_I(inode)->seals);
+	if ((seals & want) != want || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+		return -EINVAL;
+	size = i_size_read(inode);
+	if (size <= 0 || !IS_ALIGNED(size, PAGE_SIZE) || size > VLB_POOL_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+static int vlb_pool_charge(struct vlb_pool *pool)
+{
+	struct user_struct *user = current_user();
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+
+	if (capable(CAP_IPC_LOCK))
+		return 0;
+	if (atomic_long_add_return(pool->nr_pages, &user->locked_vm) > limit) {
+		atomic_long_sub(pool->nr_pages, &user->locked_vm);
+		return -EFBIG;
+	}
+	pool->user = get_uid(user);
+	return 0;
+}
+
+static void vlb_pool_uncharge(struct vlb_pool *pool)
+{
+	if (!pool->user)
+		return;
+	atomic_long_sub(pool->nr_pages, &pool->user->locked_vm);
+	free_uid(pool->user);
+	pool->user = NULL;
+}
+
+#if VLB_HAVE_MEMFD_PIN_FOLIOS
+/* Pins the folio of page @index and enters all of its pages. */
+static int vlb_pool_pin_at(struct vlb_pool *pool, unsigned long index)
+{
+	struct folio *folio;
+	pgoff_t offset;
+	long got;
+
+	got = memfd_pin_folios(pool->memfd, (loff_t)index << PAGE_SHIFT,
+			       ((loff_t)(index + 1) << PAGE_SHIFT) - 1, &folio, 1, &offset);
+	if (got < 0)
+		return got;
+	if (got != 1)
+		return -ENOMEM;
+	pool->pages[index] = folio_page(folio, offset >> PAGE_SHIFT);
+	return 0;
+}
+
+static void vlb_pool_unpin_at(struct vlb_pool *pool, unsigned long index)
+{
+	unpin_folio(page_folio(pool->pages[index]));
+}
+#else
+static int vlb_pool_pin_at(struct vlb_pool *pool, unsigned long index)
+{
+	struct page *page = shmem_read_mapping_page(pool->memfd->f_mapping, index);
+
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	pool->pages[index] = page;
+	return 0;
+}
+
+static void vlb_pool_unpin_at(struct vlb_pool *pool, unsigned long index)
+{
+	set_page_dirty(pool->pages[index]);
+	put_page(pool->pages[index]);
+}
+#endif
+
+static void vlb_pool_unpin(struct vlb_pool *pool)
+{
+	while (pool->nr_pinned)
+		vlb_pool_unpin_at(pool, --pool->nr_pinned);
+}
+
+static int vlb_pool_pin(struct vlb_pool *pool)
+{
+	int err;
+
+	while (pool->nr_pinned < pool->nr_pages) {
+		if (fatal_signal_pending(current)) {
+			err = -EINTR;
+			goto err_unpin;
+		}
+		err = vlb_pool_pin_at(pool, pool->nr_pinned);
+		if (err)
+			goto err_unpin;
+		/* A fresh memfd reads as zeroes; a used one must not tell what it held. */
+		clear_highpage(pool->pages[pool->nr_pinned++]);
+		cond_resched();
+	}
+	return 0;
+
+err_unpin:
+	vlb_pool_unpin(pool);
+	return err;
+}
+
+/**
+ * vlb_pool_init() - take a memfd as the pool
+ * @pool:  to be set up; zeroed by the caller
+ * @memfd: file descriptor in the caller's table
+ *
+ * The contents are cleared.
+ *
+ * Return: 0, -EBADF, -EINVAL (no sealed memfd of whole pages), -EFBIG (RLIMIT_MEMLOCK)
+ * or -ENOMEM.
+ */
+int vlb_pool_init(struct vlb_pool *pool, int memfd)
+{
+	int err;
+
+	pool->memfd = fget(memfd);
+	if (!pool->memfd)
+		return -EBADF;
+	err = vlb_pool_check_file(pool->memfd);
+	if (err)
+		goto err_fput;
+
+	pool->size = i_size_read(file_inode(pool->memfd));
+	pool->nr_pages = pool->size >> PAGE_SHIFT;
+	err = vlb_pool_charge(pool);
+	if (err)
+		goto err_fput;
+	pool->pages = kvcalloc(pool->nr_pages, sizeof(*pool->pages), GFP_KERNEL);
+	if (!pool->pages) {
+		err = -ENOMEM;
+		goto err_uncharge;
+	}
+	err = vlb_pool_pin(pool);
+	if (err)
+		goto err_free;
+	pool->vaddr = vmap(pool->pages, pool->nr_pages, VM_MAP, PAGE_KERNEL);
+	if (!pool->vaddr) {
+		err = -ENOMEM;
+		goto err_unpin;
+	}
+	return 0;
+
+err_unpin:
+	vlb_pool_unpin(pool);
+err_free:
+	kvfree(pool->pages);
+err_uncharge:
+	vlb_pool_uncharge(pool);
+err_fput:
+	fput(pool->memfd);
+	pool->memfd = NULL;
+	return err;
+}
+
+/**
+ * vlb_pool_finish() - let go of the memory
+ * @pool: nothing may use it any more
+ */
+void vlb_pool_finish(struct vlb_pool *pool)
+{
+	if (!pool->memfd)
+		return;
+	vunmap(pool->vaddr);
+	vlb_pool_unpin(pool);
+	kvfree(pool->pages);
+	vlb_pool_uncharge(pool);
+	fput(pool->memfd);
+	pool->memfd = NULL;
+}
+
+/**
+ * vlb_pool_check() - are the pages still those of the file?
+ * @pool: the pool
+ *
+ * Sealing does not stop the punching of holes.
+ *
+ * Return: 0, or -ESTALE: a mapping of the memfd shows other pages.
+ */
+int vlb_pool_check(const struct vlb_pool *pool)
+{
+	struct address_space *mapping = pool->memfd->f_mapping;
+	unsigned long i;
+
+	for (i = 0; i < pool->nr_pages; i++)
+		if (READ_ONCE(page_folio(pool->pages[i])->mapping) != mapping)
+			return -ESTALE;
+	return 0;
+}
+
+/**
+ * vlb_pool_revoke() - end the back-end's access
+ * @pool: the pool
+ *
+ * Punches out the whole file: mappings of it lose these pages, the kernel keeps them.
+ * Pages that a system call of the back-end has pinned itself stay with it until that
+ * call ends.
+ */
+void vlb_pool_revoke(struct vlb_pool *pool)
+{
+	int err = vfs_fallocate(pool->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+				pool->size);
+
+	if (err)
+		pr_warn_ratelimited("virtio_loopback: cannot take the pool back: %d\n", err);
+}

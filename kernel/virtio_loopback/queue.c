@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/eventfd.h>
+#include <linux/file.h>
+#include <linux/poll.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/virtio.h>
+#include <linux/virtio_ring.h>
+#include <linux/wait.h>
+
+#include "compat.h"
+#include "device.h"
+#include "post.h"
+#include "queue.h"
+#include "trace.h"
+
+/**
+ * struct vlb_call - a hook on the wait queue of an eventfd
+ * @wait:  the hook
+ * @table: finds @head while the hook is set
+ * @head:  the eventfd's wait queue
+ * @ctx:   the eventfd; a reference is held
+ * @queue: whom to call
+ */
+struct vlb_call {
+	wait_queue_entry_t wait;
+	poll_table table;
+	wait_queue_head_t *head;
+	struct eventfd_ctx *ctx;
+	struct vlb_queue *queue;
+};
+
+/* The eventfd's lock is held and interrupts are off: pass it on, no more. */
+static int vlb_call_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
+{
+	struct vlb_call *call = container_of(wait, struct vlb_call, wait);
+	u64 count;
+
+	if (key_to_poll(key) & EPOLLIN) {
+		eventfd_ctx_do_read(call->ctx, &count);
+		irq_work_queue(&call->queue->work);
+	}
+	return 0;
+}
+
+static void vlb_call_hook(struct file *file, wait_queue_head_t *head, poll_table *table)
+{
+	struct vlb_call *call = container_of(table, struct vlb_call, table);
+
+	call->head = head;
+	add_wait_queue(head, &call->wait);
+}
+
+static struct vlb_call *vlb_call_create(struct vlb_queue *queue, struct file *file)
+{
+	struct vlb_call *call;
+	int err;
+
+	call = kzalloc(sizeof(*call), GFP_KERNEL);
+	if (!call)
+		return ERR_PTR(-ENOMEM);
+	call->queue = queue;
+	call->ctx = eventfd_ctx_fileget(file);
+	if (IS_ERR(call->ctx)) {
+		err = PTR_ERR(call->ctx);
+		goto err_free;
+	}
+	init_waitqueue_func_entry(&call->wait, vlb_call_wake);
+	init_poll_funcptr(&call->table, vlb_call_hook);
+	vfs_poll(file, &call->table);
+	if (!call->head) {
+		err = -EINVAL;
+		goto err_put;
+	}
+	return call;
+
+err_put:
+	eventfd_ctx_put(call->ctx);
+err_free:
+	kfree(call);
+	return ERR_PTR(err);
+}
+
+static void vlb_call_destroy(struct vlb_call *call)
+{
+	u64 count;
+
+	if (!call)
+		return;
+	eventfd_ctx_remove_wait_queue(call->ctx, &call->wait, &count);
+	eventfd_ctx_put(call->ctx);
+	kfree(call);
+}
+
+static void vlb_queue_check_broken(struct vlb_queue *queue, struct virtqueue *vq)
+{
+	struct vlb_device *dev = queue->dev;
+
+	if (likely(!virtqueue_is_broken(vq)) || queue->broken_told || vlb_device_is_over(dev) ||
+	    !(READ_ONCE(dev->status) & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	queue->broken_reason = VIRTIO_LOOPBACK_BROKEN_NONSENSE;
+	queue->broken_told = true;
+	vlb_messages_raise(&dev->messages, VLB_EVENT_BROKEN);
+}
+
+static void vlb_queue_kick(struct vlb_queue *queue)
+{
+	struct eventfd_ctx *kick;
+
+	rcu_read_lock();
+	kick = rcu_dereference(queue->kick);
+	if (likely(kick)) {
+		queue->kicks++;
+		trace_vlb_kick(queue);
+		vlb_eventfd_signal(kick);
+	} else if (READ_ONCE(queue->sink)) {
+		vlb_sink_kick(queue->dev);
+	}
+	rcu_read_unlock();
+}
+
+static void vlb_queue_work(struct irq_work *work)
+{
+	struct vlb_queue *queue = container_of(work, struct vlb_queue, work);
+	struct virtqueue *vq;
+
+	/* Keeps the ring there, see vlb_queue_detach(); the driver runs without a lock. */
+	rcu_read_lock();
+	vq = rcu_dereference(queue->vq);
+	if (likely(vq)) {
+		if (queue->post && vlb_post_called(queue->post, vq))
+			vlb_queue_kick(queue);
+		queue->calls++;
+		trace_vlb_call(queue);
+		vring_interrupt(0, vq);
+		vlb_queue_check_broken(queue, vq);
+	}
+	rcu_read_unlock();
+}
+
+/**
+ * vlb_queue_notify() - the driver kicks
+ * @vq: which ring
+ *
+ * Called with the driver's locks held, possibly in an interrupt.
+ *
+ * Return: true; a kick that reaches nobody waits in the ring like any other.
+ */
+bool vlb_queue_notify(struct virtqueue *vq)
+{
+	struct vlb_queue *queue = vq->priv;
+
+	if (likely(!queue->post) || vlb_post_notify(queue->post, vq))
+		vlb_queue_kick(queue);
+	return true;
+}
+
+/**
+ * vlb_queue_call_sync() - call the driver as an interrupt would, and wait for its return
+ * @queue: whom to call
+ */
+void vlb_queue_call_sync(struct vlb_queue *queue)
+{
+	irq_work_queue(&queue->work);
+	irq_work_sync(&queue->work);
+}
+
+static struct eventfd_ctx *vlb_kick_get(int fd)
+{
+	return fd < 0 ? NULL : eventfd_ctx_fdget(fd);
+}
+
+static struct vlb_call *vlb_call_get(struct vlb_queue *queue, int fd)
+{
+	struct vlb_call *call;
+	struct file *file;
+
+	if (fd < 0)
+		return NULL;
+	file = eventfd_fget(fd);
+	if (IS_ERR(file))
+		return ERR_CAST(file);
+	call = vlb_call_create(queue, file);
+	fput(file);
+	return call;
+}
+
+/**
+ * vlb_queue_set_fds() - where kicks go and calls come from
+ * @queue:   the device's lock is held
+ * @kick_fd: an eventfd of the caller, or less than 0
+ * @call_fd: an eventfd of the caller, or less than 0
+ *
+ * Return: 0, -EBADF, -EINVAL (no eventfd) or -ENOMEM.
+ */
+int vlb_queue_set_fds(struct vlb_queue *queue, int kick_fd, int call_fd)
+{
+	struct eventfd_ctx *kick, *old;
+	struct vlb_call *call;
+
+	kick = vlb_kick_get(kick_fd);
+	if (IS_ERR(kick))
+		return PTR_ERR(kick);
+	call = vlb_call_get(queue, call_fd);
+	if (IS_ERR(call)) {
+		if (kick)
+			eventfd_ctx_put(kick);
+		return PTR_ERR(call);
+	}
+
+	swap(queue->call, call);
+	vlb_call_destroy(call);
+	old = rcu_replace_pointer(queue->kick, kick, lockdep_is_held(&queue->dev->lock));
+	if (old) {
+		synchronize_rcu();
+		eventfd_ctx_put(old);
+	}
+	if (queue->call)
+		irq_work_queue(&queue->work);
+	return 0;
+}
+
+/**
+ * vlb_queue_attach() - the driver has set the queue up
+ * @queue: was not set up
+ * @vq:    the ring
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq)
+{
+	int err;
+
+	vq->priv = queue;
+	if (queue->post) {
+		err = vlb_post_start(queue->post, vq);
+		if (err)
+			return err;
+	}
+	queue->broken_told = false;
+	vlb_record_add_queue(&queue->dev->bounce, queue->index, virtqueue_get_vring(vq));
+	rcu_assign_pointer(queue->vq, vq);
+	return 0;
+}
+
+/**
+ * vlb_queue_detach() - the driver is done with the queue
+ * @queue: no callback runs any more when this returns
+ */
+void vlb_queue_detach(struct vlb_queue *queue)
+{
+	if (!rcu_access_pointer(queue->vq))
+		return;
+	WRITE_ONCE(queue->sink, false);
+	RCU_INIT_POINTER(queue->vq, NULL);
+	synchronize_rcu();
+	vlb_record_del_queue(&queue->dev->bounce, queue->index);
+	if (queue->post)
+		vlb_post_stop(queue->post);
+}
+
+/**
+ * vlb_queue_vq() - the driver's ring, or NULL
+ * @queue: the queue; vlb_device.vq_lock is held, and the ring stays for as long
+ */
+struct virtqueue *vlb_queue_vq(struct vlb_queue *queue)
+{
+	return rcu_dereference_protected(queue->vq, lockdep_is_held(&queue->dev->vq_lock));
+}
+
+/* With vlb_device.vq_lock held. */
+void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out)
+{
+	struct virtqueue *vq = vlb_queue_vq(queue);
+
+	if (!vq)
+		return;
+	out->flags = VIRTIO_LOOPBACK_QUEUE_ENABLED;
+	if (virtqueue_is_broken(vq))
+		out->flags |= VIRTIO_LOOPBACK_QUEUE_BROKEN;
+	if (queue->post) {
+		vlb_post_get(queue->post, out);
+		return;
+	}
+	out->num = virtqueue_get_vring_size(vq);
+	out->desc_addr = virtqueue_get_desc_addr(vq);
+	out->driver_addr = virtqueue_get_avail_addr(vq);
+	out->device_addr = virtqueue_get_used_addr(vq);
+	out->used_index = vlb_record_used_index(&queue->dev->bounce, queue->index);
+}
+
+/**
+ * vlb_queues_ring_size() - room that rings of these sizes can take
+ * @sizes: entries
+ * @flags: VIRTIO_LOOPBACK_QF_*
+ * @num:   queues
+ *
+ * Return: bytes, whole pages; enough for the areas of virtio 2.7 (split) and 2.8
+ * (packed), each in pages of its own.
+ */
+size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num)
+{
+	size_t size = 0;
+	unsigned int i;
+
+	for (i = 0; i < num; i++) {
+		if (!sizes[i])
+			continue;
+		size += PAGE_ALIGN(sizeof(struct vring_desc) * sizes[i]) +
+			PAGE_ALIGN(sizeof(__virtio16) * (3 + sizes[i])) +
+			PAGE_ALIGN(sizeof(struct vring_used_elem) * sizes[i] + 6);
+		if (flags[i] & VIRTIO_LOOPBACK_QF_POSTED)
+			size += vlb_post_ring_size(sizes[i]);
+	}
+	return size;
+}
+
+int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, unsigned int num)
+{
+	unsigned int i;
+
+	dev->queues = kvcalloc(num, sizeof(*dev->queues), GFP_KERNEL);
+	if (!dev->queues)
+		return -ENOMEM;
+	dev->num_queues = num;
+	for (i = 0; i < num; i++) {
+		struct vlb_queue *queue = &dev->queues[i];
+
+		queue->dev = dev;
+		queue->index = i;
+		queue->max = sizes[i];
+		init_irq_work(&queue->work, vlb_queue_work);
+		if (!(flags[i] & VIRTIO_LOOPBACK_QF_POSTED))
+			continue;
+		queue->post = vlb_post_create(queue, flags[i] & VIRTIO_LOOPBACK_QF_STRICT);
+		if (!queue->post) {
+			vlb_queues_finish(dev);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* No eventfd reaches the driver any more, and no kick leaves. The device's lock is held. */
+void vlb_queues_disarm(struct vlb_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->num_queues; i++) {
+		vlb_queue_set_fds(&dev->queues[i], -1, -1);
+		irq_work_sync(&dev->queues[i].work);
+	}
+}
+
+void vlb_queues_finish(struct vlb_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->num_queues; i++)
+		vlb_post_destroy(dev->queues[i].post);
+	kvfree(dev->queues);
+}
+
+static void vlb_queue_end_walk(struct virtqueue *vq)
+{
+	const struct vring *vring = virtqueue_get_vring(vq);
+	const __virtio16 next = cpu_to_virtio16(vq->vdev, VRING_DESC_F_NEXT);
+	unsigned int i;
+
+	__virtqueue_break(vq);
+	for (i = 0; i < vring->num; i++)
+		WRITE_ONCE(vring->desc[i].flags, READ_ONCE(vring->desc[i].flags) & ~next);
+}
+
+/**
+ * vlb_queues_end_walks() - the device side has changed descriptors: no chain goes on
+ * @dev: any context
+ *
+ * The virtio core finds the end of a buffer's chain by the flags in the shared ring. Where
+ * the device side has set NEXT in all of them it would go round for ever, with interrupts
+ * off. As long as the device side keeps setting them, this has to be called again and
+ * again, until the pool is taken from it.
+ */
+void vlb_queues_end_walks(struct vlb_device *dev)
+{
+	struct virtqueue *vq;
+	unsigned int i;
+
+	rcu_read_lock();
+	for (i = 0; i < dev->num_queues; i++) {
+		vq = rcu_dereference(dev->queues[i].vq);
+		if (vq)
+			vlb_queue_end_walk(vq);
+	}
+	rcu_read_unlock();
+}
+
+const struct vlb_queue *vlb_queues_first_broken(struct vlb_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->num_queues; i++)
+		if (READ_ONCE(dev->queues[i].broken_told))
+			return &dev->queues[i];
+	return &dev->queues[0];
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/virtio_ring.h>
+
+#include "bounce.h"
+#include "record.h"
+
+int vlb_record_init(struct vlb_record *record, const u16 *sizes, unsigned int nr)
+{
+	unsigned int i;
+
+	record->queues = kcalloc(nr, sizeof(*record->queues), GFP_KERNEL);
+	if (!record->queues)
+		return -ENOMEM;
+	record->nr = nr;
+	for (i = 0; i < nr; i++)
+		record->room = max_t(unsigned int, record->room, sizes[i]);
+	record->list = kvcalloc(record->room, sizeof(*record->list), GFP_KERNEL);
+	if (!record->list) {
+		kfree(record->queues);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void vlb_record_finish(struct vlb_record *record)
+{
+	kvfree(record->list);
+	kfree(record->queues);
+}
+
+void vlb_record_add_queue(struct vlb_bounce *bounce, unsigned int index,
+			  const struct vring *vring)
+{
+	struct vlb_record_queue *queue = &bounce->record.queues[index];
+	unsigned long flags;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	queue->seen = 0;
+	queue->taken = 0;
+	queue->vring = vring;
+	spin_unlock_irqrestore(&bounce->lock, flags);
+}
+
+/**
+ * vlb_record_del_queue() - the ring is about to go
+ * @bounce: the pool in use
+ * @index:  virtqueue; its driver holds no buffer in it any more, or never will ask
+ */
+void vlb_record_del_queue(struct vlb_bounce *bounce, unsigned int index)
+{
+	unsigned long flags;
+	u32 i;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	bounce->record.queues[index].vring = NULL;
+	for (i = 0; i < bounce->nr_maps; i++)
+		if (bounce->maps[i].live && bounce->maps[i].queue == index)
+			bounce->maps[i].queue = VLB_NO_QUEUE;
+	spin_unlock_irqrestore(&bounce->lock, flags);
+}
+
+static void vlb_record_tie(struct vlb_bounce *bounce, unsigned int index, u16 head)
+{
+	const struct vring *vring = bounce->record.queues[index].vring;
+	struct vlb_mapping *map;
+
+	if (head >= vring->num) {
+		bounce->record.anomalies++;
+		return;
+	}
+	map = vlb_bounce_find(bounce, le64_to_cpu((__force __le64)
+						  READ_ONCE(vring->desc[head].addr)));
+	/*
+	 * What was published and not taken back has a live mapping, and that one's
+	 * alone: else the device side has changed the descriptor or the entry.
+	 */
+	if (!map || map->queue != VLB_NO_QUEUE) {
+		bounce->record.anomalies++;
+		return;
+	}
+	map->queue = index;
+	map->head = head;
+	map->seq = bounce->record.seq++;
+}
+
+static void vlb_record_observe_queue(struct vlb_bounce *bounce, unsigned int index)
+{
+	struct vlb_record_queue *queue = &bounce->record.queues[index];
+	const struct vring *vring = queue->vring;
+	u16 end;
+
+	if (!vring)
+		return;
+	end = le16_to_cpu((__force __le16)READ_ONCE(vring->avail->idx));
+	if (likely(end == queue->seen))
+		return;
+	/* Pairs with the driver's barrier between an entry and the index. */
+	smp_rmb();
+	if (unlikely((u16)(end - queue->seen) > vring->num)) {
+		bounce->record.anomalies++;
+		queue->seen = end - vring->num;
+	}
+	for (; queue->seen != end; queue->seen++) {
+		u16 slot = queue->seen & (vring->num - 1);
+
+		vlb_record_tie(bounce, index,
+			       le16_to_cpu((__force __le16)READ_ONCE(vring->avail->ring[slot])));
+	}
+}
+
+static void vlb_record_observe(struct vlb_bounce *bounce)
+{
+	unsigned int i;
+
+	/* A record that is spoiled is worth no more work, which the device side could cause. */
+	if (unlikely(bounce->record.anomalies))
+		return;
+	for (i = 0; i < bounce->record.nr; i++)
+		vlb_record_observe_queue(bounce, i);
+}
+
+/**
+ * vlb_record_taken() - a mapping goes: the driver has taken its buffer back
+ * @bounce: the pool in use, its lock held
+ * @map:    still live
+ */
+void vlb_record_taken(struct vlb_bounce *bounce, struct vlb_mapping *map)
+{
+	if (map->queue == VLB_NO_QUEUE)
+		vlb_record_observe(bounce);
+	if (map->queue != VLB_NO_QUEUE)
+		bounce->record.queues[map->queue].taken++;
+}
+
+static int vlb_outstanding_cmp(const void *a, const void *b)
+{
+	const struct vlb_outstanding *left = a, *right = b;
+
+	/* The counter wraps; no two of a ring's entries are 2^31 apart. */
+	return (s32)(left->seq - right->seq) < 0 ? -1 : 1;
+}
+
+/* With no list: counts only. */
+static unsigned int vlb_record_collect(struct vlb_bounce *bounce, unsigned int index,
+				       struct vlb_outstanding *list)
+{
+	unsigned int count = 0;
+	unsigned long flags;
+	u32 i;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	vlb_record_observe(bounce);
+	if (list)
+		bounce->record.queues[index].listed = bounce->record.queues[index].seen;
+	for (i = 0; i < bounce->nr_maps && count < bounce->record.room; i++) {
+		const struct vlb_mapping *map = &bounce->maps[i];
+
+		if (!map->live || map->queue != index)
+			continue;
+		if (list)
+			list[count] = (struct vlb_outstanding){ map->seq, map->head };
+		count++;
+	}
+	spin_unlock_irqrestore(&bounce->lock, flags);
+	return count;
+}
+
+/**
+ * vlb_record_list() - what is outstanding in one virtqueue
+ * @bounce: the pool in use; the device's lock is held
+ * @index:  virtqueue
+ * @count:  out: how many
+ *
+ * Return: the buffers in the order in which the driver made them available; valid until
+ * the next call for this device.
+ */
+const struct vlb_outstanding *vlb_record_list(struct vlb_bounce *bounce, unsigned int index,
+					      unsigned int *count)
+{
+	struct vlb_outstanding *list = bounce->record.list;
+
+	*count = vlb_record_collect(bounce, index, list);
+	sort(list, *count, sizeof(*list), vlb_outstanding_cmp, NULL);
+	return list;
+}
+
+unsigned int vlb_record_count(struct vlb_bounce *bounce, unsigned int index)
+{
+	return vlb_record_collect(bounce, index, NULL);
+}
+
+u16 vlb_record_used_index(struct vlb_bounce *bounce, unsigned int index)
+{
+	unsigned long flags;
+	u16 taken;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	taken = bounce->record.queues[index].taken;
+	spin_unlock_irqrestore(&bounce->lock, flags);
+	return taken;
+}
+
+/* Up to which index of the available ring the last list goes; the device's lock is held. */
+u16 vlb_record_listed(struct vlb_bounce *bounce, unsigned int index)
+{
+	return bounce->record.queues[index].listed;
+}
+
+u32 vlb_record_anomalies(struct vlb_bounce *bounce)
+{
+	unsigned long flags;
+	u32 anomalies;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	anomalies = bounce->record.anomalies;
+	spin_unlock_irqrestore(&bounce->lock, flags);
+	return anomalies;
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/virtio_loopback.h>
+
+#include "chardev.h"
+#include "store.h"
+
+struct vlb_stored {
+	struct file *file;
+	u64 tag;
+};
+
+void vlb_store_finish(struct vlb_store *store)
+{
+	unsigned int i;
+
+	for (i = 0; store->slots && i < VIRTIO_LOOPBACK_STORE_MAX; i++)
+		if (store->slots[i].file)
+			fput(store->slots[i].file);
+	kvfree(store->slots);
+	store->slots = NULL;
+}
+
+int vlb_store_put(struct vlb_store *store, const struct virtio_loopback_store *args)
+{
+	struct vlb_stored *stored;
+	struct file *file = NULL;
+
+	if (args->flags || args->reserved || args->slot < VIRTIO_LOOPBACK_STORE_USER ||
+	    args->slot >= VIRTIO_LOOPBACK_STORE_MAX)
+		return -EINVAL;
+	if (!store->slots)
+		store->slots = kvcalloc(VIRTIO_LOOPBACK_STORE_MAX, sizeof(*store->slots),
+					GFP_KERNEL);
+	if (!store->slots)
+		return -ENOMEM;
+	if (args->fd >= 0) {
+		file = fget(args->fd);
+		if (!file)
+			return -EBADF;
+		/* It would keep itself alive for ever. */
+		if (vlb_chardev_is(file)) {
+			fput(file);
+			return -EINVAL;
+		}
+	}
+	stored = &store->slots[args->slot];
+	if (stored->file)
+		fput(stored->file);
+	stored->file = file;
+	stored->tag = args->tag;
+	return 0;
+}
+
+int vlb_store_get(struct vlb_store *store, struct virtio_loopback_store *args,
+		  struct file *pool)
+{
+	struct file *file = NULL;
+	int fd;
+
+	if (args->flags || args->reserved || args->slot >= VIRTIO_LOOPBACK_STORE_MAX)
+		return -EINVAL;
+	if (args->slot == VIRTIO_LOOPBACK_STORE_POOL) {
+		file = pool;
+		args->tag = 0;
+	} else if (store->slots) {
+		file = store->slots[args->slot].file;
+		args->tag = store->slots[args->slot].tag;
+	}
+	if (!file)
+		return -ENOENT;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	get_file(file);
+	fd_install(fd, file);
+	args->fd = fd;
+	return 0;
+}

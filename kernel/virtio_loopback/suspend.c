@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/cred.h>
+#include <linux/delay.h>
+#include <linux/notifier.h>
+#include <linux/pid.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/suspend.h>
+
+#include "compat.h"
+#include "device.h"
+#include "suspend.h"
+
+/* Looks at a process' threads, a millisecond apart, before those that never sleep win. */
+#define VLB_KEEP_AWAKE_TRIES	300
+
+/*
+ * Only a task itself writes its flags, or who can be sure that it does not run: while it
+ * is asleep, off every run queue, and the lock is held that whoever wakes it has to take.
+ */
+static bool vlb_task_keep_awake(struct task_struct *task, bool awake)
+{
+	unsigned long flags;
+	bool asleep;
+
+	if (!(READ_ONCE(task->flags) & PF_NOFREEZE) == !awake)
+		return true;
+	raw_spin_lock_irqsave(&task->pi_lock, flags);
+	asleep = !task_is_running(task) && !task->on_rq && !vlb_task_on_cpu(task);
+	if (asleep && awake)
+		task->flags |= PF_NOFREEZE;
+	else if (asleep)
+		task->flags &= ~PF_NOFREEZE;
+	raw_spin_unlock_irqrestore(&task->pi_lock, flags);
+	return asleep;
+}
+
+/* Threads that are made meanwhile have the flags of their makers: look until all have. */
+static bool vlb_process_try(struct pid *pid, bool awake)
+{
+	struct task_struct *leader, *task;
+	bool all = true;
+
+	rcu_read_lock();
+	leader = pid_task(pid, PIDTYPE_TGID);
+	if (leader)
+		for_each_thread(leader, task)
+			all &= task == current || vlb_task_keep_awake(task, awake);
+	rcu_read_unlock();
+	return all;
+}
+
+static void vlb_process_keep_awake(struct pid *pid, bool awake)
+{
+	unsigned int tries;
+
+	if (!pid)
+		return;
+	for (tries = 0; tries < VLB_KEEP_AWAKE_TRIES; tries++) {
+		if (vlb_process_try(pid, awake))
+			return;
+		usleep_range(500, 1000);
+	}
+	if (awake)
+		pr_info("virtio_loopback: process %d does not rest: it is frozen like all others\n",
+			pid_nr(pid));
+}
+
+/**
+ * vlb_servers_keep_awake() - leave the servers out of the freezing, or no longer
+ * @servers: the device's lock is held
+ * @awake:   whether
+ *
+ * Sleeps, for a bounded time.
+ */
+void vlb_servers_keep_awake(struct vlb_servers *servers, bool awake)
+{
+	servers->awake = awake;
+	vlb_process_keep_awake(servers->adapter, awake);
+	vlb_process_keep_awake(servers->backend, awake);
+}
+
+static bool vlb_is_own(struct pid *pid)
+{
+	struct task_struct *task;
+	bool own;
+
+	rcu_read_lock();
+	task = pid_task(pid, PIDTYPE_TGID);
+	own = task && uid_eq(task_uid(task), current_uid());
+	rcu_read_unlock();
+	return own;
+}
+
+static void vlb_servers_replace(struct vlb_servers *servers, struct pid **slot, struct pid *pid)
+{
+	if (servers->awake) {
+		vlb_process_keep_awake(*slot, false);
+		vlb_process_keep_awake(pid, true);
+	}
+	put_pid(*slot);
+	*slot = pid;
+}
+
+/**
+ * vlb_servers_set_backend() - VIRTIO_LOOPBACK_SET_BACKEND
+ * @servers: the device's lock is held
+ * @nr:      of a process, as the caller sees it; 0: none
+ * @any:     the caller may name a process that is not its own
+ *
+ * Return: 0, -ESRCH or -EPERM.
+ */
+int vlb_servers_set_backend(struct vlb_servers *servers, pid_t nr, bool any)
+{
+	struct pid *pid = nr ? find_get_pid(nr) : NULL;
+
+	if (nr && !pid)
+		return -ESRCH;
+	if (pid && !any && !vlb_is_own(pid)) {
+		put_pid(pid);
+		return -EPERM;
+	}
+	vlb_servers_replace(servers, &servers->backend, pid);
+	return 0;
+}
+
+/* The caller is the adapter from now on. */
+void vlb_servers_set_adapter(struct vlb_servers *servers)
+{
+	vlb_servers_replace(servers, &servers->adapter, get_pid(task_tgid(current)));
+}
+
+void vlb_servers_finish(struct vlb_servers *servers)
+{
+	if (servers->awake)
+		vlb_servers_keep_awake(servers, false);
+	put_pid(servers->adapter);
+	put_pid(servers->backend);
+}
+
+static int vlb_suspend_notify(struct notifier_block *block, unsigned long event, void *unused)
+{
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+		vlb_devices_sleep();
+		break;
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+		vlb_devices_wake();
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block vlb_suspend_block = {
+	.notifier_call = vlb_suspend_notify,
+};
+
+int vlb_suspend_init(void)
+{
+	return register_pm_notifier(&vlb_suspend_block);
+}
+
+void vlb_suspend_exit(void)
+{
+	unregister_pm_notifier(&vlb_suspend_block);
+}

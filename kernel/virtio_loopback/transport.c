@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include "compat.h"
+#include "device.h"
+#include "drain.h"
+#include "post.h"
+#include "sink.h"
+#include "transport.h"
+
+/**
+ * vlb_transport_features() - transport bits that may be offered: those that are tested
+ *
+ * Return: feature bits 24 to 49.
+ */
+u64 vlb_transport_features(void)
+{
+	return BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
+	       BIT_ULL(VIRTIO_F_VERSION_1);
+}
+
+/* Drivers read with interrupts off: the answer is here, never in user space. */
+static void vlb_config_get(struct virtio_device *vdev, unsigned int offset, void *buf,
+			   unsigned int len)
+{
+	struct vlb_device *dev = vlb_device_of(vdev);
+	unsigned long flags;
+
+	memset(buf, 0, len);
+	if (offset > dev->config_size)
+		return;
+	spin_lock_irqsave(&dev->config_lock, flags);
+	memcpy(buf, dev->config + offset, min(len, dev->config_size - offset));
+	spin_unlock_irqrestore(&dev->config_lock, flags);
+}
+
+static void vlb_config_set(struct virtio_device *vdev, unsigned int offset, const void *buf,
+			   unsigned int len)
+{
+	struct vlb_device *dev = vlb_device_of(vdev);
+
+	if (offset > dev->config_size || len > dev->config_size - offset)
+		return;
+	while (len && !vlb_device_is_over(dev)) {
+		struct virtio_loopback_msg msg = { .type = VIRTIO_LOOPBACK_MSG_SET_CONFIG };
+		unsigned int chunk = min_t(unsigned int, len, VIRTIO_LOOPBACK_MSG_DATA_MAX);
+
+		msg.config.offset = offset;
+		msg.config.length = chunk;
+		memcpy(msg.config.data, buf, chunk);
+		if (vlb_messages_ask(dev, &msg) == -ETIMEDOUT)
+			vlb_device_fail_async(dev);
+		offset += chunk;
+		buf += chunk;
+		len -= chunk;
+	}
+}
+
+static u32 vlb_config_generation(struct virtio_device *vdev)
+{
+	return READ_ONCE(vlb_device_of(vdev)->generation);
+}
+
+static u8 vlb_get_status(struct virtio_device *vdev)
+{
+	return READ_ONCE(vlb_device_of(vdev)->status);
+}
+
+static int vlb_ask_status(struct vlb_device *dev, struct virtio_device *vdev, u8 status)
+{
+	struct virtio_loopback_msg msg = { .type = VIRTIO_LOOPBACK_MSG_STATUS };
+
+	msg.status.status = status;
+	msg.status.features = vdev->features & ~BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
+	return vlb_messages_ask(dev, &msg);
+}
+
+static void vlb_set_status(struct virtio_device *vdev, u8 status)
+{
+	struct vlb_device *dev = vlb_device_of(vdev);
+	u8 added = status & ~dev->status;
+	int err = 0;
+
+	if (added & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK))
+		err = vlb_device_is_over(dev) ? -ENODEV : vlb_ask_status(dev, vdev, status);
+	if (err && (added & VIRTIO_CONFIG_S_DRIVER_OK)) {
+		/* The driver cannot be refused here any more. */
+		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+		vlb_device_fail_async(dev);
+	} else if (err) {
+		status &= ~VIRTIO_CONFIG_S_FEATURES_OK;
+	}
+	WRITE_ONCE(dev->status, status);
+	/* The core may have unbroken the queues on the way to DRIVER_OK. */
+	if (vlb_device_is_over(dev) && !READ_ONCE(dev->sinking))
+		vlb_drain_break(dev);
+}
+
+/* The device's side of posted queues is over; the driver's goes in vlb_del_vqs(). */
+static void vlb_reset_posts(struct vlb_device *dev)
+{
+	unsigned int i;
+
+	mutex_lock(&dev->vq_lock);
+	for (i = 0; i < dev->num_queues; i++) {
+		if (!dev->queues[i].post)
+			continue;
+		vlb_post_discard(dev->queues[i].post);
+		vlb_post_release(dev->queues[i].post);
+	}
+	mutex_unlock(&dev->vq_lock);
+}
+
+static void vlb_reset(struct virtio_device *vdev)
+{
+	const u8 live = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
+	struct virtio_loopback_msg msg = { .type = VIRTIO_LOOPBACK_MSG_RESET };
+	struct vlb_device *dev = vlb_device_of(vdev);
+
+	/*
+	 * If the adapter cannot promise that the back-end is quiet, the rings must not be
+	 * used again: the device ends here.
+	 */
+	if ((dev->status & live) && !vlb_device_is_over(dev) && vlb_messages_ask(dev, &msg))
+		vlb_device_fail_async(dev);
+	vlb_sink_end(dev);
+	WRITE_ONCE(dev->status, 0);
+	vlb_reset_posts(dev);
+}
+
+static u64 vlb_get_features(struct virtio_device *vdev)
+{
+	return vlb_device_of(vdev)->features;
+}
+
+static int vlb_finalize_features(struct virtio_device *vdev)
+{
+	vring_transport_features(vdev);
+	/* Without these the driver would put physical addresses into the ring. */
+	if (!__virtio_test_bit(vdev, VIRTIO_F_VERSION_1) ||
+	    !__virtio_test_bit(vdev, VIRTIO_F_ACCESS_PLATFORM)) {
+		dev_err(&vdev->dev,
+			"the driver does not take VIRTIO_F_VERSION_1 and VIRTIO_F_ACCESS_PLATFORM\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static const char *vlb_bus_name(struct virtio_device *vdev)
+{
+	return dev_name(&vlb_device_of(vdev)->parent->dev);
+}
+
+static void vlb_synchronize_cbs(struct virtio_device *vdev)
+{
+	struct vlb_device *dev = vlb_device_of(vdev);
+	unsigned int i;
+
+	for (i = 0; i < dev->num_queues; i++)
+		irq_work_sync(&dev->queues[i].work);
+}
+
+static void vlb_del_vqs(struct virtio_device *vdev)
+{
+	struct vlb_device *dev = vlb_device_of(vdev);
+	struct virtqueue *vq, *next;
+
+	mutex_lock(&dev->vq_lock);
+	list_for_each_entry_safe(vq, next, &vdev->vqs, list) {
+		vlb_queue_detach(vq->priv);
+		vring_del_virtqueue(vq);
+	}
+	mutex_unlock(&dev->vq_lock);
+}
+
+static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int index,
+				      const struct virtqueue_info *info)
+{
+	struct vlb_device *dev = vlb_device_of(vdev);
+	struct vlb_queue *queue;
+	struct virtqueue *vq;
+	int err;
+
+	if (index >= dev->num_queues || !dev->queues[index].max)
+		return ERR_PTR(-ENOENT);
+	queue = &dev->queues[index];
+	if (rcu_access_pointer(queue->vq))
+		return ERR_PTR(-EBUSY);
+	/* The driver of a posted queue trusts its ring: it would spin on what is forged there. */
+	dev->bounce.private_rings = queue->post;
+	vq = vring_create_virtqueue(index, queue->max, SMP_CACHE_BYTES, vdev, true, true,
+				    info->ctx, vlb_queue_notify, info->callback, info->name);
+	dev->bounce.private_rings = false;
+	if (!vq)
+		return ERR_PTR(-ENOMEM);
+	vq->num_max = queue->max;
+	err = vlb_queue_attach(queue, vq);
+	if (err) {
+		vring_del_virtqueue(vq);
+		return ERR_PTR(err);
+	}
+	return vq;
+}
+
+/**
+ * vlb_transport_find_vqs() - the driver sets its virtqueues up
+ * @vdev:  the virtio device
+ * @nvqs:  entries of @vqs and @infos
+ * @vqs:   filled in; NULL where @infos has no name
+ * @infos: what the driver wants
+ * @desc:  unused: calls are delivered where they are signalled
+ *
+ * Return: 0, -ENOENT (the device has no such queue), -ENOMEM, or -ENODEV (its I/O has
+ * been ended).
+ */
+int vlb_transport_find_vqs(struct virtio_device *vdev, unsigned int nvqs,
+			   struct virtqueue *vqs[], struct virtqueue_info infos[],
+			   struct irq_affinity *desc)
+{
+	struct vlb_device *dev = vlb_device_of(vdev);
+	unsigned int i, index = 0;
+	int err = 0;
+
+	mutex_lock(&dev->vq_lock);
+	if (vlb_device_is_over(dev))
+		err = -ENODEV;
+	for (i = 0; !err && i < nvqs; i++) {
+		vqs[i] = NULL;
+		if (!infos[i].name)
+			continue;
+		vqs[i] = vlb_setup_vq(vdev, index++, &infos[i]);
+		if (IS_ERR(vqs[i]))
+			err = PTR_ERR(vqs[i]);
+	}
+	mutex_unlock(&dev->vq_lock);
+	if (err)
+		vlb_del_vqs(vdev);
+	return err;
+}
+
+const struct virtio_config_ops vlb_transport_ops = {
+	.get = vlb_config_get,
+	.set = vlb_config_set,
+	.generation = vlb_config_generation,
+	.get_status = vlb_get_status,
+	.set_status = vlb_set_status,
+	.reset = vlb_reset,
+	.find_vqs = VLB_FIND_VQS,
+	.del_vqs = vlb_del_vqs,
+	.synchronize_cbs = vlb_synchronize_cbs,
+	.get_features = vlb_get_features,
+	.finalize_features = vlb_finalize_features,
+	.bus_name = vlb_bus_name,
+};
