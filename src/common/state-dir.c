@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "common/state-dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/parse.h"
+#include "common/util.h"
+
+int state_path(char *path, size_t size, const char *dir, const char *name, const char *suffix)
+{
+	int n = snprintf(path, size, "%s/%s.%s", dir, name, suffix);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int state_dir_make(const char *dir, struct failure *failure)
+{
+	struct stat st;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return failure_set(failure, -errno, "%s: cannot make the state directory: %s", dir,
+				   strerror(errno));
+	if (stat(dir, &st) < 0)
+		return failure_set(failure, -errno, "%s: %s", dir, strerror(errno));
+	/* In a directory that others write to, names could be changed under us. */
+	if (!S_ISDIR(st.st_mode) || (st.st_mode & 0022) ||
+	    (st.st_uid != geteuid() && st.st_uid != 0))
+		return failure_set(failure, -EPERM,
+				   "%s: not a directory that only its owner can write to", dir);
+	return 0;
+}
+
+int state_lock(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+	int ret;
+
+	ret = state_path(path, sizeof(path), dir, name, "lock");
+	if (ret)
+		return ret;
+	for (;;) {
+		_cleanup_close_ int fd = -1;
+		struct stat mine, there;
+
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+			return errno == EWOULDBLOCK ? -EEXIST : -errno;
+		/*
+		 * The one before us removes the file last: then this is no longer the file of that
+		 * name.
+		 */
+		if (fstat(fd, &mine) < 0)
+			return -errno;
+		if (stat(path, &there) == 0 && mine.st_ino == there.st_ino &&
+		    mine.st_dev == there.st_dev)
+			return fd_steal(&fd);
+	}
+}
+
+bool state_alive(const char *dir, const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	char path[PATH_MAX];
+
+	if (state_path(path, sizeof(path), dir, name, "lock"))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* ---- the state file ---- */
+
+/* A value is one line: a newline or a backslash in it is written as \n or \\. */
+static void put_text(FILE *f, const char *key, const char *value)
+{
+	fprintf(f, "%s=", key);
+	for (; *value; value++) {
+		if (*value == '\n')
+			fputs("\\n", f);
+		else if (*value == '\\')
+			fputs("\\\\", f);
+		else
+			fputc(*value, f);
+	}
+	fputc('\n', f);
+}
+
+static void get_text(char *out, size_t size, const char *value)
+{
+	size_t n = 0;
+
+	for (; *value && n + 1 < size; value++) {
+		if (*value == '\\' && value[1])
+			out[n++] = *++value == 'n' ? '\n' : *value;
+		else
+			out[n++] = *value;
+	}
+	out[n] = '\0';
+}
+
+int state_write(const char *dir, const char *name, const struct state_record *record)
+{
+	char path[PATH_MAX], fresh[PATH_MAX];
+	FILE *f;
+	int fd, ret;
+
+	ret = state_path(path, sizeof(path), dir, name, "state");
+	if (!ret)
+		ret = state_path(fresh, sizeof(fresh), dir, name, "state.new");
+	if (ret)
+		return ret;
+	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	f = fdopen(fd, "w");
+	if (!f) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	fprintf(f, "adapter_pid=%d\ndevice_id=%" PRIu32 "\nparent=%d\n", (int)record->adapter_pid,
+		record->device_id, record->parent);
+	fprintf(f, "keeper_pid=%d\n", (int)record->keeper_pid);
+	fprintf(f, "queues=%u\nqueue_size=%u\npool=%" PRIu64 "\n", record->queues,
+		record->queue_size, record->pool);
+	fprintf(f, "waiting=%d\n", record->waiting);
+	put_text(f, "reconnect", record->reconnect);
+	put_text(f, "backend", record->backend);
+	ret = ferror(f) ? -EIO : 0;
+	if (fclose(f) != 0 && !ret)
+		ret = -errno;
+	if (!ret && rename(fresh, path) < 0)
+		ret = -errno;
+	if (ret)
+		unlink(fresh);
+	return ret;
+}
+
+static void read_line(struct state_record *record, const char *key, const char *value)
+{
+	unsigned int n;
+
+	if (!strcmp(key, "reconnect"))
+		get_text(record->reconnect, sizeof(record->reconnect), value);
+	else if (!strcmp(key, "backend"))
+		get_text(record->backend, sizeof(record->backend), value);
+	else if (!strcmp(key, "pool"))
+		parse_u64(value, 0, UINT64_MAX, &record->pool);
+	else if (parse_uint(value, 0, INT_MAX, &n))
+		return; /* from a newer version, or not there yet */
+	else if (!strcmp(key, "adapter_pid"))
+		record->adapter_pid = (pid_t)n;
+	else if (!strcmp(key, "keeper_pid"))
+		record->keeper_pid = (pid_t)n;
+	else if (!strcmp(key, "device_id"))
+		record->device_id = n;
+	else if (!strcmp(key, "parent"))
+		record->parent = (int)n;
+	else if (!strcmp(key, "queues"))
+		record->queues = n;
+	else if (!strcmp(key, "queue_size"))
+		record->queue_size = n;
+	else if (!strcmp(key, "waiting"))
+		record->waiting = n;
+}
+
+int state_read(const char *dir, const char *name, struct state_record *record)
+{
+	_cleanup_free_ char *line = NULL;
+	char path[PATH_MAX];
+	size_t room = 0;
+	FILE *f;
+	int ret;
+
+	*record = (struct state_record){ .parent = -1 };
+	ret = state_path(path, sizeof(path), dir, name, "state");
+	if (ret)
+		return ret;
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (getline(&line, &room, f) > 0) {
+		char *value = strchr(line, '=');
+
+		line[strcspn(line, "\n")] = '\0';
+		if (!value)
+			continue;
+		*value++ = '\0';
+		read_line(record, line, value);
+	}
+	fclose(f);
+	return 0;
+}
+
+void state_clean(const char *dir, const char *name, bool keep_log)
+{
+	static const char *const suffixes[] = { "state",     "state.new", "ctl", "sock",
+						"sock.lock", "log",	  "lock" };
+	char path[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		if (keep_log && !strcmp(suffixes[i], "log"))
+			continue;
+		if (!state_path(path, sizeof(path), dir, name, suffixes[i]))
+			unlink(path);
+	}
+}
+
+void state_clean_dead(const char *dir, const char *name)
+{
+	_cleanup_close_ int lock = state_lock(dir, name);
+
+	if (lock >= 0)
+		state_clean(dir, name, false);
+}
