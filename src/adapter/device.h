@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel's side: all that is said to /dev/virtio-loopback. One open file is one device.
+ *
+ * The calls go through a table, so that the rest of the adapter can be driven without the module.
+ */
+#ifndef ADAPTER_DEVICE_H
+#define ADAPTER_DEVICE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <linux/virtio_loopback.h>
+
+#include "common/failure.h"
+
+#define DEVICE_NODE "/dev/virtio-loopback"
+
+struct device;
+
+/*
+ * struct device_ops - see the UAPI header for each
+ *
+ * @call:	an ioctl with its structure; 0 or a negative errno
+ * @read:	the next message; 0, -EAGAIN when there is none
+ * @write:	an answer
+ */
+struct device_ops {
+	int (*call)(struct device *device, unsigned long request, void *arg);
+	int (*read)(struct device *device, struct virtio_loopback_msg *msg);
+	int (*write)(struct device *device, const struct virtio_loopback_reply *reply);
+};
+
+struct device {
+	const struct device_ops *ops;
+	int fd; /* to poll; -1: not open */
+	struct virtio_loopback_info info;
+};
+
+/**
+ * device_open() - open the node and see what the module can do
+ * @device:	filled in
+ * @node:	its path
+ * @failure:	the reason in words
+ */
+int device_open(struct device *device, const char *node, struct failure *failure);
+
+/* device_init() - the same on an open file with other operations */
+int device_init(struct device *device, int fd, const struct device_ops *ops,
+		struct failure *failure);
+
+/* device_close() - lets go of the device; what happens to it is said in the UAPI */
+void device_close(struct device *device);
+
+/* The calls of the UAPI. Those that can fail by what the user asked for word the failure. */
+int device_create(struct device *device, struct virtio_loopback_create *create,
+		  struct failure *failure);
+int device_start(struct device *device);
+int device_stop(struct device *device);
+int device_set_queue_fds(struct device *device, unsigned int index, int kick_fd, int call_fd);
+int device_set_config(struct device *device, unsigned int offset, const void *data,
+		      unsigned int length, uint32_t flags);
+int device_get_queue(struct device *device, unsigned int index,
+		     struct virtio_loopback_queue *queue);
+int device_get_state(struct device *device, struct virtio_loopback_state *state);
+int device_get_outstanding(struct device *device, unsigned int index, uint16_t *heads,
+			   unsigned int room, unsigned int *count);
+int device_check_pool(struct device *device);
+int device_set_backend(struct device *device, pid_t pid);
+int device_open_window(struct device *device, struct virtio_loopback_window *args);
+int device_takeover(struct device *device, const char *name);
+int device_store(struct device *device, unsigned int slot, int fd);
+
+/* device_fetch() - a new descriptor of what is kept; -ENOENT: the slot is empty */
+int device_fetch(struct device *device, unsigned int slot);
+
+int device_fail(struct device *device);
+int device_destroy(struct device *device);
+
+int device_read(struct device *device, struct virtio_loopback_msg *msg);
+int device_reply(struct device *device, const struct virtio_loopback_msg *msg, int error);
+
+/* device_message_name() - for messages */
+const char *device_message_name(uint32_t type);
+
+#endif

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "adapter/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/deadline.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define LOW_FDS 10 /* the keeper keeps the numbers below free of its own descriptors */
+#define DELAY_MIN_MS 50U
+#define DELAY_MAX_MS 1000U
+#define SETTLED_MS 2000 /* an adapter that lives for so long did not fail at its start */
+#define SUCCESSOR_MS 10000 /* how long one that was announced, or started, may take */
+#define TRIES_MAX 30
+
+struct keeper {
+	/* the back-end */
+	char **words;
+	pid_t child; /* 0: none */
+	deadline_t kill_at;
+	unsigned int kills;
+
+	/* the adapter */
+	const struct keeper_restart *restart;
+	char program[PATH_MAX];
+	int adapter; /* pidfd; -1: it is gone, or not known */
+	pid_t heir; /* one that was started here and is no adapter yet, 0: none */
+	bool yielded;
+	deadline_t restart_at;
+	deadline_t settled;
+	unsigned int delay_ms;
+	unsigned int tries;
+
+	int signals;
+	bool over; /* nobody is left to serve */
+};
+
+/* ---- talking ---- */
+
+static void tell(int what, int value)
+{
+	const struct keeper_note note = { .what = what, .value = value };
+
+	/*
+	 * What a dead adapter does not read is not missed: the next one is told how things are when
+	 * it says ADOPT.
+	 */
+	if (send(KEEPER_FD, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return;
+}
+
+/* A descriptor above the low ones, close-on-exec. */
+static int move_up(int fd)
+{
+	int up = fcntl(fd, F_DUPFD_CLOEXEC, LOW_FDS);
+
+	close(fd);
+	return up;
+}
+
+static void unblock_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* ---- the back-end ---- */
+
+/* In the child: becomes the back-end. What goes wrong is told through @errors. */
+static _Noreturn void become_backend(char **words, int connection, int errors, pid_t parent)
+{
+	int error, null;
+
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	unblock_signals();
+	signal(SIGPIPE, SIG_DFL);
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	if (connection >= 0 && dup2(connection, KEEPER_BACKEND_FD) < 0)
+		_exit(127);
+	execvp(words[0], words);
+	error = errno;
+	if (write(errors, &error, sizeof(error)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+static void backend_start(struct keeper *k, int connection)
+{
+	_cleanup_close_ int errors = -1;
+	pid_t parent = getpid();
+	int pair[2], error = 0;
+	pid_t child;
+
+	if (pipe2(pair, O_CLOEXEC) < 0) {
+		tell(NEWS_FAILED, errno);
+		return;
+	}
+	errors = move_up(pair[0]);
+	pair[1] = move_up(pair[1]);
+	child = fork();
+	if (child == 0)
+		become_backend(k->words, connection, pair[1], parent);
+	error = child < 0 ? errno : 0;
+	close(pair[1]);
+	/* the pipe closes with a successful execve() */
+	if (!error && read(errors, &error, sizeof(error)) == sizeof(error))
+		waitpid(child, NULL, 0);
+	if (error) {
+		tell(NEWS_FAILED, error);
+		return;
+	}
+	k->child = child;
+	k->kills = 0;
+	k->kill_at = DEADLINE_NEVER;
+	tell(NEWS_STARTED, child);
+}
+
+/* The whole group: the command may be a shell that started the back-end. */
+static void backend_signal(struct keeper *k, int signal)
+{
+	if (!k->child)
+		return;
+	if (kill(-k->child, signal) < 0)
+		kill(k->child, signal);
+}
+
+static void backend_stop(struct keeper *k)
+{
+	backend_signal(k, SIGTERM);
+	/* a stopped process takes its SIGTERM when it goes on */
+	backend_signal(k, SIGCONT);
+	k->kill_at = deadline_after_ms(KEEPER_ASKED_MS);
+}
+
+static void backend_ended(struct keeper *k, int status)
+{
+	backend_signal(k, SIGKILL); /* what it may have left in its group */
+	k->child = 0;
+	k->kill_at = DEADLINE_NEVER;
+	tell(NEWS_ENDED, status);
+}
+
+/* ---- the adapter ---- */
+
+/* In the child: becomes an adapter that takes over the device of this name. */
+static _Noreturn void become_adapter(const struct keeper *k)
+{
+	const struct keeper_restart *r = k->restart;
+	const char *args[16] = { k->program,	"--takeover", "--name",	  r->name,
+				 "--state-dir", r->state_dir, "--node", r->node };
+	size_t n = 8;
+
+	if (!r->sandbox)
+		args[n++] = "--no-sandbox";
+	if (r->verbose)
+		args[n++] = "--verbose";
+	unblock_signals();
+	execv(k->program, (char **)args);
+	log_error("%s: another adapter cannot be started: %s", k->program, strerror(errno));
+	_exit(127);
+}
+
+static void adapter_try_later(struct keeper *k)
+{
+	k->delay_ms = MIN(MAX(k->delay_ms * 2, DELAY_MIN_MS), DELAY_MAX_MS);
+	k->restart_at = deadline_after_ms(k->delay_ms);
+}
+
+static void adapter_restart(struct keeper *k)
+{
+	pid_t heir;
+
+	if (k->heir) { /* it does not come to the point */
+		kill(k->heir, SIGKILL);
+		k->restart_at = DEADLINE_NEVER; /* until it is reaped */
+		return;
+	}
+	if (k->tries++ >= TRIES_MAX) {
+		log_error("%s: no adapter takes the device over: given up", k->restart->name);
+		k->restart = NULL;
+		return;
+	}
+	heir = fork();
+	if (heir == 0)
+		become_adapter(k);
+	if (heir < 0) {
+		adapter_try_later(k);
+		return;
+	}
+	k->heir = heir;
+	k->restart_at = deadline_after_ms(SUCCESSOR_MS);
+}
+
+/* It ended before it became the adapter. */
+static void heir_failed(struct keeper *k, int status)
+{
+	k->heir = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOTHING_TO_TAKE_OVER)
+		k->restart = NULL;
+	else
+		adapter_try_later(k);
+}
+
+/*
+ * The one that was announced is given time; one that lived for a while is followed at once, and one
+ * that died at its start after a pause.
+ */
+static void adapter_gone(struct keeper *k)
+{
+	fd_close(&k->adapter);
+	if (k->yielded)
+		k->restart_at = deadline_after_ms(SUCCESSOR_MS);
+	else if (deadline_passed(k->settled))
+		k->restart_at = DEADLINE_NOW;
+	else
+		adapter_try_later(k);
+	k->yielded = false;
+}
+
+static void adapter_adopt(struct keeper *k, int pidfd, const char *program)
+{
+	fd_close(&k->adapter);
+	k->adapter = pidfd;
+	k->heir = 0; /* it may be this one: then it is reaped as any other child */
+	k->yielded = false;
+	k->restart_at = DEADLINE_NEVER;
+	k->settled = deadline_after_ms(SETTLED_MS);
+	k->tries = 0;
+	if (program[0])
+		snprintf(k->program, sizeof(k->program), "%s", program);
+	tell(NEWS_STATUS, k->child);
+}
+
+/* ---- orders ---- */
+
+static void carry_out(struct keeper *k, const struct keeper_message *message, int fd)
+{
+	switch (message->note.what) {
+	case ORDER_START:
+		if (!k->child && k->words)
+			backend_start(k, fd);
+		fd_close(&fd);
+		return;
+	case ORDER_STOP:
+		backend_stop(k);
+		break;
+	case ORDER_ADOPT:
+		adapter_adopt(k, fd, message->path);
+		return;
+	case ORDER_YIELD:
+		k->yielded = true;
+		break;
+	case ORDER_END:
+		k->over = true;
+		break;
+	}
+	fd_close(&fd);
+}
+
+/* Takes an order, or notices that nobody gives any more. */
+static void take_order(struct keeper *k)
+{
+	static struct keeper_message message;
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *cmsg;
+	ssize_t n;
+	int fd = -1;
+
+	memset(&message, 0, sizeof(message));
+	n = recvmsg(KEEPER_FD, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < (ssize_t)sizeof(message.note)) {
+		k->over = true;
+		return;
+	}
+	message.path[sizeof(message.path) - 1] = '\0';
+	cmsg = CMSG_FIRSTHDR(&mh);
+	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS) {
+		memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+		fd = move_up(fd);
+	}
+	carry_out(k, &message, fd);
+}
+
+/* ---- the loop ---- */
+
+static void take_signals(struct keeper *k)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	while (read(k->signals, &info, sizeof(info)) == sizeof(info)) {
+		/* the device is being ended by force: an adapter that is killed is not missed */
+		if (info.ssi_signo == SIGTERM)
+			k->restart = NULL;
+	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == k->child)
+			backend_ended(k, status);
+		else if (pid == k->heir)
+			heir_failed(k, status);
+	}
+}
+
+static void init(struct keeper *k)
+{
+	ssize_t n = readlink("/proc/self/exe", k->program, sizeof(k->program) - 1);
+	sigset_t set;
+
+	k->program[MAX(n, 0)] = '\0';
+	k->settled = deadline_after_ms(SETTLED_MS);
+	prctl(PR_SET_NAME, KEEPER_NAME);
+	sigfillset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	k->signals = move_up(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+	fcntl(k->signals, F_SETFL, O_NONBLOCK);
+}
+
+static void wait_for_something(struct keeper *k)
+{
+	deadline_t restart_at = k->restart && !k->over ? k->restart_at : DEADLINE_NEVER;
+	struct pollfd fds[3] = {
+		{ .fd = k->signals, .events = POLLIN },
+		{ .fd = k->over ? -1 : KEEPER_FD, .events = POLLIN },
+		{ .fd = k->over ? -1 : k->adapter, .events = POLLIN },
+	};
+
+	poll(fds, ARRAY_SIZE(fds), deadline_poll_ms(MIN(k->kill_at, restart_at)));
+	/* orders first: one that ended in good order, or for another one, has said so */
+	if (fds[1].revents)
+		take_order(k);
+	else if (fds[2].revents)
+		adapter_gone(k);
+	if (fds[0].revents)
+		take_signals(k);
+	if (k->restart && !k->over && deadline_passed(k->restart_at))
+		adapter_restart(k);
+}
+
+void keeper_main(char **words, const struct keeper_restart *restart, int adapter)
+{
+	static struct keeper keeper;
+	struct keeper *k = &keeper;
+	bool stopped = false;
+
+	*k = (struct keeper){
+		.words = words,
+		.kill_at = DEADLINE_NEVER,
+		.restart = restart,
+		.restart_at = DEADLINE_NEVER,
+		.adapter = adapter,
+	};
+	init(k);
+	while (!k->over || (k->child && k->kills < KEEPER_KILLS_MAX)) {
+		wait_for_something(k);
+		if (k->over && !stopped) {
+			stopped = true;
+			backend_stop(k);
+		}
+		if (k->child && deadline_passed(k->kill_at)) {
+			backend_signal(k, SIGKILL);
+			k->kills++;
+			k->kill_at = deadline_after_ms(KEEPER_ASKED_MS);
+		}
+	}
+	_exit(0);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The keeper: a small process beside the adapter, forked before the adapter gives up its
+ * privileges. It starts and ends the back-end of --exec, and starts another adapter when this one
+ * was killed and its device waits for a successor. What it starts is not sandboxed.
+ *
+ * It outlives the adapter: the adapter's end of the socket between them is kept with the device.
+ * When that end is closed everywhere there is neither an adapter nor a device to come back to, and
+ * the keeper ends its back-end and itself.
+ *
+ * This file is what is said over that socket, one note a packet; supervise.h is the adapter's side.
+ */
+#ifndef ADAPTER_KEEPER_H
+#define ADAPTER_KEEPER_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#define KEEPER_NAME "vlb-keeper" /* of the process, as /proc/PID/comm shows it */
+#define KEEPER_FD 3 /* in the keeper: the socket */
+#define KEEPER_BACKEND_FD 3 /* in the back-end: the connection */
+
+/* How long the keeper waits between its signals, and how often it repeats SIGKILL. */
+#define KEEPER_ASKED_MS 2000
+#define KEEPER_KILLS_MAX 4
+
+/* An adapter that found nothing to take over: there is nothing to restart either. */
+#define EXIT_NOTHING_TO_TAKE_OVER 3
+
+enum keeper_order {
+	ORDER_START = 'S', /* with a descriptor: the connection; answered with STARTED or FAILED */
+	ORDER_STOP = 'T',
+	ORDER_ADOPT = 'A', /* with a pidfd and, in @path, its program: this is the adapter now;
+			    * answered with STATUS */
+	ORDER_YIELD = 'Y', /* the adapter ends for another one, which will say ADOPT */
+	ORDER_END = 'E', /* the device is over */
+};
+
+enum keeper_news {
+	NEWS_STARTED = 's', /* value: process id */
+	NEWS_FAILED = 'f', /* value: errno */
+	NEWS_ENDED = 'x', /* value: wait status */
+	NEWS_STATUS = 'a', /* value: process id of the back-end, 0: it does not run */
+};
+
+struct keeper_note {
+	int what;
+	int value;
+};
+
+struct keeper_message {
+	struct keeper_note note;
+	char path[PATH_MAX]; /* ORDER_ADOPT only */
+};
+
+/* struct keeper_restart - what another adapter is told on its command line */
+struct keeper_restart {
+	const char *name;
+	const char *state_dir;
+	const char *node;
+	bool sandbox;
+	bool verbose;
+};
+
+/**
+ * keeper_main() - be the keeper; in the child, with the socket as KEEPER_FD and no other descriptor
+ * @words:	the back-end's command line, NULL: none is started
+ * @restart:	how to start another adapter, NULL: somebody else does
+ * @adapter:	the present one, a pidfd, or -1
+ */
+_Noreturn void keeper_main(char **words, const struct keeper_restart *restart, int adapter);
+
+#endif

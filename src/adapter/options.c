@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "adapter/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <linux/virtio_gpu.h>
+#include <linux/virtio_ids.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "adapter/device.h"
+#include "adapter/personality.h"
+#include "adapter/pool.h"
+#include "adapter/snapshot.h"
+#include "common/parse.h"
+#include "common/state-dir.h"
+#include "common/util.h"
+
+#define TIMEOUT_DEFAULT_MS 5000U
+#define HEARTBEAT_DEFAULT_MS 5000U
+#define TIMEOUT_MAX_MS 60000
+#define KEEP_MS 60000U
+#define RECONNECT_MAX_S (365U * 24 * 3600)
+#define RESOLUTION_MIN 32
+#define RESOLUTION_MAX 16384
+
+enum {
+	OPT_NAME = 256,
+	OPT_TYPE,
+	OPT_SOCKET,
+	OPT_EXEC,
+	OPT_QUEUES,
+	OPT_QUEUE_SIZE,
+	OPT_POOL,
+	OPT_RECONNECT,
+	OPT_TIMEOUT,
+	OPT_HEARTBEAT,
+	OPT_CONFIG_SIZE,
+	OPT_TAG,
+	OPT_MAC,
+	OPT_MTU,
+	OPT_DISPLAY,
+	OPT_DISPLAY_PROGRAM,
+	OPT_RESOLUTION,
+	OPT_HEADS,
+	OPT_NODE,
+	OPT_STATE_DIR,
+	OPT_LOG,
+	OPT_READY_FD,
+	OPT_TAKEOVER,
+	OPT_REPLACE,
+	OPT_NO_TAKEOVER,
+	OPT_NO_RESTART,
+	OPT_NO_SANDBOX,
+	OPT_VERBOSE,
+	OPT_HELP,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "type", required_argument, NULL, OPT_TYPE },
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "exec", required_argument, NULL, OPT_EXEC },
+	{ "queues", required_argument, NULL, OPT_QUEUES },
+	{ "queue-size", required_argument, NULL, OPT_QUEUE_SIZE },
+	{ "pool", required_argument, NULL, OPT_POOL },
+	{ "reconnect", required_argument, NULL, OPT_RECONNECT },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "heartbeat", required_argument, NULL, OPT_HEARTBEAT },
+	{ "config-size", required_argument, NULL, OPT_CONFIG_SIZE },
+	{ "tag", required_argument, NULL, OPT_TAG },
+	{ "mac", required_argument, NULL, OPT_MAC },
+	{ "mtu", required_argument, NULL, OPT_MTU },
+	{ "display", required_argument, NULL, OPT_DISPLAY },
+	{ "display-program", required_argument, NULL, OPT_DISPLAY_PROGRAM },
+	{ "resolution", required_argument, NULL, OPT_RESOLUTION },
+	{ "heads", required_argument, NULL, OPT_HEADS },
+	{ "node", required_argument, NULL, OPT_NODE },
+	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
+	{ "log", required_argument, NULL, OPT_LOG },
+	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
+	{ "takeover", no_argument, NULL, OPT_TAKEOVER },
+	{ "replace", no_argument, NULL, OPT_REPLACE },
+	{ "no-takeover", no_argument, NULL, OPT_NO_TAKEOVER },
+	{ "no-restart", no_argument, NULL, OPT_NO_RESTART },
+	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
+	{ "verbose", no_argument, NULL, OPT_VERBOSE },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+void options_usage(void)
+{
+	printf("Usage: virtio-loopback-adapter --type TYPE --name NAME (--socket PATH | --exec 'CMD')\n"
+	       "\n"
+	       "Connects a vhost-user back-end to the drivers of this kernel, as one virtio device.\n"
+	       "\n"
+	       "  --type TYPE          %s,\n"
+	       "                       or a virtio device id\n"
+	       "  --name NAME          name of the device\n"
+	       "  --socket PATH        the back-end's socket\n"
+	       "  --exec 'CMD ARG...'  start the back-end; {fd} becomes a connected socket's number,\n"
+	       "                       {socket} the path that it is to listen on; with neither, --fd N\n"
+	       "                       is appended\n"
+	       "  --queues N           virtqueues (of types that can have several for requests: those)\n"
+	       "  --queue-size N       largest size of each, a power of two\n"
+	       "  --pool SIZE          memory shared with the back-end; K, M, G\n"
+	       "  --reconnect SECONDS|forever|off\n"
+	       "                       how long the device waits for a back-end that went away\n"
+	       "                       (forever)\n"
+	       "  --timeout SECONDS    how long the back-end may take for one command (%u)\n"
+	       "  --heartbeat SECONDS  how often the back-end is asked for a sign of life; 0: never (%u)\n"
+	       "  --config-size N      bytes of configuration space, for a type given by number\n"
+	       "  --tag TEXT           fs: what to mount (the name)\n"
+	       "  --mac ADDRESS        net: MAC address (a random local one)\n"
+	       "  --mtu N              net: MTU\n"
+	       "  --display sdl|vnc[=ADDRESS]|png=FOLDER|none\n"
+	       "                       gpu: where its pictures go (none)\n"
+	       "  --resolution WxH     gpu: size of each head in the beginning\n"
+	       "  --heads N            gpu: how many (1)\n"
+	       "  --display-program PATH\n"
+	       "                       gpu: what is started to show them (virtio-loopback-display)\n"
+	       "  --node PATH          the module's node (%s)\n"
+	       "  --state-dir DIR      where state is shown (%s)\n"
+	       "  --log FILE           write messages there\n"
+	       "  --ready-fd N         write one line with the outcome there, then close it\n"
+	       "  --takeover           go on with the device of this name that lost its adapter; if there\n"
+	       "                       is none, and the other options are given, begin a new one\n"
+	       "  --replace            the same with a device that has an adapter: that one yields\n"
+	       "  --no-takeover        the device ends with its adapter, however that ends\n"
+	       "  --no-restart         an adapter that was killed is started again by somebody else\n"
+	       "  --no-sandbox         keep all privileges (for debugging)\n"
+	       "  --verbose            say more\n"
+	       "  --help, --version\n",
+	       device_type_names(), TIMEOUT_DEFAULT_MS / 1000, HEARTBEAT_DEFAULT_MS / 1000,
+	       DEVICE_NODE, STATE_DIR);
+}
+
+int options_parse_reconnect(const char *text, uint64_t *ms)
+{
+	unsigned int seconds;
+	int ret;
+
+	if (!strcmp(text, "off")) {
+		*ms = RECONNECT_OFF;
+		return 0;
+	}
+	if (!strcmp(text, "forever")) {
+		*ms = RECONNECT_FOREVER;
+		return 0;
+	}
+	ret = parse_uint(text, 0, RECONNECT_MAX_S, &seconds);
+	if (!ret)
+		*ms = (uint64_t)seconds * 1000;
+	return ret;
+}
+
+int options_check_name(const char *name)
+{
+	const char *p;
+
+	if (!name[0] || name[0] == '.' || strlen(name) >= VIRTIO_LOOPBACK_NAME_MAX)
+		return -EINVAL;
+	for (p = name; *p; p++) {
+		if (!isascii((unsigned char)*p) ||
+		    (!isalnum((unsigned char)*p) && !strchr("-_.", *p)))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* xx:xx:xx:xx:xx:xx, and no multicast address */
+static int parse_mac(const char *text, uint8_t mac[6])
+{
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		char *end;
+
+		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]))
+			return -EINVAL;
+		mac[i] = (uint8_t)strtoul(text, &end, 16);
+		if (end != text + 2 || *end != (i < 5 ? ':' : '\0'))
+			return -EINVAL;
+		text = end + 1;
+	}
+	return mac[0] & 1 ? -EINVAL : 0;
+}
+
+static int parse_type(struct adapter_options *o, const char *text, struct failure *failure)
+{
+	int ret = device_type_find(text, &o->type);
+
+	if (!ret)
+		return 0;
+	return failure_set(failure, ret,
+			   "--type %s: no such device type; known are %s, and numbers", text,
+			   device_type_names());
+}
+
+static int parse_queue_size(struct adapter_options *o, const char *text)
+{
+	int ret = parse_uint(text, 2, VIRTIO_LOOPBACK_QUEUE_SIZE_MAX, &o->queue_size);
+
+	if (!ret && (o->queue_size & (o->queue_size - 1)))
+		return -EINVAL;
+	return ret;
+}
+
+static int parse_display(struct adapter_options *o, const char *text)
+{
+	o->display = text;
+	if (!strcmp(text, "sdl") || !strcmp(text, "vnc") || !strcmp(text, "none"))
+		return 0;
+	return (!strncmp(text, "vnc=", 4) || !strncmp(text, "png=", 4)) && text[4] ? 0 : -EINVAL;
+}
+
+/* Each within what a driver and its EDID can hold. */
+static int parse_resolution(struct adapter_options *o, const char *text)
+{
+	const char *x = strchr(text, 'x');
+	unsigned int width, height;
+	char first[16];
+	int ret;
+
+	if (!x || x - text >= (ptrdiff_t)sizeof(first))
+		return -EINVAL;
+	memcpy(first, text, (size_t)(x - text));
+	first[x - text] = '\0';
+	ret = parse_uint(first, RESOLUTION_MIN, RESOLUTION_MAX, &width);
+	if (!ret)
+		ret = parse_uint(x + 1, RESOLUTION_MIN, RESOLUTION_MAX, &height);
+	o->resolution = text;
+	return ret;
+}
+
+static int parse_pool(struct adapter_options *o, const char *text)
+{
+	int ret = parse_size(text, &o->pool);
+
+	o->pool_given = true;
+	if (!ret && (o->pool < POOL_SIZE_MIN || o->pool > POOL_SIZE_MAX))
+		return -ERANGE;
+	return ret;
+}
+
+/* What becomes of the device when its adapter goes. */
+static int parse_succession(struct adapter_options *o, int opt)
+{
+	switch (opt) {
+	case OPT_TAKEOVER:
+		o->takeover = true;
+		return 0;
+	case OPT_REPLACE:
+		o->takeover = true;
+		o->replace = true;
+		return 0;
+	case OPT_NO_TAKEOVER:
+		o->keep_ms = 0;
+		return 0;
+	case OPT_NO_RESTART:
+		o->restart = false;
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+/* One option and its value. -EINVAL and -ERANGE are worded by the caller. */
+static int parse_option(struct adapter_options *o, int opt, const char *arg,
+			struct failure *failure)
+{
+	unsigned int n;
+	int ret = 0;
+
+	switch (opt) {
+	case OPT_NAME:
+		o->name = arg;
+		return options_check_name(arg);
+	case OPT_TYPE:
+		return parse_type(o, arg, failure);
+	case OPT_SOCKET:
+		o->socket = arg;
+		return arg[0] ? 0 : -EINVAL;
+	case OPT_EXEC:
+		o->exec = arg;
+		return arg[0] ? 0 : -EINVAL;
+	case OPT_QUEUES:
+		return parse_uint(arg, 1, VIRTIO_LOOPBACK_QUEUES_MAX, &o->queues);
+	case OPT_QUEUE_SIZE:
+		return parse_queue_size(o, arg);
+	case OPT_POOL:
+		return parse_pool(o, arg);
+	case OPT_RECONNECT:
+		return options_parse_reconnect(arg, &o->reconnect_ms);
+	case OPT_TIMEOUT:
+		ret = parse_uint(arg, 1, TIMEOUT_MAX_MS / 1000, &n);
+		o->timeout_ms = ret ? 0 : n * 1000;
+		return ret;
+	case OPT_HEARTBEAT:
+		ret = parse_uint(arg, 0, TIMEOUT_MAX_MS / 1000, &n);
+		o->heartbeat_ms = ret ? 0 : n * 1000;
+		return ret;
+	case OPT_CONFIG_SIZE:
+		return parse_uint(arg, 0, 256, &o->config_size);
+	case OPT_TAG:
+		o->tag = arg;
+		return arg[0] && strlen(arg) <= 36 ? 0 : -EINVAL;
+	case OPT_MAC:
+		return parse_mac(arg, o->mac);
+	case OPT_MTU:
+		return parse_uint(arg, 68, 65535, &o->mtu);
+	case OPT_DISPLAY:
+		return parse_display(o, arg);
+	case OPT_DISPLAY_PROGRAM:
+		o->display_program = arg;
+		return arg[0] ? 0 : -EINVAL;
+	case OPT_RESOLUTION:
+		return parse_resolution(o, arg);
+	case OPT_HEADS:
+		return parse_uint(arg, 1, VIRTIO_GPU_MAX_SCANOUTS, &o->heads);
+	case OPT_NODE:
+		o->node = arg;
+		return 0;
+	case OPT_STATE_DIR:
+		o->state_dir = arg;
+		return 0;
+	case OPT_LOG:
+		o->log = arg;
+		return 0;
+	case OPT_READY_FD:
+		ret = parse_uint(arg, 0, INT32_MAX, &n);
+		o->ready_fd = ret ? -1 : (int)n;
+		return ret;
+	case OPT_NO_SANDBOX:
+		o->sandbox = false;
+		return 0;
+	case OPT_VERBOSE:
+		o->verbose = true;
+		return 0;
+	case OPT_HELP:
+		o->help = true;
+		return 0;
+	case OPT_VERSION:
+		o->version = true;
+		return 0;
+	default:
+		return parse_succession(o, opt);
+	}
+}
+
+/* locally administered, not multicast */
+static int make_up_mac(uint8_t mac[6])
+{
+	if (getrandom(mac, 6, 0) != 6)
+		return -EIO;
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 0x02);
+	return 0;
+}
+
+static int check_options(struct adapter_options *o, struct failure *failure)
+{
+	if (o->help || o->version)
+		return 0;
+	/* with --takeover the old adapter left all the rest */
+	if (!o->type.id && !o->takeover)
+		return failure_set(failure, -EINVAL, "--type is missing");
+	if (!o->name)
+		return failure_set(failure, -EINVAL, "--name is missing");
+	if (!o->type.id)
+		return 0;
+	if (!o->socket == !o->exec)
+		return failure_set(failure, -EINVAL, "one of --socket and --exec is needed");
+	if (o->type.id != VIRTIO_ID_GPU &&
+	    (o->display || o->display_program || o->resolution || o->heads))
+		return failure_set(failure, -EINVAL,
+				   "--display, --resolution and --heads are for --type gpu");
+	if (!o->display)
+		o->display = "none";
+	if (!o->heads)
+		o->heads = 1;
+	if (o->exec && strlen(o->exec) >= SNAPSHOT_EXEC_MAX)
+		return failure_set(failure, -EINVAL, "--exec: more than %d characters",
+				   SNAPSHOT_EXEC_MAX - 1);
+	/* A device that does not wait for its back-end does not wait for its adapter either. */
+	o->keep_ms = (unsigned int)MIN((uint64_t)o->keep_ms, o->reconnect_ms);
+	/* Its pictures and its pages cannot be handed on: such a device ends with its adapter. */
+	if (personality_has_display(o) || personality_has_window(o))
+		o->keep_ms = 0;
+	if (!o->pool)
+		o->pool = (uint64_t)o->type.pool << 10;
+	if (!o->queue_size)
+		o->queue_size = o->type.queue_size;
+	if (o->type.id == VIRTIO_ID_NET && !memcmp(o->mac, (uint8_t[6]){ 0 }, 6))
+		return make_up_mac(o->mac);
+	return 0;
+}
+
+int options_parse(struct adapter_options *options, int argc, char **argv, struct failure *failure)
+{
+	int opt, index, ret;
+
+	*options = (struct adapter_options){
+		.reconnect_ms = RECONNECT_FOREVER,
+		.timeout_ms = TIMEOUT_DEFAULT_MS,
+		.heartbeat_ms = HEARTBEAT_DEFAULT_MS,
+		.node = DEVICE_NODE,
+		.state_dir = STATE_DIR,
+		.ready_fd = -1,
+		.keep_ms = KEEP_MS,
+		.restart = true,
+		.sandbox = true,
+	};
+	opterr = 0;
+	optind = 0; /* start over, also when called again */
+	while ((opt = getopt_long(argc, argv, "", long_options, &index)) != -1) {
+		if (opt == '?')
+			return failure_set(
+				failure, -EINVAL,
+				"%s: unknown option, or its value is missing; see --help",
+				argv[optind - 1]);
+		ret = parse_option(options, opt, optarg, failure);
+		if (ret)
+			return failure_set(failure, ret, "--%s %s: %s; see --help",
+					   long_options[index].name, optarg ? optarg : "",
+					   ret == -ERANGE ? "out of range" : "not understood");
+	}
+	if (optind < argc)
+		return failure_set(failure, -EINVAL, "%s: not understood; see --help",
+				   argv[optind]);
+	return check_options(options, failure);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The adapter's command line. */
+#ifndef ADAPTER_OPTIONS_H
+#define ADAPTER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/device-types.h"
+#include "common/failure.h"
+
+#define RECONNECT_OFF 0
+#define RECONNECT_FOREVER UINT64_MAX
+
+struct adapter_options {
+	const char *name;
+	struct device_type type;
+	const char *socket; /* or */
+	const char *exec;
+	unsigned int queues; /* 0: as the back-end has them */
+	unsigned int queue_size; /* 0: as usual for the type */
+	uint64_t pool; /* bytes */
+	bool pool_given; /* by the user */
+	uint64_t reconnect_ms; /* RECONNECT_* or a time */
+	unsigned int timeout_ms; /* for what the back-end has to do at the driver's request */
+	unsigned int heartbeat_ms; /* how often it is asked for a sign of life; 0: never */
+	unsigned int config_size; /* of types that are not in the table */
+	const char *tag; /* fs */
+	uint8_t mac[6]; /* net; zeroes: make one up */
+	unsigned int mtu; /* net; 0: not said */
+	const char *display; /* gpu: sdl, vnc[=ADDRESS], png=FOLDER, none */
+	const char *display_program; /* NULL: virtio-loopback-display */
+	const char *resolution; /* WxH, NULL: the display's choice */
+	unsigned int heads;
+	const char *node;
+	const char *state_dir;
+	const char *log; /* NULL: standard error */
+	int ready_fd; /* -1: none */
+	unsigned int keep_ms; /* how long the device outlives its adapter; 0: not at all */
+	bool restart; /* ... and the keeper starts another one */
+	bool takeover; /* go on with a device of this name that has lost its adapter */
+	bool replace; /* ... or has one, which is asked to yield */
+	bool sandbox;
+	bool verbose;
+	bool help, version;
+};
+
+/**
+ * options_parse() - read the command line
+ * @options:	filled in; strings stay where they are
+ * @argc:	as main() has them
+ * @argv:	as main() has them
+ * @failure:	the reason in words
+ */
+int options_parse(struct adapter_options *options, int argc, char **argv, struct failure *failure);
+
+/* options_parse_reconnect() - "off", "forever", or seconds */
+int options_parse_reconnect(const char *text, uint64_t *ms);
+
+/* options_check_name() - letters, digits, '-', '_', '.', not starting with '.'; 0 or -EINVAL */
+int options_check_name(const char *name);
+
+void options_usage(void);
+
+#endif

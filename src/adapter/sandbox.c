@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "adapter/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifdef HAVE_SECCOMP
+#include <seccomp.h>
+#endif
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+/* Not -1000: an adapter that did eat the memory should be killable. */
+#define OOM_SCORE_ADJ "-900"
+
+void sandbox_harden(void)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, OOM_SCORE_ADJ, strlen(OOM_SCORE_ADJ)) < 0)
+		log_debug("oom_score_adj stays: %s", strerror(errno));
+	/* Locked memory is not to run into a limit once CAP_IPC_LOCK is gone. */
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) < 0)
+		log_debug("RLIMIT_MEMLOCK: %s", strerror(errno));
+	/* allocations of this process must not start I/O, which could be its own device's */
+	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
+		log_debug("PR_SET_IO_FLUSHER: %s", strerror(errno));
+}
+
+void sandbox_lock_memory(void)
+{
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
+		log_debug("mlockall: %s", strerror(errno));
+}
+
+/* ---- capabilities ---- */
+
+struct caps {
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+};
+
+static int caps_set(const struct caps *caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capset, &header, caps->data) < 0 ? -errno : 0;
+}
+
+static int caps_get(struct caps *caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capget, &header, caps->data) < 0 ? -errno : 0;
+}
+
+static void drop_bounding_set(void)
+{
+	int cap;
+
+	for (cap = 0; cap <= 63; cap++) {
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return; /* past the last one, or nothing to lose without CAP_SETPCAP */
+	}
+}
+
+/*
+ * A back-end's socket may lie where only its owner may go. Root reaches it by CAP_DAC_OVERRIDE,
+ * and has to reach it again after a reconnect: then, and only then, that one capability stays.
+ */
+static int drop_capabilities(const char *socket)
+{
+	const uint32_t dac = 1U << CAP_DAC_OVERRIDE;
+	struct caps none = { 0 }, now, keep;
+	int ret;
+
+	ret = caps_get(&now);
+	if (ret)
+		return ret;
+	drop_bounding_set();
+	keep = now;
+	memset(keep.data, 0, sizeof(keep.data));
+	keep.data[0].permitted = now.data[0].permitted & dac;
+	ret = caps_set(&keep); /* nothing effective: what may this user do by itself? */
+	if (ret || !keep.data[0].permitted)
+		return ret;
+	if (!socket || faccessat(AT_FDCWD, socket, W_OK, AT_EACCESS) == 0 || errno != EACCES)
+		return caps_set(&none);
+	keep.data[0].effective = dac;
+	log_info("CAP_DAC_OVERRIDE stays, to reach %s again", socket);
+	return caps_set(&keep);
+}
+
+/* ---- system calls ---- */
+
+#ifdef HAVE_SECCOMP
+/* clang-format off */
+static const int allowed_calls[] = {
+	/* the event loop and the sockets */
+	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev),
+	SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg), SCMP_SYS(sendto),
+	SCMP_SYS(accept4), SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(getsockopt),
+	SCMP_SYS(shutdown),
+	/* a new connection after a reconnect */
+	SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(eventfd2),
+	SCMP_SYS(pidfd_open),
+	/* the device; the rings in the pool, for a replay */
+	SCMP_SYS(ioctl), SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(mmap),
+	SCMP_SYS(munmap), SCMP_SYS(lseek),
+	/* the state files: written anew, and removed in the end */
+	SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename),
+	SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
+	SCMP_SYS(flock),
+	/* the C library */
+	SCMP_SYS(brk), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(mprotect), SCMP_SYS(futex),
+	SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64), SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(sched_getaffinity), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(geteuid),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
+	SCMP_SYS(restart_syscall), SCMP_SYS(tgkill), SCMP_SYS(wait4), SCMP_SYS(waitid),
+	SCMP_SYS(exit), SCMP_SYS(exit_group),
+};
+/* clang-format on */
+
+static int filter_calls(void)
+{
+	/* not a kill: a C library that takes another way gets an error that it can live with */
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	size_t i;
+	int ret = 0;
+
+	if (!ctx)
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(allowed_calls) && !ret; i++) {
+		if (allowed_calls[i] == __NR_SCMP_ERROR)
+			continue;
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed_calls[i], 0);
+		/* a call that this architecture does not have */
+		if (ret == -EDOM || ret == -EINVAL)
+			ret = 0;
+	}
+	if (!ret)
+		ret = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return ret;
+}
+#else
+static int filter_calls(void)
+{
+	return 0;
+}
+#endif
+
+int sandbox_enter(const char *socket, struct failure *failure)
+{
+	int ret;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return failure_set(failure, -errno, "PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
+	ret = drop_capabilities(socket);
+	if (ret)
+		return failure_set(failure, ret, "cannot give up capabilities: %s", strerror(-ret));
+	ret = filter_calls();
+	if (ret)
+		return failure_set(failure, ret, "cannot filter system calls (seccomp): %s",
+				   strerror(-ret));
+	return 0;
+}

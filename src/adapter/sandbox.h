@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the process gives up once it is set up, and what it makes sure of before.
+ *
+ * The adapter may sit under the disk that holds its own swap: it must not wait for memory that
+ * only that disk could free. And it listens to back-ends that are not trusted: it keeps only what
+ * it needs.
+ */
+#ifndef ADAPTER_SANDBOX_H
+#define ADAPTER_SANDBOX_H
+
+#include "common/failure.h"
+
+/*
+ * sandbox_harden() - PR_SET_IO_FLUSHER, a low oom_score_adj; inherited by what is started later.
+ * Without the privilege for one of them it goes without, with a line in the log.
+ */
+void sandbox_harden(void);
+
+/* sandbox_lock_memory() - mlockall(), once everything is there */
+void sandbox_lock_memory(void);
+
+/**
+ * sandbox_enter() - give up capabilities, new privileges and most system calls
+ * @socket:	the back-end's path that must stay reachable for a reconnect, or NULL
+ * @failure:	the reason in words
+ */
+int sandbox_enter(const char *socket, struct failure *failure);
+
+#endif

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "adapter/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/unix-socket.h"
+#include "common/word-split.h"
+
+#define CONNECT_RETRY_MS 20
+#define ADOPT_MS 2000
+/* the keeper ends its back-end within this time, whatever that does */
+#define FINISH_MS (KEEPER_ASKED_MS * (KEEPER_KILLS_MAX + 2))
+
+/* Puts the socket into the command line, in the way that it asks for. */
+static int prepare_words(struct supervisor *s, const char *path)
+{
+	char number[16];
+	int found;
+
+	found = word_list_replace(s->words, "{socket}", path);
+	if (found < 0)
+		return found;
+	if (found) {
+		s->path = path;
+		return 0;
+	}
+	snprintf(number, sizeof(number), "%d", KEEPER_BACKEND_FD);
+	found = word_list_replace(s->words, "{fd}", number);
+	if (found)
+		return found < 0 ? found : 0;
+	found = word_list_append(&s->words, "--fd");
+	return found ? found : word_list_append(&s->words, number);
+}
+
+/* In the child: leaves nothing open but the socket and the adapter's pidfd. */
+static _Noreturn void become_keeper(const struct supervisor *s, int sock,
+				    const struct keeper_restart *restart, pid_t adapter)
+{
+	int pidfd = -1;
+
+	if (sock != KEEPER_FD && dup3(sock, KEEPER_FD, O_CLOEXEC) < 0)
+		_exit(1);
+	close_range(KEEPER_FD + 1, ~0U, 0);
+	if (restart) {
+		int low = (int)syscall(SYS_pidfd_open, adapter, 0);
+
+		pidfd = fcntl(low, F_DUPFD_CLOEXEC, 10);
+		fd_close(&low);
+	}
+	keeper_main(s->words, restart, pidfd);
+}
+
+static int fork_keeper(struct supervisor *s, const struct keeper_restart *restart)
+{
+	pid_t self = getpid();
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	s->keeper = fork();
+	if (s->keeper == 0)
+		become_keeper(s, pair[1], restart, self);
+	close(pair[1]);
+	if (s->keeper < 0) {
+		s->keeper = 0;
+		close(pair[0]);
+		return -EAGAIN;
+	}
+	s->sock = pair[0];
+	s->child = true;
+	return 0;
+}
+
+static int understand(struct supervisor *s, const char *command, const char *path,
+		      struct failure *failure)
+{
+	int ret;
+
+	*s = (struct supervisor){ .sock = -1 };
+	if (!command)
+		return 0;
+	ret = word_split(command, &s->words);
+	if (ret == -EINVAL || ret == 0)
+		return failure_set(failure, -EINVAL, "--exec '%s': %s", command,
+				   ret ? "a quote is not closed" : "no program is named");
+	if (ret > 0)
+		ret = prepare_words(s, path);
+	return ret ? failure_set(failure, ret, "--exec: %s", strerror(-ret)) : 0;
+}
+
+int supervisor_init(struct supervisor *s, const char *command, const char *path,
+		    const struct keeper_restart *restart, struct failure *failure)
+{
+	int ret;
+
+	ret = understand(s, command, path, failure);
+	if (!ret) {
+		ret = fork_keeper(s, restart);
+		if (ret)
+			failure_set(failure, ret, "the process that keeps the device: %s",
+				    strerror(-ret));
+	}
+	if (ret)
+		supervisor_finish(s);
+	return ret;
+}
+
+/* @text goes with the note, if there is one. */
+static int send_order(struct supervisor *s, int what, int fd, const char *text)
+{
+	struct keeper_note note = { .what = what };
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov[2] = { { .iov_base = &note, .iov_len = sizeof(note) },
+				{ .iov_base = (char *)text,
+				  .iov_len = text ? strlen(text) + 1 : 0 } };
+	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	if (fd >= 0) {
+		struct cmsghdr *cmsg;
+
+		mh.msg_control = control.buf;
+		mh.msg_controllen = sizeof(control.buf);
+		cmsg = CMSG_FIRSTHDR(&mh);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	}
+	return sendmsg(s->sock, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Takes one note, if there is one: 1, 0, or -ECONNRESET. */
+static int take_note(struct supervisor *s, struct keeper_note *note)
+{
+	ssize_t n = recv(s->sock, note, sizeof(*note), MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -ECONNRESET;
+	if (n != sizeof(*note))
+		return -ECONNRESET;
+	if (note->what == NEWS_STARTED) {
+		s->backend = note->value;
+		s->ending = false;
+	} else if (note->what == NEWS_ENDED) {
+		s->backend = 0;
+		s->status = note->value;
+	} else if (note->what == NEWS_STATUS) {
+		s->backend = note->value;
+	}
+	return 1;
+}
+
+int supervisor_ready(struct supervisor *s)
+{
+	struct keeper_note note;
+	int ret;
+
+	do {
+		ret = take_note(s, &note);
+	} while (ret > 0);
+	return ret;
+}
+
+static int wait_note(struct supervisor *s, struct keeper_note *note, deadline_t deadline)
+{
+	int ret;
+
+	do {
+		ret = poll_fd(s->sock, POLLIN, deadline);
+		if (ret >= 0)
+			ret = take_note(s, note);
+	} while (ret == 0);
+	return ret < 0 ? ret : 0;
+}
+
+static int wait_started(struct supervisor *s, deadline_t deadline, struct failure *failure)
+{
+	struct keeper_note note = { 0 };
+	int ret;
+
+	do {
+		ret = wait_note(s, &note, deadline);
+	} while (!ret && note.what != NEWS_STARTED && note.what != NEWS_FAILED);
+	if (ret)
+		return failure_set(failure, ret, "%s: could not be started: %s", s->words[0],
+				   strerror(-ret));
+	if (note.what == NEWS_FAILED)
+		return failure_set(failure, -note.value, "%s: cannot be started: %s", s->words[0],
+				   strerror(note.value));
+	return 0;
+}
+
+/* Waits for a back-end that listens by itself. */
+static int connect_started(struct supervisor *s, deadline_t deadline, struct failure *failure)
+{
+	char how[64];
+	int ret;
+
+	for (;;) {
+		ret = unix_connect(s->path, deadline);
+		if (ret >= 0)
+			return ret;
+		if (ret != -ENOENT && ret != -ECONNREFUSED)
+			return failure_set(failure, ret, "%s: %s", s->path, strerror(-ret));
+		if (supervisor_ready(s) < 0 || !s->backend)
+			return failure_set(failure, -ECONNREFUSED,
+					   "%s: the back-end %s before it listened", s->words[0],
+					   supervisor_describe(s->status, how, sizeof(how)));
+		if (deadline_passed(deadline))
+			return failure_set(failure, -ETIMEDOUT,
+					   "%s: the back-end runs and does not listen on %s",
+					   s->words[0], s->path);
+		poll(NULL, 0, CONNECT_RETRY_MS);
+	}
+}
+
+int supervisor_start(struct supervisor *s, deadline_t deadline, struct failure *failure)
+{
+	_cleanup_close_ int ours = -1;
+	_cleanup_close_ int theirs = -1;
+	int pair[2], ret;
+
+	if (s->path) {
+		unlink(s->path); /* the last one's */
+	} else {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+			return failure_set(failure, -errno, "socketpair: %s", strerror(errno));
+		ours = pair[0];
+		theirs = pair[1];
+	}
+	ret = send_order(s, ORDER_START, theirs, NULL);
+	if (ret)
+		return failure_set(failure, ret, "the process that starts back-ends is gone");
+	ret = wait_started(s, deadline, failure);
+	if (ret)
+		return ret;
+	return s->path ? connect_started(s, deadline, failure) : fd_steal(&ours);
+}
+
+bool supervisor_end_backend(struct supervisor *s)
+{
+	/* without the keeper there is no back-end either: it would have been killed */
+	if (supervisor_ready(s) || !s->backend)
+		return true;
+	if (!s->ending)
+		s->ending = !send_order(s, ORDER_STOP, -1, NULL);
+	return false;
+}
+
+int supervisor_stop(struct supervisor *s, deadline_t deadline)
+{
+	struct keeper_note note;
+	int ret = 0;
+
+	while (!ret && !supervisor_end_backend(s))
+		ret = wait_note(s, &note, deadline);
+	return ret == -ECONNRESET ? 0 : ret;
+}
+
+static void forget(struct supervisor *s)
+{
+	fd_close(&s->sock);
+	word_list_free(s->words);
+	s->words = NULL;
+}
+
+void supervisor_finish(struct supervisor *s)
+{
+	deadline_t deadline = deadline_after_ms(FINISH_MS);
+	struct keeper_note note;
+	int ret;
+
+	if (s->sock >= 0 && !send_order(s, ORDER_END, -1, NULL)) {
+		/* its end of the socket closes with it */
+		do {
+			ret = wait_note(s, &note, deadline);
+		} while (!ret);
+	}
+	forget(s);
+	if (s->child)
+		waitpid(s->keeper, NULL, 0);
+}
+
+int supervisor_adopt(struct supervisor *s, int sock, const char *command, const char *path,
+		     struct failure *failure)
+{
+	deadline_t deadline = deadline_after_ms(ADOPT_MS);
+	_cleanup_close_ int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	struct keeper_note note = { 0 };
+	char program[PATH_MAX] = "";
+	int ret;
+
+	ret = understand(s, command, path, failure);
+	s->sock = sock;
+	if (ret)
+		return ret;
+	if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
+		program[0] = '\0';
+	ret = send_order(s, ORDER_ADOPT, self, program);
+	/* what it told the last adapter may wait there still */
+	while (!ret && note.what != NEWS_STATUS)
+		ret = wait_note(s, &note, deadline);
+	return ret ? failure_set(failure, ret, "the process that keeps the device: %s",
+				 strerror(-ret)) :
+		     0;
+}
+
+int supervisor_yield(struct supervisor *s)
+{
+	return s->sock < 0 ? 0 : send_order(s, ORDER_YIELD, -1, NULL);
+}
+
+void supervisor_leave(struct supervisor *s)
+{
+	forget(s);
+	if (s->child)
+		waitpid(s->keeper, NULL, WNOHANG);
+}
+
+const char *supervisor_describe(int status, char *buf, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(buf, size, "was killed by signal %d", WTERMSIG(status));
+	else
+		snprintf(buf, size, "exited with status %d", WEXITSTATUS(status));
+	return buf;
+}

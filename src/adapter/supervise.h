@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The adapter's side of the keeper (keeper.h): it starts, watches and ends the back-end of --exec.
+ */
+#ifndef ADAPTER_SUPERVISE_H
+#define ADAPTER_SUPERVISE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "adapter/keeper.h"
+#include "common/deadline.h"
+#include "common/failure.h"
+
+struct supervisor {
+	int sock; /* to the keeper; -1: there is none */
+	pid_t keeper; /* 0: not known */
+	bool child; /* it is ours to reap */
+	pid_t backend; /* 0: not running */
+	bool ending; /* it was asked to end */
+	char **words; /* its command line, NULL: it is somebody else's to start */
+	const char *path; /* of its listening socket, NULL: it inherits a connected one */
+	int status; /* how the last one ended, as from wait() */
+};
+
+/**
+ * supervisor_init() - understand the command line and fork the keeper
+ * @s:		filled in
+ * @command:	of the back-end, NULL: none is started
+ * @path:	the listening socket's path, should the command ask for one; kept, not copied
+ * @restart:	how to start another adapter, NULL: not at all
+ * @failure:	the reason in words
+ */
+int supervisor_init(struct supervisor *s, const char *command, const char *path,
+		    const struct keeper_restart *restart, struct failure *failure);
+
+/**
+ * supervisor_adopt() - go on with the keeper of another adapter
+ * @s:		filled in; s->backend is what runs now
+ * @sock:	the other one's socket; owned by @s from now on, on errors too
+ * @command:	as it was given to supervisor_init()
+ * @path:	as above
+ * @failure:	the reason in words
+ *
+ * Return: 0, or -ECONNRESET when the keeper is gone, and the back-end with it.
+ */
+int supervisor_adopt(struct supervisor *s, int sock, const char *command, const char *path,
+		     struct failure *failure);
+
+/* supervisor_yield() - this adapter ends, and another one will adopt the keeper; 0 or an errno */
+int supervisor_yield(struct supervisor *s);
+
+/* supervisor_leave() - the adapter's end without the back-end's and the keeper's */
+void supervisor_leave(struct supervisor *s);
+
+/* supervisor_used() - true when it starts and ends the back-end */
+static inline bool supervisor_used(const struct supervisor *s)
+{
+	return s->words != NULL;
+}
+
+/**
+ * supervisor_start() - start the back-end and get connected to it
+ * @s:		initialised, and no back-end running
+ * @deadline:	for the connection
+ * @failure:	the reason in words
+ *
+ * Return: a connected socket, or a negative errno.
+ */
+int supervisor_start(struct supervisor *s, deadline_t deadline, struct failure *failure);
+
+/* supervisor_ready() - take news from the keeper; 0, or -ECONNRESET when it is gone */
+int supervisor_ready(struct supervisor *s);
+
+/* supervisor_end_backend() - ask for its end, without waiting. Return: true when there is none */
+bool supervisor_end_backend(struct supervisor *s);
+
+/* supervisor_stop() - end the back-end: asked first, then made to; 0 when it is gone, -ETIMEDOUT */
+int supervisor_stop(struct supervisor *s, deadline_t deadline);
+
+/* supervisor_finish() - end the back-end and the keeper */
+void supervisor_finish(struct supervisor *s);
+
+/* supervisor_describe() - "exited with status 1", "was killed by signal 9" */
+const char *supervisor_describe(int status, char *buf, size_t size);
+
+#endif
