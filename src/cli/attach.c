@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <linux/virtio_ids.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "adapter/options.h"
+#include "cli/adapter-client.h"
+#include "cli/command.h"
+#include "cli/modules.h"
+#include "cli/sysfs.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/state-dir.h"
+#include "common/util.h"
+
+#define READY_MS 90000
+#define NODES_MS 10000
+#define NODES_POLL_MS 5
+#define SETTLE_MS 200
+#define UNDO_MS 15000
+#define NUMBERS_MAX 1000 /* devices of one type that are named for the user */
+
+/* execve() takes words that could be written to */
+static char name_option[] = "--name";
+static char log_option[] = "--log";
+static char ready_option[] = "--ready-fd";
+static char display_option[] = "--display";
+static char no_takeover_option[] = "--no-takeover";
+
+static void attach_usage(void)
+{
+	printf("Usage: virtio-loopback attach --type TYPE [--name NAME]\n"
+	       "         (--socket PATH | --exec 'BACKEND ARG...') [OPTION...]\n"
+	       "\n"
+	       "Makes a vhost-user back-end a virtio device of this kernel. Prints NAME virtioN NODE...\n"
+	       "when its driver is bound and its nodes are there.\n"
+	       "\n"
+	       "  --type TYPE          %s,\n"
+	       "                       or a virtio device id\n"
+	       "  --name NAME          by default the type and the first free number\n"
+	       "  --socket PATH        where the back-end listens\n"
+	       "  --exec 'CMD ARG...'  start the back-end, and end it with the device; {fd} becomes the\n"
+	       "                       number of a connected socket, {socket} the path that it is to\n"
+	       "                       listen on; with neither, --fd N is appended\n"
+	       "  --queues N           request virtqueues (as many as the back-end has, and CPUs)\n"
+	       "  --queue-size N       largest size of each, a power of two\n"
+	       "  --pool SIZE          memory shared with the back-end; K, M, G\n"
+	       "  --reconnect SECONDS|forever|off\n"
+	       "                       how long the device waits for a back-end that went away\n"
+	       "                       (forever)\n"
+	       "  --timeout SECONDS    how long the back-end may take for one command\n"
+	       "  --heartbeat SECONDS  how often it is asked for a sign of life; 0: never\n"
+	       "  --config-size N      bytes of configuration space, for a type given by number\n"
+	       "  --tag TEXT           fs: what to mount (the name)\n"
+	       "  --mac ADDRESS, --mtu N   net\n"
+	       "  --display sdl|vnc[=ADDRESS]|png=FOLDER|none\n"
+	       "                       gpu: where its pictures go (none)\n"
+	       "  --resolution WxH, --heads N   gpu: size of each head, and how many\n"
+	       "  --display-program PATH   gpu: what is started to show them\n"
+	       "  --foreground         stay, show messages, end the device with this process\n",
+	       device_type_names());
+}
+
+struct attach {
+	char **args; /* of the adapter; the caller's words and ours */
+	unsigned int count;
+	struct adapter_options options; /* the same, understood */
+	bool foreground;
+	bool help;
+	char name[STATE_NAME_MAX];
+	char log[PATH_MAX];
+	char ready[16];
+	char display[PATH_MAX];
+};
+
+/*
+ * The adapter understands all options but --foreground: its own parser says what is wrong with
+ * them, before anything is loaded or started.
+ */
+static int attach_parse(struct attach *at, int argc, char **argv, struct failure *failure)
+{
+	static char placeholder[] = "x";
+	int i, ret;
+
+	at->args = calloc((size_t)argc + 10, sizeof(*at->args));
+	if (!at->args)
+		return -ENOMEM;
+	at->args[at->count++] = argv[0];
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--foreground"))
+			at->foreground = true;
+		else
+			at->args[at->count++] = argv[i];
+	}
+	ret = options_parse(&at->options, (int)at->count, at->args, failure);
+	if (ret && !at->options.name && at->options.type.id) {
+		/* the name is missing, and may be */
+		at->args[at->count] = name_option;
+		at->args[at->count + 1] = placeholder;
+		failure_clear(failure);
+		ret = options_parse(&at->options, (int)at->count + 2, at->args, failure);
+		at->options.name = NULL;
+		at->args[at->count] = NULL;
+		at->args[at->count + 1] = NULL;
+	}
+	return ret;
+}
+
+static bool name_taken(const struct attach *at, const char *name)
+{
+	struct loopback_device device;
+
+	return state_alive(at->options.state_dir, name) || !sysfs_find(name, &device);
+}
+
+/* The adapter runs in another folder: a path that begins in this one is completed. */
+static int complete_display(struct attach *at, struct failure *failure)
+{
+	const char *display = at->options.display;
+	char here[PATH_MAX];
+
+	if (!display || strncmp(display, "png=", 4) != 0 || display[4] == '/')
+		return 0;
+	if (!getcwd(here, sizeof(here)) ||
+	    snprintf(at->display, sizeof(at->display), "png=%s/%s", here, display + 4) >=
+		    (int)sizeof(at->display))
+		return failure_set(failure, -ENAMETOOLONG, "--display %s: too long", display);
+	at->args[at->count++] = display_option;
+	at->args[at->count++] = at->display;
+	at->args[at->count] = NULL;
+	return 0;
+}
+
+/* The arguments that depend on the name. */
+static void set_name(struct attach *at, const char *name)
+{
+	unsigned int n = at->count;
+
+	if (!at->options.name) {
+		at->args[n++] = name_option;
+		at->args[n++] = at->name;
+	}
+	if (name != at->name)
+		snprintf(at->name, sizeof(at->name), "%s", name);
+	if (!at->foreground && !at->options.log) {
+		state_path(at->log, sizeof(at->log), at->options.state_dir, at->name, "log");
+		at->args[n++] = log_option;
+		at->args[n++] = at->log;
+	}
+	if (at->foreground) /* it ends with this process */
+		at->args[n++] = no_takeover_option;
+	at->args[n++] = ready_option;
+	at->args[n++] = at->ready;
+	at->args[n] = NULL;
+}
+
+/* The kernel ends a device in its own time, after its adapter. */
+static void wait_gone(const char *name)
+{
+	deadline_t deadline = deadline_after_ms(UNDO_MS);
+	struct loopback_device device;
+
+	while (!sysfs_find(name, &device) && !deadline_passed(deadline))
+		poll(NULL, 0, NODES_POLL_MS);
+}
+
+static int start(struct attach *at, const char *name, struct adapter_started *started,
+		 struct failure *failure)
+{
+	int ret;
+
+	set_name(at, name);
+	ret = adapter_spawn(at->args, at->ready, sizeof(at->ready), at->foreground, started,
+			    failure);
+	if (ret)
+		return ret;
+	ret = adapter_wait_ready(started, deadline_after_ms(READY_MS), failure);
+	if (ret) {
+		kill(started->pid, SIGKILL);
+		waitpid(started->pid, NULL, 0);
+		if (ret != -EEXIST) /* that one is somebody else's */
+			wait_gone(at->name);
+	}
+	return ret;
+}
+
+/* The first free number; another attach may take it at the same time, then the next. */
+static int start_numbered(struct attach *at, struct adapter_started *started,
+			  struct failure *failure)
+{
+	char number[16], name[STATE_NAME_MAX];
+	const char *type = device_type_name(at->options.type.id, number, sizeof(number));
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < NUMBERS_MAX; i++) {
+		snprintf(name, sizeof(name), "%s%s%u", type, type == number ? "-" : "", i);
+		if (name_taken(at, name))
+			continue;
+		failure_clear(failure);
+		ret = start(at, name, started, failure);
+		if (ret != -EEXIST)
+			return ret;
+	}
+	return failure_set(failure, -EEXIST, "all names %s0 to %s%u are taken", type, type,
+			   NUMBERS_MAX - 1);
+}
+
+/* ---- after the start ---- */
+
+static int no_driver(const struct attach *at, struct failure *failure)
+{
+	const struct device_type *type = &at->options.type;
+
+	if (!type->module)
+		return failure_set(failure, -ENODEV,
+				   "no driver of this kernel takes virtio device type %u",
+				   type->id);
+	return failure_set(
+		failure, -ENODEV,
+		"no driver of this kernel takes a device of type %s: it needs the module %s "
+		"(%s); if that is there, dmesg says why it refused",
+		type->name, type->module, type->option);
+}
+
+/*
+ * The driver of a console adds a port, and makes it a terminal when it is told so later on. Nothing
+ * says that nothing more is to come.
+ */
+static bool settled(const struct loopback_device *device, const struct nodes *nodes)
+{
+	static struct nodes before;
+	static deadline_t since;
+
+	if (device->device_id != VIRTIO_ID_CONSOLE)
+		return true;
+	if (before.count != nodes->count || memcmp(&before, nodes, sizeof(before)) != 0) {
+		before = *nodes;
+		since = deadline_after_ms(SETTLE_MS);
+	}
+	return deadline_passed(since);
+}
+
+static int wait_nodes(const struct attach *at, const struct adapter_started *started,
+		      struct loopback_device *device, struct nodes *nodes, struct failure *failure)
+{
+	deadline_t deadline = deadline_after_ms(NODES_MS);
+
+	if (!started->bound)
+		return no_driver(at, failure);
+	for (;;) {
+		if (sysfs_load(started->parent, device))
+			return failure_set(failure, -ENODEV, "the device is gone again; see %s",
+					   at->log[0] ? at->log : "the messages above");
+		if (sysfs_nodes(device, at->options.tag, nodes) && settled(device, nodes))
+			return 0;
+		if (deadline_passed(deadline))
+			break;
+		poll(NULL, 0, NODES_POLL_MS);
+	}
+	if (!device->driver[0])
+		return no_driver(at, failure);
+	return failure_set(failure, -ETIMEDOUT,
+			   "the driver %s is bound to virtio%d, and no node of it appears",
+			   device->driver, device->virtio_index);
+}
+
+/* Nothing stays behind: the adapter ends its device when it is told to. */
+static void undo(const struct attach *at, const struct adapter_started *started)
+{
+	deadline_t deadline = deadline_after_ms(UNDO_MS);
+
+	kill(started->pid, SIGTERM);
+	while (waitpid(started->pid, NULL, WNOHANG) == 0) {
+		if (deadline_passed(deadline)) {
+			kill(started->pid, SIGKILL);
+			waitpid(started->pid, NULL, 0);
+			break;
+		}
+		poll(NULL, 0, NODES_POLL_MS);
+	}
+	while (sysfs_exists(started->parent) && !deadline_passed(deadline))
+		poll(NULL, 0, NODES_POLL_MS);
+	state_clean(at->options.state_dir, at->name, false);
+}
+
+static void print_line(const char *name, const struct loopback_device *device,
+		       const struct nodes *nodes)
+{
+	unsigned int i;
+
+	printf("%s virtio%d", name, device->virtio_index);
+	for (i = 0; i < nodes->count; i++)
+		printf(" %s", nodes->name[i]);
+	printf("\n");
+	fflush(stdout);
+}
+
+static pid_t foreground_child;
+
+static void pass_on(int signal)
+{
+	kill(foreground_child, signal);
+}
+
+/* Until the adapter ends, which it does at a signal, a detach, or the end of its back-end. */
+static int stay(const struct adapter_started *started)
+{
+	struct sigaction action = { .sa_handler = pass_on };
+	int status;
+
+	foreground_child = started->pid;
+	sigaction(SIGTERM, &action, NULL);
+	/* from a terminal the adapter has it already */
+	signal(SIGINT, SIG_IGN);
+	while (waitpid(started->pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return 1;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static int attach(struct attach *at, struct failure *failure)
+{
+	struct adapter_started started;
+	struct loopback_device device = { 0 };
+	struct nodes nodes = { 0 };
+	int ret;
+
+	ret = complete_display(at, failure);
+	if (!ret)
+		ret = modules_load_transport(at->options.node, failure);
+	if (ret)
+		return ret;
+	modules_load_driver(&at->options.type);
+	if (at->options.name)
+		ret = start(at, at->options.name, &started, failure);
+	else
+		ret = start_numbered(at, &started, failure);
+	if (ret)
+		return ret;
+	ret = wait_nodes(at, &started, &device, &nodes, failure);
+	if (ret) {
+		undo(at, &started);
+		return ret;
+	}
+	print_line(at->name, &device, &nodes);
+	return at->foreground ? stay(&started) : 0;
+}
+
+int command_attach(int argc, char **argv)
+{
+	struct attach at = { 0 };
+	struct failure failure = { 0 };
+	int ret;
+
+	ret = attach_parse(&at, argc, argv, &failure);
+	if (!ret && at.options.help) {
+		attach_usage();
+	} else if (ret) {
+		log_error("attach: %s", failure_text(&failure, ret));
+		ret = EXIT_USAGE;
+	} else {
+		ret = attach(&at, &failure);
+		if (ret < 0) {
+			log_error("attach: %s", failure_text(&failure, ret));
+			ret = 1;
+		}
+	}
+	free(at.args);
+	return ret;
+}

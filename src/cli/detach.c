@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "adapter/device.h"
+#include "adapter/keeper.h"
+#include "cli/adapter-client.h"
+#include "cli/command.h"
+#include "cli/devices.h"
+#include "cli/in-use.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define ANSWER_MS 2000
+#define ADAPTER_MS 20000 /* an adapter that has not ended by then is made to */
+#define TOTAL_MS 28000
+#define POLL_MS 5
+
+enum stage {
+	STAGE_ASKED, /* the adapter ends the device */
+	STAGE_KILLED, /* the kernel ends it */
+	STAGE_GONE,
+	STAGE_FAILED,
+};
+
+struct victim {
+	struct device_entry entry;
+	enum stage stage;
+};
+
+static void detach_usage(void)
+{
+	printf("Usage: virtio-loopback detach NAME... | --all [--force]\n"
+	       "\n"
+	       "Ends devices, whatever their back-ends do. Refuses while a device is in use.\n"
+	       "\n"
+	       "  --all    all devices\n"
+	       "  --force  also those in use: their I/O ends in errors\n");
+}
+
+/* It would start another adapter. */
+static void stop_keeper(const struct device_entry *entry)
+{
+	_cleanup_close_ int pidfd = -1;
+	char path[64], name[32] = "";
+	FILE *f;
+
+	if (entry->keeper_pid <= 0)
+		return;
+	pidfd = (int)syscall(SYS_pidfd_open, entry->keeper_pid, 0);
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)entry->keeper_pid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	/* is it still the process that was written down? */
+	if (pidfd >= 0 && fgets(name, sizeof(name), f) && !strcmp(name, KEEPER_NAME "\n"))
+		syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
+	fclose(f);
+}
+
+static void kill_adapter(const struct device_entry *entry)
+{
+	_cleanup_close_ int pidfd = -1;
+
+	stop_keeper(entry);
+	if (entry->adapter_pid <= 0)
+		return;
+	pidfd = (int)syscall(SYS_pidfd_open, entry->adapter_pid, 0);
+	/* with the lock still held, this process is the one that the record names */
+	if (pidfd < 0 || !state_alive(STATE_DIR, entry->name))
+		return;
+	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
+
+static void begin(struct victim *v)
+{
+	char answer[64];
+	int ret;
+
+	ret = adapter_order(STATE_DIR, v->entry.name, "detach", answer, sizeof(answer),
+			    deadline_after_ms(ANSWER_MS));
+	v->stage = STAGE_ASKED;
+	if (!ret)
+		return;
+	kill_adapter(&v->entry);
+	v->stage = STAGE_KILLED;
+}
+
+/* A device that waits for an adapter gets one that ends it. */
+static void end_orphan(const struct device_entry *entry)
+{
+	struct device device = { .fd = -1 };
+
+	if (device_open(&device, DEVICE_NODE, NULL))
+		return;
+	if (!device_takeover(&device, entry->name)) {
+		device_fail(&device);
+		device_destroy(&device);
+	}
+	device_close(&device);
+}
+
+static bool gone(const struct victim *v)
+{
+	return !state_alive(STATE_DIR, v->entry.name) &&
+	       (v->entry.parent < 0 || !sysfs_exists(v->entry.parent));
+}
+
+static void check(struct victim *v, deadline_t kill_at)
+{
+	if (gone(v)) {
+		/* what a killed adapter could not remove */
+		if (v->stage == STAGE_KILLED)
+			state_clean(STATE_DIR, v->entry.name, false);
+		v->stage = STAGE_GONE;
+	} else if (v->stage == STAGE_KILLED) {
+		end_orphan(&v->entry);
+	} else if (v->stage == STAGE_ASKED && deadline_passed(kill_at)) {
+		kill_adapter(&v->entry);
+		v->stage = STAGE_KILLED;
+	}
+}
+
+static unsigned int wait_all(struct victim *victims, size_t count)
+{
+	deadline_t deadline = deadline_after_ms(TOTAL_MS);
+	deadline_t kill_at = deadline_after_ms(ADAPTER_MS);
+	unsigned int left;
+	size_t i;
+
+	for (;;) {
+		left = 0;
+		for (i = 0; i < count; i++) {
+			if (victims[i].stage == STAGE_ASKED || victims[i].stage == STAGE_KILLED)
+				check(&victims[i], kill_at);
+			left += victims[i].stage == STAGE_ASKED || victims[i].stage == STAGE_KILLED;
+		}
+		if (!left || deadline_passed(deadline))
+			return left;
+		poll(NULL, 0, POLL_MS);
+	}
+}
+
+static int refuse_if_used(const struct device_entry *entry)
+{
+	struct loopback_device device;
+	struct nodes nodes;
+	char why[256];
+
+	if (entry->parent < 0 || sysfs_load(entry->parent, &device))
+		return 0;
+	sysfs_nodes(&device, NULL, &nodes);
+	if (!in_use(&device, &nodes, why, sizeof(why)))
+		return 0;
+	log_error("detach: %s is in use: %s (--force ends it all the same)", entry->name, why);
+	return -EBUSY;
+}
+
+static int detach(struct victim *victims, size_t count, bool force)
+{
+	int status = 0;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (!force && refuse_if_used(&victims[i].entry)) {
+			victims[i].stage = STAGE_FAILED;
+			status = 1;
+		}
+	}
+	for (i = 0; i < count; i++) {
+		if (victims[i].stage != STAGE_FAILED)
+			begin(&victims[i]);
+	}
+	if (!wait_all(victims, count))
+		return status;
+	for (i = 0; i < count; i++) {
+		if (victims[i].stage == STAGE_ASKED || victims[i].stage == STAGE_KILLED)
+			log_error("detach: %s: the kernel has not let go of it yet",
+				  victims[i].entry.name);
+	}
+	return 1;
+}
+
+static int find_named(struct victim *victims, int argc, char **argv, int first)
+{
+	int i, n = 0;
+
+	for (i = first; i < argc; i++) {
+		if (devices_find(argv[i], &victims[n].entry)) {
+			log_error("detach: %s: there is no such device", argv[i]);
+			return -ENOENT;
+		}
+		n++;
+	}
+	return n;
+}
+
+static int find_all(struct victim **victims)
+{
+	struct device_entry *entries;
+	int i, n = devices_list(&entries);
+
+	if (n <= 0)
+		return n;
+	*victims = calloc((size_t)n, sizeof(**victims));
+	for (i = 0; *victims && i < n; i++)
+		(*victims)[i].entry = entries[i];
+	free(entries);
+	return *victims ? n : -ENOMEM;
+}
+
+int command_detach(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "all", no_argument, NULL, 'a' },
+		{ "force", no_argument, NULL, 'f' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	_cleanup_free_ struct victim *victims = NULL;
+	bool all = false, force = false;
+	int opt, n;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (opt) {
+		case 'a':
+			all = true;
+			break;
+		case 'f':
+			force = true;
+			break;
+		case 'h':
+			detach_usage();
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (all == (optind < argc)) {
+		log_error("detach: either names or --all");
+		return EXIT_USAGE;
+	}
+	if (all) {
+		n = find_all(&victims);
+	} else {
+		victims = calloc((size_t)(argc - optind), sizeof(*victims));
+		n = victims ? find_named(victims, argc, argv, optind) : -ENOMEM;
+	}
+	if (n < 0)
+		return 1;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+	return n ? detach(victims, (size_t)n, force) : 0;
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cli/devices.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/util.h"
+
+/* What the adapter wrote down, as far as there is an adapter. */
+static void add_record(struct device_entry *entry)
+{
+	bool alive = state_alive(STATE_DIR, entry->name);
+	struct state_record record;
+
+	bool orphan = entry->parent >= 0 && !entry->adapter_pid;
+
+	if (!alive)
+		entry->adapter_pid = 0;
+	if (state_read(STATE_DIR, entry->name, &record))
+		return;
+	snprintf(entry->backend, sizeof(entry->backend), "%s", record.backend);
+	if (!alive)
+		return;
+	entry->keeper_pid = record.keeper_pid;
+	/* The kernel knows whether there is one; by what number it is called here it does not. */
+	if (!orphan)
+		entry->adapter_pid = record.adapter_pid;
+	if (record.waiting && (entry->parent < 0 || !strcmp(entry->state, "running")))
+		snprintf(entry->state, sizeof(entry->state), "waiting");
+	if (entry->parent >= 0)
+		return;
+	entry->device_id = record.device_id;
+	entry->queues = record.queues;
+	entry->pool = record.pool;
+}
+
+static void from_kernel(struct device_entry *entry, const struct loopback_device *device)
+{
+	*entry = (struct device_entry){
+		.parent = device->parent,
+		.virtio_index = device->virtio_index,
+		.device_id = device->device_id,
+		.queues = device->num_queues,
+		.pool = device->pool_size,
+		.adapter_pid = device->adapter_pid,
+	};
+	memcpy(entry->name, device->name, sizeof(entry->name));
+	memcpy(entry->state, device->state, sizeof(entry->state));
+	memcpy(entry->driver, device->driver, sizeof(entry->driver));
+	sysfs_nodes(device, NULL, &entry->nodes);
+	add_record(entry);
+}
+
+/* A device that only its adapter knows at the moment. */
+static int from_record(struct device_entry *entry, const char *name)
+{
+	*entry = (struct device_entry){ .parent = -1, .virtio_index = -1 };
+	if (strlen(name) >= sizeof(entry->name) || !state_alive(STATE_DIR, name))
+		return -ENOENT;
+	strcpy(entry->name, name);
+	snprintf(entry->state, sizeof(entry->state), "starting");
+	add_record(entry);
+	return 0;
+}
+
+int devices_find(const char *name, struct device_entry *entry)
+{
+	struct loopback_device device;
+
+	if (sysfs_find(name, &device))
+		return from_record(entry, name);
+	from_kernel(entry, &device);
+	return 0;
+}
+
+static int add(struct device_entry **entries, int count, const struct device_entry *entry)
+{
+	struct device_entry *more = reallocarray(*entries, (size_t)count + 1, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	more[count] = *entry;
+	*entries = more;
+	return count + 1;
+}
+
+static bool listed(const struct device_entry *entries, int count, const char *name)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		if (!strcmp(entries[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static int add_kernel(struct device_entry **entries, int count)
+{
+	struct loopback_device device;
+	struct device_entry entry;
+	int next = 0;
+
+	while (count >= 0 && !sysfs_next(next, &device)) {
+		next = device.parent + 1;
+		from_kernel(&entry, &device);
+		count = add(entries, count, &entry);
+	}
+	return count;
+}
+
+static int add_records(struct device_entry **entries, int count)
+{
+	struct dirent *file;
+	DIR *dir = opendir(STATE_DIR);
+
+	while (dir && count >= 0 && (file = readdir(dir))) {
+		char *suffix = strrchr(file->d_name, '.');
+		struct device_entry entry;
+
+		if (!suffix || strcmp(suffix, ".lock") != 0)
+			continue;
+		*suffix = '\0';
+		if (listed(*entries, count, file->d_name))
+			continue;
+		if (!from_record(&entry, file->d_name))
+			count = add(entries, count, &entry);
+		else
+			state_clean_dead(STATE_DIR, file->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strverscmp(((const struct device_entry *)a)->name,
+			  ((const struct device_entry *)b)->name);
+}
+
+int devices_list(struct device_entry **entries)
+{
+	int count;
+
+	*entries = NULL;
+	count = add_kernel(entries, 0);
+	if (count >= 0)
+		count = add_records(entries, count);
+	if (count < 0) {
+		free(*entries);
+		*entries = NULL;
+	} else if (count > 1) {
+		qsort(*entries, (size_t)count, sizeof(**entries), compare);
+	}
+	return count;
+}

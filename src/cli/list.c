@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/devices.h"
+#include "common/cleanup.h"
+#include "common/device-types.h"
+#include "common/json-writer.h"
+#include "common/log.h"
+
+static void list_usage(void)
+{
+	printf("Usage: virtio-loopback list [--json]\n"
+	       "\n"
+	       "Shows the devices of virtio-loopback, also those whose adapter is dead.\n");
+}
+
+static void list_json(const struct device_entry *entries, int count)
+{
+	struct json_writer w;
+	char number[16];
+	unsigned int n;
+	int i;
+
+	json_init(&w, stdout);
+	json_array_begin(&w, NULL);
+	for (i = 0; i < count; i++) {
+		const struct device_entry *e = &entries[i];
+
+		json_object_begin(&w, NULL);
+		json_string(&w, "name", e->name);
+		json_string(&w, "type", device_type_name(e->device_id, number, sizeof(number)));
+		json_u64(&w, "virtio_id", e->device_id);
+		json_string(&w, "state", e->state);
+		json_string(&w, "driver", e->driver[0] ? e->driver : NULL);
+		if (e->virtio_index >= 0)
+			json_i64(&w, "virtio_index", e->virtio_index);
+		else
+			json_null(&w, "virtio_index");
+		json_array_begin(&w, "nodes");
+		for (n = 0; n < e->nodes.count; n++)
+			json_string(&w, NULL, e->nodes.name[n]);
+		json_end(&w);
+		json_string(&w, "backend", e->backend[0] ? e->backend : NULL);
+		if (e->adapter_pid > 0)
+			json_i64(&w, "adapter_pid", e->adapter_pid);
+		else
+			json_null(&w, "adapter_pid");
+		json_u64(&w, "queues", e->queues);
+		json_u64(&w, "pool", e->pool);
+		json_end(&w);
+	}
+	json_end(&w);
+}
+
+static void list_text(const struct device_entry *entries, int count)
+{
+	unsigned int n;
+	int i;
+
+	if (!count)
+		return;
+	printf("%-12s %-8s %-10s %-9s %-14s %-20s %s\n", "NAME", "TYPE", "VIRTIO", "STATE",
+	       "DRIVER", "NODES", "BACKEND");
+	for (i = 0; i < count; i++) {
+		const struct device_entry *e = &entries[i];
+		char number[16], index[24] = "-", nodes[NODES_MAX * NODE_NAME_MAX] = "";
+
+		if (e->virtio_index >= 0)
+			snprintf(index, sizeof(index), "virtio%d", e->virtio_index);
+		for (n = 0; n < e->nodes.count; n++) {
+			strcat(nodes, n ? "," : "");
+			strncat(nodes, e->nodes.name[n], NODE_NAME_MAX - 2);
+		}
+		printf("%-12s %-8s %-10s %-9s %-14s %-20s %s\n", e->name,
+		       device_type_name(e->device_id, number, sizeof(number)), index, e->state,
+		       e->driver[0] ? e->driver : "-", nodes[0] ? nodes : "-",
+		       e->backend[0] ? e->backend : "-");
+	}
+}
+
+int command_list(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	_cleanup_free_ struct device_entry *entries = NULL;
+	bool json = false;
+	int opt, count;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (opt) {
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			list_usage();
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		log_error("list: %s: not understood", argv[optind]);
+		return EXIT_USAGE;
+	}
+	count = devices_list(&entries);
+	if (count < 0) {
+		log_error("list: %s", strerror(-count));
+		return 1;
+	}
+	if (json)
+		list_json(entries, count);
+	else
+		list_text(entries, count);
+	return 0;
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cli/modules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/deadline.h"
+
+#define MODPROBE_MS 30000
+#define NODE_MS 5000
+#define NODE_POLL_MS 10
+
+/* The end of a child, waited for no longer than that; it is killed then. */
+static int wait_child(pid_t child, deadline_t deadline)
+{
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+	int status;
+
+	if (pidfd >= 0 && poll_fd(pidfd, POLLIN, deadline) < 0)
+		kill(child, SIGKILL);
+	while (waitpid(child, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
+}
+
+/*
+ * @said: what modprobe wrote, its last line at least. Return: its exit status, or a negative errno
+ */
+static int modprobe(const char *module, char *said, size_t size)
+{
+	_cleanup_close_ int out = -1;
+	int pair[2];
+	ssize_t n;
+	pid_t child;
+	int ret;
+
+	said[0] = '\0';
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return -errno;
+	out = pair[0];
+	child = fork();
+	if (child == 0) {
+		dup2(pair[1], STDOUT_FILENO);
+		dup2(pair[1], STDERR_FILENO);
+		execlp("modprobe", "modprobe", "--", module, (char *)NULL);
+		execl("/sbin/modprobe", "modprobe", "--", module, (char *)NULL);
+		execl("/usr/sbin/modprobe", "modprobe", "--", module, (char *)NULL);
+		dprintf(STDERR_FILENO, "modprobe: %s\n", strerror(errno));
+		_exit(127);
+	}
+	close(pair[1]);
+	if (child < 0)
+		return -errno;
+	ret = wait_child(child, deadline_after_ms(MODPROBE_MS));
+	fcntl(out, F_SETFL, O_NONBLOCK);
+	n = read(out, said, size - 1);
+	said[n > 0 ? n : 0] = '\0';
+	said[strcspn(said, "\n")] = '\0';
+	return ret;
+}
+
+int modules_load_transport(const char *node, struct failure *failure)
+{
+	deadline_t deadline;
+	char said[160];
+	int ret;
+
+	if (access(node, F_OK) == 0)
+		return 0;
+	ret = modprobe("virtio_loopback", said, sizeof(said));
+	if (ret)
+		return failure_set(failure, -ENODEV,
+				   "the kernel module virtio_loopback cannot be loaded (%s)",
+				   said[0] ? said : "modprobe failed");
+	/* udev or devtmpfs makes the node in its own time */
+	deadline = deadline_after_ms(NODE_MS);
+	while (access(node, F_OK) < 0) {
+		if (deadline_passed(deadline))
+			return failure_set(failure, -ENODEV,
+					   "virtio_loopback is loaded, and %s does not appear",
+					   node);
+		poll(NULL, 0, NODE_POLL_MS);
+	}
+	return 0;
+}
+
+static int module_loaded(const char *module)
+{
+	char path[PATH_MAX];
+	char *p;
+
+	snprintf(path, sizeof(path), "/sys/module/%s", module);
+	for (p = strrchr(path, '/'); *p; p++) {
+		if (*p == '-')
+			*p = '_';
+	}
+	return access(path, F_OK) == 0;
+}
+
+void modules_load_driver(const struct device_type *type)
+{
+	char alias[48], said[160];
+
+	if (type->module && module_loaded(type->module))
+		return;
+	/*
+	 * by the alias that the kernel itself would ask for: also a driver that this table does not
+	 * know
+	 */
+	snprintf(alias, sizeof(alias), "virtio:d%08Xv%08X", type->id, 0xffffffffU);
+	modprobe(alias, said, sizeof(said));
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Loading kernel modules, by modprobe. */
+#ifndef CLI_MODULES_H
+#define CLI_MODULES_H
+
+#include "common/device-types.h"
+#include "common/failure.h"
+
+/* modules_load_transport() - virtio_loopback, unless its node is there */
+int modules_load_transport(const char *node, struct failure *failure);
+
+/*
+ * modules_load_driver() - what drives devices of this type, unless it is loaded. A driver that is
+ * built in is no module, so that nothing is wrong when none is found: whether a driver takes the
+ * device is seen then.
+ */
+void modules_load_driver(const struct device_type *type);
+
+#endif

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "adapter/control.h"
+#include "cli/adapter-client.h"
+#include "cli/command.h"
+#include "cli/devices.h"
+#include "common/json-writer.h"
+#include "common/log.h"
+#include "common/parse.h"
+
+#define ANSWER_MS 500
+#define STATS_MAX 8192
+
+static void stats_usage(void)
+{
+	printf("Usage: virtio-loopback stats NAME [--json] [--watch]\n"
+	       "\n"
+	       "Shows the counters of a device: the kernel's, each virtqueue's, the adapter's.\n"
+	       "\n"
+	       "  --watch  again each second, until interrupted or the device is gone\n");
+}
+
+/* "key value": a number stays one */
+static void put_value(struct json_writer *w, const char *key, const char *value)
+{
+	uint64_t n;
+
+	if (!strncmp(value, "0x", 2) || parse_u64(value, 0, UINT64_MAX, &n))
+		json_string(w, key, value);
+	else
+		json_u64(w, key, n);
+}
+
+/* Lines of "key value", one by one. @w NULL: as text */
+static void put_lines(struct json_writer *w, char *text)
+{
+	char *line, *rest = NULL;
+
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		char *value = strchr(line, ' ');
+
+		if (!value)
+			continue;
+		*value++ = '\0';
+		if (w)
+			put_value(w, line, value);
+		else
+			printf("  %-22s %s\n", line, value);
+	}
+}
+
+/* "index kicks calls" */
+static void put_queues(struct json_writer *w, char *text)
+{
+	char *line, *rest = NULL;
+
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		uint64_t kicks, calls;
+		unsigned int index;
+
+		/* the kernel's own numbers fit */
+		/* NOLINTNEXTLINE(cert-err34-c) */
+		if (sscanf(line, "%u %" SCNu64 " %" SCNu64, &index, &kicks, &calls) != 3)
+			continue;
+		if (!w) {
+			printf("  virtqueue %-12u kicks %" PRIu64 ", calls %" PRIu64 "\n", index,
+			       kicks, calls);
+			continue;
+		}
+		json_object_begin(w, NULL);
+		json_u64(w, "index", index);
+		json_u64(w, "kicks", kicks);
+		json_u64(w, "calls", calls);
+		json_end(w);
+	}
+}
+
+static void put_kernel(struct json_writer *w, const struct device_entry *e)
+{
+	char text[STATS_MAX];
+
+	if (e->parent < 0 || sysfs_read(e->parent, "stats", text, sizeof(text)))
+		text[0] = '\0';
+	if (w)
+		json_object_begin(w, "kernel");
+	put_lines(w, text);
+	snprintf(text, sizeof(text), "pool_size %" PRIu64 "\n", e->pool);
+	put_lines(w, text);
+	if (e->parent >= 0 && !sysfs_read(e->parent, "pool_used", text + 10, sizeof(text) - 10)) {
+		memcpy(text, "pool_used ", 10);
+		put_lines(w, text);
+	}
+	if (e->parent >= 0 &&
+	    !sysfs_read(e->parent, "message_timeouts", text + 17, sizeof(text) - 17)) {
+		memcpy(text, "message_timeouts ", 17);
+		put_lines(w, text);
+	}
+	if (w)
+		json_end(w);
+	if (e->parent < 0 || sysfs_read(e->parent, "queues", text, sizeof(text)))
+		text[0] = '\0';
+	if (w)
+		json_array_begin(w, "queues");
+	put_queues(w, text);
+	if (w)
+		json_end(w);
+}
+
+static void put_adapter(struct json_writer *w, const struct device_entry *e)
+{
+	char text[CONTROL_PACKET_MAX + 1];
+
+	if (adapter_order(STATE_DIR, e->name, "stats", text, sizeof(text),
+			  deadline_after_ms(ANSWER_MS))) {
+		/* it is dead, or busy with a back-end that does not answer */
+		if (w)
+			json_null(w, "adapter");
+		else
+			printf("  %-22s %s\n", "adapter", "does not answer");
+		return;
+	}
+	if (w)
+		json_object_begin(w, "adapter");
+	put_lines(w, text);
+	if (w)
+		json_end(w);
+}
+
+static int show(const char *name, bool json)
+{
+	struct json_writer writer = { 0 }, *w = json ? &writer : NULL;
+	struct device_entry e;
+
+	if (devices_find(name, &e))
+		return -ENOENT;
+	if (w) {
+		json_init(w, stdout);
+		json_object_begin(w, NULL);
+		json_string(w, "name", e.name);
+		json_string(w, "state", e.state);
+	} else {
+		printf("%s: %s\n", e.name, e.state);
+	}
+	put_kernel(w, &e);
+	put_adapter(w, &e);
+	if (w)
+		json_end(w);
+	return fflush(stdout) ? -EPIPE : 0;
+}
+
+static int watch(const char *name, bool json)
+{
+	struct timespec next;
+
+	clock_gettime(CLOCK_MONOTONIC, &next);
+	while (!show(name, json)) {
+		next.tv_sec++;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+	}
+	return 0; /* it ended, as devices do */
+}
+
+int command_stats(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "watch", no_argument, NULL, 'w' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool json = false, again = false;
+	struct device_entry e;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (opt) {
+		case 'j':
+			json = true;
+			break;
+		case 'w':
+			again = true;
+			break;
+		case 'h':
+			stats_usage();
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind + 1 != argc) {
+		log_error("stats: the name of one device, please");
+		return EXIT_USAGE;
+	}
+	if (devices_find(argv[optind], &e)) {
+		log_error("stats: %s: there is no such device", argv[optind]);
+		return 1;
+	}
+	return again ? watch(argv[optind], json) : show(argv[optind], json) ? 1 : 0;
+}
