@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "backends/common/iov.h"
+#include "backends/console/console.h"
+#include "common/log.h"
+
+/* A request of more parts breaks its queue. */
+#define PORT_MAX_IOVS 256
+/* Requests of one port in a row, so that the others get their turn. */
+#define PORT_BURST 64
+/*
+ * The message that a port is closed can overtake what was written to it before, see
+ * console_port_set_open().
+ */
+#define CLOSING_MS 100
+
+/* Come back to this queue after the others. */
+static void again(const struct vu_queue *queue)
+{
+	uint64_t one = 1;
+
+	if (write(queue->kick_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_ratelimited(LOG_LEVEL_WARNING, "queue %u: its kick descriptor: %m",
+				queue->index);
+}
+
+/* ---- from the driver ---- */
+
+/*
+ * Writes one request.
+ *
+ * Return: 1 when it is done with, 0 when it has to wait, -EPROTO when the queue is broken.
+ */
+static int write_request(struct console_port *port, struct virtqueue *vq, uint16_t id)
+{
+	struct iovec parts[PORT_MAX_IOVS], *iov = parts;
+	struct vq_buffers bufs = { .iov = parts, .max = PORT_MAX_IOVS };
+	unsigned int n;
+	ssize_t done;
+
+	if (vq_chain(vq, id, &bufs))
+		return -EPROTO;
+	n = bufs.out_num;
+	iov_drop_front(&iov, &n, port->tx_done);
+	while (n) {
+		done = endpoint_write(&port->ep, iov, n);
+		/* a terminal that nobody looks at: its driver would wait for ever */
+		if (done == -EPIPE && port->terminal)
+			break;
+		if (done < 0)
+			return 0;
+		port->tx_done += (size_t)done;
+		iov_drop_front(&iov, &n, (size_t)done);
+	}
+	port->tx_done = 0;
+	return 1;
+}
+
+/* Return: true when the queue is empty */
+static bool output(struct console_port *port, struct virtqueue *vq)
+{
+	unsigned int burst;
+	uint16_t id;
+	int ret;
+
+	for (burst = 0; burst < PORT_BURST; burst++) {
+		if (vq_pop(vq, &id) <= 0)
+			return true;
+		ret = write_request(port, vq, id);
+		if (ret < 0)
+			return true;
+		if (!ret) {
+			vq_untake(vq, id);
+			endpoint_want(&port->ep, port->ep.want_in, true);
+			return false;
+		}
+		vq_push(vq, id, 0);
+	}
+	again(port->tx);
+	return false;
+}
+
+static void set_timer(const struct console *console)
+{
+	struct itimerspec when = { .it_value.tv_nsec = CLOSING_MS * 1000000L };
+
+	if (timerfd_settime(console->timer_fd, 0, &when, NULL) < 0)
+		log_error("the timer cannot be set: %m");
+}
+
+void console_port_output(struct console_port *port)
+{
+	struct virtqueue *vq;
+	bool empty;
+
+	if (!port->tx || port->tx->vq.broken)
+		return;
+	vq = &port->tx->vq;
+	endpoint_want(&port->ep, port->ep.want_in, false);
+	do {
+		vq_suppress(vq);
+		empty = output(port, vq);
+		vq_flush(vq);
+	} while (empty && vq_arm(vq));
+	if (empty && port->closing)
+		set_timer(port->console);
+}
+
+/* ---- to the driver ---- */
+
+/* Return: 1 when a request was filled, 0 when there is nothing for it, -EPROTO. */
+static int read_request(struct console_port *port, struct virtqueue *vq, uint16_t id)
+{
+	struct iovec iov[PORT_MAX_IOVS];
+	struct vq_buffers bufs = { .iov = iov, .max = PORT_MAX_IOVS };
+	ssize_t done = 0;
+
+	if (vq_chain(vq, id, &bufs))
+		return -EPROTO;
+	if (bufs.in_len)
+		done = endpoint_read(&port->ep, iov + bufs.out_num, bufs.in_num);
+	if (done < 0)
+		return 0;
+	vq_push(vq, id, (uint32_t)done);
+	return 1;
+}
+
+/* Return: true when the queue is empty */
+static bool input(struct console_port *port, struct virtqueue *vq)
+{
+	unsigned int burst;
+	uint16_t id;
+	int ret;
+
+	for (burst = 0; burst < PORT_BURST; burst++) {
+		if (vq_pop(vq, &id) <= 0)
+			return true;
+		ret = read_request(port, vq, id);
+		if (ret < 0)
+			return true;
+		if (!ret) {
+			vq_untake(vq, id);
+			endpoint_want(&port->ep, true, port->ep.want_out);
+			return false;
+		}
+	}
+	again(port->rx);
+	return false;
+}
+
+void console_port_input(struct console_port *port)
+{
+	struct virtqueue *vq;
+	bool empty;
+
+	/* The driver drops what comes for a port that nobody has open. */
+	if (!port->rx || port->rx->vq.broken || !port->open)
+		return;
+	vq = &port->rx->vq;
+	endpoint_want(&port->ep, false, port->ep.want_out);
+	do {
+		vq_suppress(vq);
+		empty = input(port, vq);
+		vq_flush(vq);
+	} while (empty && vq_arm(vq));
+}
+
+/* ---- opening and closing ---- */
+
+/*
+ * Data and messages travel in different queues, and a front-end may hold more data than the
+ * virtqueue has room for. So the end is shown to the endpoint only after the queue has been empty
+ * for a while.
+ */
+void console_port_set_open(struct console_port *port, bool open)
+{
+	log_info("port %u: %s at the driver's side", port->id, open ? "opened" : "closed");
+	port->closing = port->open && !open;
+	port->open = open;
+	if (open) {
+		console_port_input(port);
+		return;
+	}
+	endpoint_want(&port->ep, false, port->ep.want_out);
+	if (port->closing)
+		set_timer(port->console);
+}
+
+void console_timer_ready(void *data, uint32_t events)
+{
+	struct console *console = data;
+	unsigned int i;
+	uint64_t count;
+
+	(void)events;
+	if (read(console->timer_fd, &count, sizeof(count)) < 0)
+		return;
+	for (i = 0; i < console->num_ports; i++) {
+		struct console_port *port = &console->ports[i];
+
+		if (!port->closing || (port->tx && vq_has_work(&port->tx->vq)))
+			continue;
+		port->closing = false;
+		endpoint_hangup(&port->ep);
+	}
+}
+
+/*
+ * The message that somebody has opened it may have gone with the driver, so whoever is connected
+ * while the driver has the port sees the end.
+ */
+void console_port_reset(struct console_port *port)
+{
+	bool was_open = port->ready || port->open || port->closing;
+
+	port->ready = false;
+	port->open = false;
+	port->closing = false;
+	port->pending = 0;
+	port->tx_done = 0;
+	endpoint_want(&port->ep, false, false);
+	if (was_open)
+		endpoint_hangup(&port->ep);
+}
+
+/* ---- the endpoint ---- */
+
+static void readable(void *data)
+{
+	console_port_input(data);
+}
+
+static void writable(void *data)
+{
+	console_port_output(data);
+}
+
+static void changed(void *data)
+{
+	struct console_port *port = data;
+
+	log_info("port %u: %s at the host's side", port->id,
+		 port->ep.connected ? "opened" : "closed");
+	console_tell(port, VIRTIO_CONSOLE_PORT_OPEN);
+	console_port_input(port);
+	console_port_output(port);
+}
+
+static void resized(void *data)
+{
+	console_resized(data);
+}
+
+int console_port_open(struct console_port *port, struct console *console)
+{
+	static const struct endpoint_events events = {
+		.readable = readable,
+		.writable = writable,
+		.changed = changed,
+		.resized = resized,
+	};
+
+	port->console = console;
+	return endpoint_open(&port->ep, vu_loop(console->backend), &events, port);
+}
