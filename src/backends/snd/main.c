@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* vhost-user-snd: a sound card that plays to, and records from, what this system has. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "backends/snd/chmap.h"
+#include "backends/snd/sink.h"
+#include "common/log.h"
+
+#define SND_NICE (-11) /* as sound servers have it */
+
+enum {
+	OPT_BACKEND = VU_OPTION_FIRST,
+	OPT_PLAYBACK,
+	OPT_CAPTURE,
+	OPT_REMOTE,
+	OPT_NAME,
+	OPT_ROLE,
+};
+
+static const struct option options[] = {
+	{ "backend", required_argument, NULL, OPT_BACKEND },
+	{ "playback", required_argument, NULL, OPT_PLAYBACK },
+	{ "capture", required_argument, NULL, OPT_CAPTURE },
+	{ "remote", required_argument, NULL, OPT_REMOTE },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "role", required_argument, NULL, OPT_ROLE },
+	{ 0 },
+};
+
+static const char usage[] =
+	"A sound card.\n"
+	"\n"
+	"      --backend NAME         pipewire, alsa, wav (files), or null (nothing is heard)\n"
+	"      --playback DEV         what is played to: for pipewire the name of a node, for alsa\n"
+	"                             that of a PCM, for wav a file\n"
+	"      --capture DEV          what is recorded from, likewise\n"
+	"                             Each of the two can be given up to four times: the card has a\n"
+	"                             PCM device for each. With neither it has one of each, and uses\n"
+	"                             the default devices.\n"
+	"      --remote NAME          pipewire: the name or the path of the server's socket\n"
+	"                             (default: the environment's)\n"
+	"      --name NAME            pipewire: what the card is called there\n"
+	"                             (default: vhost-user-snd)\n"
+	"      --role ROLE            pipewire: the media role, by which its session manager sets\n"
+	"                             priorities (default: Music)\n";
+
+static const struct {
+	const char *name;
+	const struct snd_sink_ops *ops;
+} sinks[] = {
+	{ "pipewire",
+#ifdef HAVE_PIPEWIRE
+	  &sink_pipewire
+#else
+	  NULL
+#endif
+	},
+	{ "alsa",
+#ifdef HAVE_ALSA
+	  &sink_alsa
+#else
+	  NULL
+#endif
+	},
+	{ "wav", &sink_wav },
+	{ "null", &sink_null },
+};
+
+static int parse_backend(struct snd_device *snd, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sinks); i++) {
+		if (strcmp(value, sinks[i].name) != 0)
+			continue;
+		if (!sinks[i].ops) {
+			log_error("--backend %s: this program was built without it (meson option "
+				  "snd-%s)",
+				  value, value);
+			return -EINVAL;
+		}
+		snd->ops = sinks[i].ops;
+		return 0;
+	}
+	log_error("--backend %s: not known; there are pipewire, alsa, wav and null", value);
+	return -EINVAL;
+}
+
+static int add_stream(struct snd_device *snd, bool capture, const char *target)
+{
+	struct snd_stream *stream = &snd->streams[snd->num_streams];
+	uint32_t same = 0;
+	unsigned int i;
+
+	for (i = 0; i < snd->num_streams; i++)
+		same += snd->streams[i].capture == capture;
+	if (same >= SND_MAX_PER_DIRECTION) {
+		log_error("--%s %s: a card has at most %d of them",
+			  capture ? "capture" : "playback", target, SND_MAX_PER_DIRECTION);
+		return -EINVAL;
+	}
+	*stream = (struct snd_stream){
+		.snd = snd,
+		.id = snd->num_streams++,
+		.nid = same,
+		.capture = capture,
+		.target = target,
+		.timer_fd = -1,
+	};
+	return 0;
+}
+
+static int parse(void *dev, int option, const char *value)
+{
+	struct snd_device *snd = dev;
+
+	switch (option) {
+	case OPT_BACKEND:
+		return parse_backend(snd, value);
+	case OPT_PLAYBACK:
+	case OPT_CAPTURE:
+		if (!*value) {
+			log_error("--%s: which one?",
+				  option == OPT_CAPTURE ? "capture" : "playback");
+			return -EINVAL;
+		}
+		return add_stream(snd, option == OPT_CAPTURE, value);
+	case OPT_REMOTE:
+		snd->remote = value;
+		return 0;
+	case OPT_NAME:
+		snd->name = value;
+		return 0;
+	case OPT_ROLE:
+		snd->role = value;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* ---- the device ---- */
+
+static uint64_t features(void *dev)
+{
+	(void)dev;
+	return BIT_ULL(SND_F_CTLS);
+}
+
+static void get_config(void *dev, void *buf, uint32_t offset, uint32_t size)
+{
+	const struct snd_device *snd = dev;
+	const struct snd_config config = {
+		.jacks = htole32(snd->num_streams),
+		.streams = htole32(snd->num_streams),
+		.chmaps = htole32(chmap_count(snd)),
+		.controls = htole32(SND_NUM_CONTROLS(snd)),
+	};
+
+	memcpy(buf, (const char *)&config + offset, size);
+}
+
+static int queue_start(void *dev, struct vu_queue *queue)
+{
+	struct snd_device *snd = dev;
+
+	snd->queues[queue->index] = queue;
+	snd->features = queue->features;
+	return 0;
+}
+
+static void queue_stop(void *dev, struct vu_queue *queue)
+{
+	struct snd_device *snd = dev;
+
+	snd_io_cancel(snd, queue);
+	snd->queues[queue->index] = NULL;
+}
+
+static void queue_kick(void *dev, struct vu_queue *queue)
+{
+	struct snd_device *snd = dev;
+
+	switch (queue->index) {
+	case VIRTIO_SND_VQ_CONTROL:
+		snd_control_work(snd);
+		break;
+	case VIRTIO_SND_VQ_EVENT:
+		snd_events_flush(snd);
+		break;
+	default:
+		snd_io_work(snd, queue);
+		break;
+	}
+}
+
+static void reset(void *dev)
+{
+	struct snd_device *snd = dev;
+	unsigned int i;
+
+	for (i = 0; i < snd->num_streams; i++)
+		snd_stream_reset(&snd->streams[i]);
+	snd->features = 0;
+	snd->jack_events = 0;
+	snd->xrun_events = 0;
+	snd->control_events = 0;
+	snd_mixer_reset(snd);
+}
+
+static const struct vu_device_ops ops = {
+	.features = features,
+	.get_config = get_config,
+	.queue_start = queue_start,
+	.queue_stop = queue_stop,
+	.queue_kick = queue_kick,
+	.reset = reset,
+};
+
+/* ---- the program ---- */
+
+static int default_streams(struct snd_device *snd)
+{
+	if (snd->num_streams)
+		return 0;
+	if (snd->ops->needs_target) {
+		log_error("--backend %s: which file? Give --playback FILE, --capture FILE or both",
+			  snd->ops->name);
+		return -EINVAL;
+	}
+	add_stream(snd, false, NULL);
+	add_stream(snd, true, NULL);
+	return 0;
+}
+
+static int open_streams(struct snd_device *snd)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < snd->num_streams && !ret; i++) {
+		snd->streams[i].available = true;
+		ret = timed_open(&snd->streams[i]);
+		if (ret)
+			log_error("no timer: %s", strerror(-ret));
+		else
+			ret = snd->ops->stream_open(&snd->streams[i]);
+	}
+	return ret;
+}
+
+/*
+ * Sound is the thing that people notice first when a machine has much to do. Where this is not
+ * allowed it goes without.
+ */
+static void ask_for_priority(void)
+{
+	if (setpriority(PRIO_PROCESS, 0, SND_NICE) < 0)
+		log_debug("no priority of %d: %m", SND_NICE);
+}
+
+static int open_device(void *dev, struct vu_backend *backend, struct vu_device *device)
+{
+	struct snd_device *snd = dev;
+	int ret;
+
+	if (!snd->ops) {
+		log_error("which sound? Give --backend pipewire, alsa, wav or null (see --help)");
+		return -EINVAL;
+	}
+	ask_for_priority();
+	snd->backend = backend;
+	snd->loop = vu_loop(backend);
+	snd_mixer_reset(snd);
+	ret = default_streams(snd);
+	if (!ret && snd->ops->open)
+		ret = snd->ops->open(snd);
+	if (!ret)
+		ret = open_streams(snd);
+	if (ret)
+		return ret;
+	snd_mixer_reset(snd);
+	*device = (struct vu_device){
+		.ops = &ops,
+		.dev = dev,
+		.num_queues = SND_QUEUES,
+		.max_queue_size = SND_QUEUE_SIZE,
+		.config_size = sizeof(struct snd_config),
+		/* messages that are played again would be heard again */
+		.no_inflight = true,
+	};
+	return 0;
+}
+
+static void close_device(void *dev)
+{
+	struct snd_device *snd = dev;
+	unsigned int i;
+
+	for (i = 0; i < snd->num_streams; i++) {
+		if (snd->ops->stream_close)
+			snd->ops->stream_close(&snd->streams[i]);
+		timed_close(&snd->streams[i]);
+	}
+	if (snd->ops && snd->ops->close)
+		snd->ops->close(snd);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct vu_program program = {
+		.name = "vhost-user-snd",
+		.capabilities = "{ \"type\": \"sound\" }",
+		.usage = usage,
+		.options = options,
+		.parse = parse,
+		.open = open_device,
+		.close = close_device,
+	};
+	static struct snd_device snd;
+
+	return vu_main(&program, &snd, argc, argv);
+}
