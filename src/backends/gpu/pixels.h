@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Pixel formats (virtio 1.x, 5.7.6.8, enum virtio_gpu_formats), by pixman. All have 32 bits. */
+#ifndef GPU_PIXELS_H
+#define GPU_PIXELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <pixman.h>
+
+#define GPU_PIXEL_BYTES 4U
+
+/* pixels_format() - pixman's name of a format, 0 for one that there is not */
+pixman_format_code_t pixels_format(uint32_t format);
+
+/**
+ * pixels_convert() - from any format to a8r8g8b8, or x8r8g8b8
+ * @dst:	@width by @height, without gaps
+ * @src:	of @format, lines @stride bytes apart; may be @dst when that has no gaps either
+ * @alpha:	keep it; the answer has 255 where @format has none
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int pixels_convert(uint32_t *dst, const void *src, uint32_t format, uint32_t width,
+		   uint32_t height, size_t stride, bool alpha);
+
+#endif
