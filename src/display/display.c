@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "display/display.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/util.h"
+#include "vhost-user/edid.h"
+
+int display_init(struct display *display, unsigned int nheads, uint32_t width, uint32_t height)
+{
+	unsigned int i;
+
+	memset(display, 0, sizeof(*display));
+	client_init(&display->client, display);
+	control_init(&display->control, display);
+	display->nheads = nheads;
+	for (i = 0; i < VGPU_MAX_SCANOUTS; i++) {
+		display->heads[i].index = i;
+		display->heads[i].wanted_width = width;
+		display->heads[i].wanted_height = height;
+	}
+	display->loop = loop_create();
+	return display->loop ? 0 : -errno;
+}
+
+void display_finish(struct display *display)
+{
+	unsigned int i;
+
+	if (!display->loop)
+		return;
+	client_stop(&display->client);
+	control_finish(&display->control);
+	output_close(&display->output);
+	for (i = 0; i < VGPU_MAX_SCANOUTS; i++) {
+		dmabuf_unmap(&display->heads[i].dmabuf);
+		free(display->heads[i].pixels);
+	}
+	loop_destroy(display->loop);
+	display->loop = NULL;
+}
+
+/* All heads together, so that sixteen large ones do not eat the memory. */
+static uint64_t pixels_of_others(const struct display *display, const struct head *head)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < display->nheads; i++) {
+		const struct head *other = &display->heads[i];
+
+		if (other != head)
+			sum += (uint64_t)other->width * other->height;
+	}
+	return sum;
+}
+
+int display_mode(struct display *display, struct head *head, uint32_t width, uint32_t height)
+{
+	uint64_t pixels = (uint64_t)width * height;
+	int ret = 0;
+
+	if (width > VGPU_MAX_SIDE || height > VGPU_MAX_SIDE || !width != !height ||
+	    pixels + pixels_of_others(display, head) > VGPU_MAX_PIXELS)
+		return -EINVAL;
+	/* The output may hold back a frame that was shown: it is the last chance to see it. */
+	output_settle(&display->output, head);
+	free(head->pixels);
+	head->pixels = pixels ? calloc(pixels, sizeof(uint32_t)) : NULL;
+	if (pixels && !head->pixels) {
+		width = 0;
+		height = 0;
+		ret = -ENOMEM;
+	}
+	head->width = width;
+	head->height = height;
+	log_info("head %u: %u x %u", head->index, width, height);
+	output_mode(&display->output, head);
+	return ret;
+}
+
+void display_off(struct display *display)
+{
+	unsigned int i;
+
+	for (i = 0; i < display->nheads; i++) {
+		struct head *head = &display->heads[i];
+
+		dmabuf_unmap(&head->dmabuf);
+		head->cursor.visible = false;
+		if (head->width)
+			display_mode(display, head, 0, 0);
+	}
+}
+
+void display_damage(struct display *display, struct head *head, struct rect rect)
+{
+	if (rect_within(&rect, head->width, head->height))
+		output_damage(&display->output, head, &rect);
+}
+
+void display_resized(struct display *display, struct head *head, uint32_t width, uint32_t height)
+{
+	width = MAX(EDID_MIN_SIDE, MIN(width, EDID_MAX_SIDE));
+	height = MAX(EDID_MIN_SIDE, MIN(height, EDID_MAX_SIDE));
+	if (width == head->wanted_width && height == head->wanted_height)
+		return;
+	head->wanted_width = width;
+	head->wanted_height = height;
+	control_resize(&display->control, head);
+}

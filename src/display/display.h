@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The display: heads, each with the picture that the GPU shows on it, and one output that shows
+ * them to somebody.
+ *
+ *	client.c	the back-end's socket: its messages change the heads
+ *	head.c		a head's picture and cursor
+ *	output-*.c	where the picture goes
+ *	control.c	the adapter's socket: hands over the back-end's, is told of new sizes
+ *
+ * One thread, one loop. What comes from the back-end is hostile: it can spoil its own picture and
+ * nothing else.
+ */
+#ifndef DISPLAY_DISPLAY_H
+#define DISPLAY_DISPLAY_H
+
+#include "backends/common/loop.h"
+#include "display/client.h"
+#include "display/control.h"
+#include "display/head.h"
+#include "display/output.h"
+
+#define DISPLAY_DEFAULT_WIDTH 1280
+#define DISPLAY_DEFAULT_HEIGHT 800
+
+struct display {
+	struct loop *loop;
+	unsigned int nheads;
+	struct head heads[VGPU_MAX_SCANOUTS];
+	struct output output;
+	struct client client;
+	struct control control;
+};
+
+/*
+ * display_init() - @nheads heads that are off, and offer @width by @height; no output yet
+ *
+ * Return: 0 or a negative errno.
+ */
+int display_init(struct display *display, unsigned int nheads, uint32_t width, uint32_t height);
+
+/* display_finish() - close the output and all connections */
+void display_finish(struct display *display);
+
+/**
+ * display_mode() - a head gets another size, or is switched off
+ * @width, @height:	0: off
+ *
+ * Return: 0; -EINVAL for a size that there cannot be; -ENOMEM: the head is off.
+ */
+int display_mode(struct display *display, struct head *head, uint32_t width, uint32_t height);
+
+/* display_off() - the back-end has gone: all heads are off */
+void display_off(struct display *display);
+
+/* display_damage() - pixels of a head have changed */
+void display_damage(struct display *display, struct head *head, struct rect rect);
+
+/* display_resized() - the output wants another size for a head; the adapter is told of a new one */
+void display_resized(struct display *display, struct head *head, uint32_t width, uint32_t height);
+
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "display/dmabuf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dma-buf.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define FOURCC(a, b, c, d) \
+	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+#define FOURCC_XR24 FOURCC('X', 'R', '2', '4')
+#define FOURCC_AR24 FOURCC('A', 'R', '2', '4')
+#define FOURCC_XB24 FOURCC('X', 'B', '2', '4')
+#define FOURCC_AB24 FOURCC('A', 'B', '2', '4')
+
+static bool known_format(uint32_t fourcc)
+{
+	return fourcc == FOURCC_XR24 || fourcc == FOURCC_AR24 || fourcc == FOURCC_XB24 ||
+	       fourcc == FOURCC_AB24;
+}
+
+static bool is_dmabuf(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && st.f_type == DMA_BUF_MAGIC;
+}
+
+/* Its size cannot change for the worse. */
+static bool size_stays(int fd)
+{
+	int seals;
+
+	if (is_dmabuf(fd))
+		return true;
+	seals = fcntl(fd, F_GET_SEALS);
+	return seals >= 0 && (seals & F_SEAL_SHRINK);
+}
+
+/* Bytes from the start of the buffer to the end of the picture; 0: it does not fit. */
+static uint64_t bytes_needed(const struct vgpu_dmabuf_scanout *s)
+{
+	if (!s->width || !s->height || s->width > VGPU_MAX_SIDE || s->height > VGPU_MAX_SIDE ||
+	    s->fd_width > VGPU_MAX_SIDE || s->fd_height > VGPU_MAX_SIDE)
+		return 0;
+	if (s->x > s->fd_width || s->width > s->fd_width - s->x || s->y > s->fd_height ||
+	    s->height > s->fd_height - s->y)
+		return 0;
+	if (s->fd_stride % 4 || s->fd_stride / 4 < s->fd_width || s->fd_stride > 8 * VGPU_MAX_SIDE)
+		return 0;
+	return (uint64_t)s->fd_stride * (s->fd_height - 1) + (uint64_t)s->fd_width * 4;
+}
+
+int dmabuf_map(struct dmabuf *buf, const struct vgpu_dmabuf_scanout *scanout, uint64_t modifier,
+	       int fd)
+{
+	_cleanup_close_ int owned = fd;
+	uint64_t needed = bytes_needed(scanout);
+	off_t size;
+	void *map;
+
+	dmabuf_unmap(buf);
+	if (!needed)
+		return -EINVAL;
+	if ((modifier != DMABUF_LINEAR && modifier != DMABUF_IMPLICIT) ||
+	    !known_format(scanout->fd_drm_fourcc))
+		return -EOPNOTSUPP;
+	if (!size_stays(owned))
+		return -EPERM;
+	size = lseek(owned, 0, SEEK_END);
+	if (size < 0)
+		return -errno;
+	if ((uint64_t)size < needed)
+		return -EINVAL;
+	map = mmap(NULL, needed, PROT_READ, MAP_SHARED, owned, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	buf->map = map;
+	buf->len = needed;
+	buf->scanout = *scanout;
+	buf->fd = fd_steal(&owned);
+	return 0;
+}
+
+void dmabuf_unmap(struct dmabuf *buf)
+{
+	if (!buf->map)
+		return;
+	munmap(buf->map, buf->len);
+	fd_close(&buf->fd);
+	buf->map = NULL;
+}
+
+/* Best effort: a memfd has no caches to care for, and some exporters refuse. */
+static void sync_caches(const struct dmabuf *buf, uint64_t edge)
+{
+	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_READ | edge };
+
+	if (ioctl(buf->fd, DMA_BUF_IOCTL_SYNC, &sync) < 0)
+		return;
+}
+
+static void copy_line(uint32_t *dst, const uint32_t *src, uint32_t width, bool swap)
+{
+	uint32_t x;
+
+	if (!swap) {
+		memcpy(dst, src, (size_t)width * sizeof(*dst));
+		return;
+	}
+	for (x = 0; x < width; x++) {
+		uint32_t p = src[x];
+
+		dst[x] = (p & 0xff00ff00) | (p & 0xff) << 16 | (p >> 16 & 0xff);
+	}
+}
+
+void dmabuf_read(const struct dmabuf *buf, uint32_t x, uint32_t y, uint32_t width, uint32_t height,
+		 uint32_t *dst, size_t stride)
+{
+	const struct vgpu_dmabuf_scanout *s = &buf->scanout;
+	bool swap = s->fd_drm_fourcc == FOURCC_XB24 || s->fd_drm_fourcc == FOURCC_AB24;
+	uint32_t i;
+
+	sync_caches(buf, DMA_BUF_SYNC_START);
+	for (i = 0; i < height; i++) {
+		uint32_t line = s->y + y + i;
+		const uint8_t *src;
+
+		if (s->fd_flags & VGPU_DMABUF_BOTTOM_UP)
+			line = s->fd_height - 1 - line;
+		src = (const uint8_t *)buf->map + (size_t)line * s->fd_stride +
+		      (size_t)(s->x + x) * 4;
+		copy_line(dst + i * stride, (const uint32_t *)(const void *)src, width, swap);
+	}
+	sync_caches(buf, DMA_BUF_SYNC_END);
+}

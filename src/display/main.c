@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* virtio-loopback-display: shows what a GPU's back-end sends it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/log.h"
+#include "common/parse.h"
+#include "common/util.h"
+#include "display/display.h"
+#include "vhost-user/edid.h"
+
+#ifdef HAVE_SECCOMP
+#include <seccomp.h>
+#endif
+
+#define PROGRAM "virtio-loopback-display"
+
+enum {
+	OPT_CONTROL_FD = 1,
+	OPT_MODE,
+	OPT_RESOLUTION,
+	OPT_HEADS,
+	OPT_VERBOSE,
+	OPT_VERSION,
+	OPT_HELP
+};
+
+struct display_options {
+	int control_fd;
+	const char *mode;
+	uint32_t width;
+	uint32_t height;
+	unsigned int heads;
+};
+
+static const struct option options[] = {
+	{ "control-fd", required_argument, NULL, OPT_CONTROL_FD },
+	{ "mode", required_argument, NULL, OPT_MODE },
+	{ "resolution", required_argument, NULL, OPT_RESOLUTION },
+	{ "heads", required_argument, NULL, OPT_HEADS },
+	{ "verbose", no_argument, NULL, OPT_VERBOSE },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ 0 },
+};
+
+static void print_usage(void)
+{
+	printf("Usage: " PROGRAM " --control-fd N --mode MODE [OPTION...]\n"
+	       "\n"
+	       "Shows what a GPU's back-end sends. It is started by virtio-loopback-adapter.\n"
+	       "\n"
+	       "      --control-fd N         the inherited socket to the adapter\n"
+	       "      --mode MODE            %s\n"
+	       "      --resolution WxH       the mode that is offered (default %dx%d)\n"
+	       "      --heads N              1 to %d (default 1)\n"
+	       "      --verbose              say more; twice: each message\n"
+	       "      --version\n"
+	       "      --help\n",
+	       output_names(), DISPLAY_DEFAULT_WIDTH, DISPLAY_DEFAULT_HEIGHT, VGPU_MAX_SCANOUTS);
+}
+
+static int parse_resolution(const char *value, struct display_options *o)
+{
+	char text[16];
+	char *x;
+
+	if (strlen(value) >= sizeof(text))
+		return -EINVAL;
+	strcpy(text, value);
+	x = strchr(text, 'x');
+	if (!x)
+		return -EINVAL;
+	*x = '\0';
+	return parse_uint(text, EDID_MIN_SIDE, EDID_MAX_SIDE, &o->width) ||
+			       parse_uint(x + 1, EDID_MIN_SIDE, EDID_MAX_SIDE, &o->height) ?
+		       -EINVAL :
+		       0;
+}
+
+/* 0 to go on, 1 when all is done, or a negative errno after a line that says why */
+static int handle_option(int opt, struct display_options *o)
+{
+	unsigned int n;
+
+	switch (opt) {
+	case OPT_CONTROL_FD:
+		if (parse_uint(optarg, 0, INT32_MAX, &n) || fcntl((int)n, F_GETFD) < 0) {
+			log_error("--control-fd %s: not an open file descriptor", optarg);
+			return -EINVAL;
+		}
+		o->control_fd = (int)n;
+		return 0;
+	case OPT_MODE:
+		o->mode = optarg;
+		return 0;
+	case OPT_RESOLUTION:
+		if (!parse_resolution(optarg, o))
+			return 0;
+		log_error("--resolution %s: WIDTHxHEIGHT is needed, each %u to %u", optarg,
+			  EDID_MIN_SIDE, EDID_MAX_SIDE);
+		return -EINVAL;
+	case OPT_HEADS:
+		if (!parse_uint(optarg, 1, VGPU_MAX_SCANOUTS, &o->heads))
+			return 0;
+		log_error("--heads %s: a number from 1 to %u is needed", optarg, VGPU_MAX_SCANOUTS);
+		return -EINVAL;
+	case OPT_VERBOSE:
+		log_set_level(log_enabled(LOG_LEVEL_INFO) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+		return 0;
+	case OPT_VERSION:
+		printf(PROGRAM " %s\n", PACKAGE_VERSION);
+		return 1;
+	default:
+		print_usage();
+		return 1;
+	}
+}
+
+static int parse_options(int argc, char **argv, struct display_options *o)
+{
+	int opt, ret;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (opt == '?' || opt == ':') {
+			log_error("%s: %s (see --help)", argv[optind - 1],
+				  opt == ':' ? "a value is missing" : "no such option");
+			return -EINVAL;
+		}
+		ret = handle_option(opt, o);
+		if (ret)
+			return ret;
+	}
+	if (optind < argc || o->control_fd < 0 || !o->mode) {
+		log_error("--control-fd N and --mode MODE are needed, and nothing else (see --help)");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- the process ---- */
+
+#ifdef HAVE_SECCOMP
+/* What writing pictures takes, beyond the loop and the sockets */
+static const int file_calls[] = {
+	SCMP_SYS(openat),   SCMP_SYS(ioctl),  SCMP_SYS(linkat),	  SCMP_SYS(unlinkat),
+	SCMP_SYS(renameat), SCMP_SYS(rename), SCMP_SYS(renameat2), SCMP_SYS(fstatfs),
+};
+#else
+static const int file_calls[1];
+#endif
+
+static int confine(struct display *display, struct failure *failure)
+{
+	const struct output_ops *ops = display->output.ops;
+	int ret;
+
+	ret = confine_privileges(ops->needs_override && ops->needs_override(&display->output),
+				 failure);
+	if (ret)
+		return ret;
+	if (ops->wide)
+		return confine_calls_wide(failure);
+	return confine_calls(file_calls, ARRAY_SIZE(file_calls), failure);
+}
+
+struct signals {
+	int fd;
+	struct display *display;
+};
+
+static void signal_ready(void *data, uint32_t events)
+{
+	struct signals *signals = data;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(signals->fd, &info, sizeof(info)) == sizeof(info))
+		loop_quit(signals->display->loop, 0);
+}
+
+static int signals_init(struct signals *signals)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals->fd < 0 ||
+	    !loop_add(signals->display->loop, signals->fd, EPOLLIN, signal_ready, signals))
+		return -errno;
+	return 0;
+}
+
+static int start(struct display *display, const struct display_options *o, struct signals *signals,
+		 struct failure *failure)
+{
+	int ret;
+
+	ret = display_init(display, o->heads, o->width, o->height);
+	if (ret)
+		return ret;
+	signals->display = display;
+	ret = signals_init(signals);
+	if (!ret)
+		ret = output_open(display, o->mode, failure);
+	if (!ret)
+		ret = confine(display, failure);
+	if (ret)
+		return ret;
+	fcntl(o->control_fd, F_SETFD, FD_CLOEXEC);
+	ret = control_start(&display->control, o->control_fd);
+	if (ret)
+		return failure_set(failure, ret, "--control-fd %d: no SOCK_SEQPACKET socket: %s",
+				   o->control_fd, strerror(-ret));
+	control_ready(&display->control);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct display_options o = {
+		.control_fd = -1,
+		.width = DISPLAY_DEFAULT_WIDTH,
+		.height = DISPLAY_DEFAULT_HEIGHT,
+		.heads = 1,
+	};
+	static struct display display;
+	struct signals signals = { .fd = -1 };
+	struct failure failure = { 0 };
+	int ret;
+
+	log_init(PROGRAM, LOG_LEVEL_NOTICE);
+	ret = parse_options(argc, argv, &o);
+	if (ret)
+		return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	ret = start(&display, &o, &signals, &failure);
+	if (ret)
+		log_error("%s", failure_text(&failure, ret));
+	else
+		ret = loop_run(display.loop);
+	display_finish(&display);
+	fd_close(&signals.fd);
+	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
+}
