@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What counts as a complaint of the kernel in its log."""
+
+import re
+
+PATTERNS = [
+    r"\bBUG: ",
+    r"\bWARNING: ",
+    r"\bINFO: (task|rcu|possible|lockdep|suspicious|trying to register)",
+    r"\bOops\b",
+    r"general protection fault",
+    r"Unable to handle kernel",
+    r"kernel BUG at",
+    r"Kernel panic",
+    r"Internal error: ",
+    r"\bKASAN: ",
+    r"\bUBSAN: ",
+    r"DMA-API: ",
+    r"ODEBUG: ",
+    r"DEBUG_LOCKS_WARN_ON",
+    r"possible (circular|recursive|irq lock inversion|unsafe)",
+    r"suspicious RCU usage",
+    r"scheduling while atomic",
+    r"sleeping function called from invalid context",
+    r"blocked for more than \d+ seconds",
+    r"detected stall",
+    r"soft lockup",
+    r"hard LOCKUP",
+    r"new suspected memory leaks",
+    r"list_(add|del) corruption",
+    r"refcount_t: ",
+    r"percpu ref .* <= 0",
+    r"Bad page (state|map)",
+    r"nobody cared",
+    r"sysfs: cannot create duplicate",
+    r"kobject_add_internal failed",
+    r"unregister_netdevice: waiting",
+]
+# Said by a healthy kernel.
+HARMLESS = [
+    # lockdep and DMA-API announce themselves.
+    r"DMA-API: (preallocated|debugging (enabled|disabled)|dma_debug)",
+    # A kernel that taints itself for an out-of-tree module says no word of these,
+    # but the option's own help text does.
+    r"Command line: ",
+    r"Kernel command line: ",
+    r"Unknown kernel command line parameters",
+]
+
+_bad = re.compile("|".join(PATTERNS))
+_fine = re.compile("|".join(HARMLESS))
+# The time stamp, and with CONFIG_PRINTK_CALLER who spoke.
+_stamp = re.compile(r"^(<\d+>)?\[\s*\d+\.\d+\](\[\s*[TC]\d+\])? ?")
+
+
+def is_complaint(line):
+    return bool(_bad.search(line)) and not _fine.search(line)
+
+
+def find(text, context=40):
+    """The complaints in a kernel log: a list of excerpts, each from its first line on."""
+    lines = text.splitlines()
+    found, skip_to = [], 0
+    for number, line in enumerate(lines):
+        if number < skip_to or not is_complaint(line):
+            continue
+        end = number + 1
+        while end < len(lines) and end < number + context \
+                and "end trace" not in lines[end] and not lines[end].endswith("====="):
+            end += 1
+        found.append("\n".join(_stamp.sub("", entry) for entry in lines[number:end]))
+        skip_to = end
+    return found
