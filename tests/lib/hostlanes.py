@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Lanes that run on the host: unit tests, static checks, a smoke run of the fuzzers."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from . import command
+from .command import TOP
+
+
+def meson_build(report, lane, folder, *options, env=None):
+    """Set up and compile a build directory; says so and returns None when that fails."""
+    lacking = command.missing("meson", "ninja")
+    if lacking:
+        report.result(lane, "build", "skip", f"{lacking} is not installed")
+        return None
+    report.progress(lane, f"building in {folder}")
+    if not (TOP / folder / "build.ninja").exists():
+        shutil.rmtree(TOP / folder, ignore_errors=True)
+        got = command.run(["meson", "setup", folder, *options], 300, env=env)
+        if got.status:
+            report.result(lane, "setup", "FAIL", got.last, output=got.output)
+            return None
+    got = command.run(["meson", "compile", "-C", folder], 900, env=env)
+    if got.status:
+        report.result(lane, "compile", "FAIL", "it does not compile", output=got.output)
+        return None
+    return TOP / folder
+
+
+class UnitLane:
+    """The cmocka tests under the address and undefined-behaviour sanitizers."""
+
+    name = "unit"
+
+    def run(self, report):
+        build = meson_build(report, self.name, "build-unit",
+                            "-Db_sanitize=address,undefined", "-Dtests=enabled")
+        if not build:
+            return
+        got = command.run(["meson", "test", "-C", build, "--no-rebuild", "--no-suite", "fuzz",
+                           "--timeout-multiplier", "4"], 900,
+                          env={"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+        log = build / "meson-logs/testlog.json"
+        entries = [json.loads(line) for line in log.read_text().splitlines()] \
+            if log.exists() else []
+        if not entries:
+            report.result(self.name, "meson-test", "FAIL", f"no results: {got.last}",
+                          output=got.output)
+        for entry in entries:
+            name = entry["name"].split(" / ")[-1].split(":")[-1]
+            verdict = {"OK": "ok", "EXPECTEDFAIL": "ok", "SKIP": "skip"}.get(entry["result"], "FAIL")
+            report.result(self.name, name, verdict, "" if verdict == "ok" else entry["result"],
+                          entry["duration"], entry.get("stdout", "") + entry.get("stderr", ""))
+
+
+class FuzzLane:
+    """Each libFuzzer target for a short while."""
+
+    name = "fuzz"
+    # Fewer runs in all of its time mean that a target does not really run.
+    least = 100
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def run(self, report):
+        if command.missing("clang"):
+            report.result(self.name, "build", "skip", "clang is not installed")
+            return
+        report.progress(self.name, f"building and running the fuzz targets, {self.seconds} s in all")
+        got = command.run(["tests/fuzz/smoke", self.seconds], 2 * self.seconds + 900)
+        runs = dict(re.findall(r"^(fuzz_\w+): \d+ s\n  runs: (\d+)$", got.output, re.M))
+        names = re.findall(r"^(fuzz_\w+): \d+ s$", got.output, re.M)
+        for name in names:
+            done = int(runs.get(name, 0))
+            report.result(self.name, name, "ok" if done >= self.least else "FAIL",
+                          f"{done} runs" if name in runs else "a finding", output=got.output)
+        if not names or (got.status and len(runs) == len(names)):
+            report.result(self.name, "smoke", "FAIL", got.last, got.seconds, got.output)
+
+
+class StaticLane:
+    """Checks of the sources that need no run."""
+
+    name = "static"
+
+    def run(self, report):
+        self._licences(report)
+        self._python(report)
+        self._shell(report)
+        self._lint(report)
+
+    @staticmethod
+    def _tracked(*patterns):
+        listed = command.run(["git", "ls-files", "--", *patterns], 60)
+        return [TOP / name for name in listed.output.split("\n") if name and (TOP / name).exists()]
+
+    def _licences(self, report):
+        wanted = ((r"^kernel/|^bench/.*/module/", "GPL-2.0-only"),
+                  (r"^include/uapi/", "GPL-2.0 WITH Linux-syscall-note"), (r"", "BSD-3-Clause"))
+        wrong = []
+        files = self._tracked("*.c", "*.h", "*.py", "*.sh", "*meson.build", "*Kbuild")
+        for path in files:
+            rel = str(path.relative_to(TOP))
+            licence = next(text for pattern, text in wanted if re.search(pattern, rel))
+            head = path.read_text(errors="replace")[:400]
+            found = re.search(r"SPDX-License-Identifier: (.*?)\s*(\*/)?$", head, re.M)
+            if not found or found.group(1).strip("() ") != licence:
+                wrong.append(f"{rel}: expected {licence}, saw "
+                             f"{found.group(1) if found else 'no SPDX line'}")
+        if not files:
+            report.result(self.name, "licences", "skip", "no git checkout")
+            return
+        report.result(self.name, "licences", "FAIL" if wrong else "ok",
+                      f"{len(wrong)} of {len(files)} files" if wrong else f"{len(files)} files",
+                      output="\n".join(wrong))
+
+    def _python(self, report):
+        wrong = []
+        files = self._tracked("*.py", "vm/run", "vm/prepare", "vm/build-module", "tests/run")
+        for path in files:
+            try:
+                compile(path.read_text(), str(path), "exec")
+            except SyntaxError as e:
+                wrong.append(f"{path.relative_to(TOP)}: {e}")
+        report.result(self.name, "python-syntax", "FAIL" if wrong else "ok",
+                      f"{len(files)} files", output="\n".join(wrong))
+
+    def _lint(self, report):
+        report.progress(self.name, "tools/lint: clang-tidy and cppcheck over user space")
+        got = command.run(["tools/lint"], 1800)
+        verdict = {0: "ok", 2: "skip"}.get(got.status, "FAIL")
+        report.result(self.name, "lint", verdict, "" if verdict == "ok" else got.last,
+                      got.seconds, got.output)
+
+    def _shell(self, report):
+        scripts = [path for path in self._tracked("tools/*", "demo/*", ".ci/run", "tests/*/smoke")
+                   if path.is_file() and re.match(rb"#!/bin/(ba)?sh", path.read_bytes()[:16])]
+        wrong = []
+        for path in scripts:
+            shell = path.read_bytes().split(b"\n")[0].decode()[2:]
+            got = command.run([shell, "-n", path], 30)
+            if got.status:
+                wrong.append(got.output)
+        report.result(self.name, "shell-syntax", "FAIL" if wrong else "ok",
+                      f"{len(scripts)} files", output="\n".join(wrong))
+
+
+class KernelCheckLane:
+    """The module's sources: sparse and W=1 on each series, and checkpatch."""
+
+    name = "kernel-check"
+    kernels = ("debian-6.12", "debian-6.1", "debian-7")
+
+    def run(self, report):
+        for kernel in self.kernels:
+            got = command.run(["vm/prepare", kernel], 1800)
+            if got.status:
+                report.result(self.name, f"sparse-{kernel}", "skip", got.last)
+                continue
+            report.progress(self.name, f"sparse and W=1 for {kernel}")
+            got = command.run(["vm/build-module", kernel, "--check"], 900)
+            report.result(self.name, f"sparse-{kernel}", "FAIL" if got.status else "ok", got.last,
+                          got.seconds, got.output)
+        self._checkpatch(report)
+
+    def _checkpatch(self, report):
+        if command.missing("perl"):
+            report.result(self.name, "checkpatch", "skip", "perl is not installed")
+            return
+        got = command.run(["vm/checkpatch"], 600)
+        if got.status == 77:
+            report.result(self.name, "checkpatch", "skip", got.last)
+            return
+        report.result(self.name, "checkpatch", "FAIL" if got.status else "ok", got.last,
+                      got.seconds, got.output)
+
+
+class PythonLane:
+    """A file of unittest tests that runs on the host."""
+
+    def __init__(self, name, script, limit):
+        self.name, self.script, self.limit = name, script, limit
+
+    def run(self, report):
+        if not (TOP / self.script).exists():
+            return
+        report.progress(self.name, "running")
+        got = command.run(["/usr/bin/python3", self.script, "-v"], self.limit)
+        rows = re.findall(r"^(test_\w+) \(.*\) \.\.\. (ok|FAIL|ERROR|skipped .*)$",
+                          got.output, re.M)
+        for name, verdict in rows:
+            result = "ok" if verdict == "ok" else "skip" if verdict.startswith("skip") else "FAIL"
+            why = re.search(rf"^{verdict}: {name} .*?^(\w*(?:Error|Expired): .*?)$", got.output,
+                            re.M | re.S) if result == "FAIL" else None
+            report.result(self.name, name.removeprefix("test_"), result,
+                          why[1] if why else "" if verdict == "ok" else verdict,
+                          output=got.output)
+        if not rows or (got.status and all(v == "ok" for _, v in rows)):
+            report.result(self.name, "run", "FAIL", got.last, got.seconds, got.output)
+
+
+class QemuLane:
+    """Our back-ends under QEMU's front-ends: the machine's own QEMU, and the newest of Debian's."""
+
+    name = "qemu"
+    # result, script, seconds
+    scripts = (("disk_and_entropy", ["tests/interop/qemu-front-end"], 400),
+               ("small_devices", ["tests/interop/qemu-devices"], 900),
+               ("small_devices_newest", ["tests/interop/qemu-devices", "--suite", "sid"], 1500))
+
+    def run(self, report):
+        for result, argv, limit in self.scripts:
+            report.progress(self.name, f"running {' '.join(argv)}")
+            got = command.run(argv, limit)
+            verdict = {0: "ok", 2: "skip"}.get(got.status, "FAIL")
+            report.result(self.name, result, verdict, got.last, got.seconds, got.output)
+
+
+class PerformanceLane:
+    """
+    Instruction counts of one kind against another's in the same guest: they repeat within a
+    percent whatever else the machine does. Never times. The limits leave some room above what
+    docs/performance.md has.
+    """
+
+    name = "performance"
+    # result, measurement, what is counted, what it is compared with, how many times that at most
+    limits = (
+        ("round_trip", "roundtrip", "kick-to-sleeper", "eventfd-ping-pong", 0.90),
+        ("callback", "roundtrip", "kick-to-callback", "eventfd-ping-pong", 0.28),
+        ("read_4k_depth_1", "blk-icount", "loopback/randread-4k-1", "vduse/randread-4k-1", 1.0),
+        ("read_4k_depth_32", "blk-icount", "loopback/randread-4k-32", "vduse/randread-4k-32", 0.9),
+        ("own_read_4k_depth_1", "blk-icount", "loopback-own/randread-4k-1",
+         "vduse/randread-4k-1", 0.8),
+        ("own_read_4k_depth_32", "blk-icount", "loopback-own/randread-4k-32",
+         "vduse/randread-4k-32", 0.8),
+    )
+    measure = ("bench/run", "--rounds", 1, "--scale", 0.25, "--jobs",
+               "randread-4k-1,randread-4k-32", "--peers", "loopback,loopback-own,vduse")
+
+    def run(self, report):
+        report.progress(self.name, "counting instructions in the guest")
+        with tempfile.TemporaryDirectory() as folder:
+            # One guest for each measurement; what one says stands if the other fails.
+            for measurement in dict.fromkeys(limit[1] for limit in self.limits):
+                got = command.run([*self.measure, "--results", folder, measurement], 1200)
+                self._judge(report, measurement, got, Path(folder) / f"{measurement}.json")
+
+    def _judge(self, report, measurement, got, path):
+        medians = json.loads(path.read_text())["medians"] if got.status == 0 else {}
+        for result, where, what, base, most in self.limits:
+            if where != measurement:
+                continue
+            if what not in medians or base not in medians:
+                report.result(self.name, result, "FAIL", f"no figure: {got.last}", got.seconds,
+                              got.output)
+                continue
+            ratio = medians[what] / medians[base]
+            report.result(self.name, result, "ok" if ratio <= most else "FAIL",
+                          f"{medians[what]:.0f} instructions, {ratio:.3f} × {base} "
+                          f"(at most {most})", got.seconds, got.output)
+
+
+def VmRunLane():
+    """vm/run itself: exit statuses, streams, nothing left behind."""
+    return PythonLane("vm-run", "tests/vm-run/test_vm_run.py", 1200)
+
+
+def HarnessLane():
+    """The guest's runner: what fails is told as failed."""
+    return PythonLane("harness", "tests/vm-run/test_harness.py", 1200)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which lanes make up which target."""
+
+from .command import TOP
+from .hostlanes import (FuzzLane, HarnessLane, KernelCheckLane, PerformanceLane, QemuLane,
+                        StaticLane, UnitLane, VmRunLane)
+from .vmlane import VmLane
+
+# What make check-debug takes: a debug kernel under emulation needs a minute or two for each,
+# make check-long takes all. Those that scribble over descriptors are not among them: the virtio
+# core follows what was scribbled, and DMA-API debugging complains of that for good reason.
+# Names are patterns; a bracket is met by "?".
+DEBUG_SLICE = ("guest.debug_kernel_watches", "guest.module_is_loaded*", "blk.data?ours-1q?",
+               "hostile.rings?hole?", "hostile.rings?calls?", "hostile.rings?used-index?")
+
+KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.1", "debian-7", "debian-6.12-arm64")
+
+
+def lanes(target, patterns=(), tags=(), end=None):
+    """The lanes of a target, those first that others should not have to wait for."""
+    def vm(kernel, tiers, **kw):
+        return VmLane(kernel, tiers, patterns, tags, end=end, **kw)
+
+    def sleeping(kernel, tiers):
+        return vm(kernel, tiers, folder=TOP / "tests/vm-sleep", name=f"vm-{kernel}-sleep",
+                  sleep=True)
+
+    if target == "check":
+        return ([vm("debian-6.12", ["check"]), UnitLane(), StaticLane(), KernelCheckLane(),
+                 FuzzLane(seconds=30), VmRunLane(), HarnessLane(), PerformanceLane()]
+                # One lane has the CPUs for four queues to be used.
+                + [vm(k, ["check"], smp=4 if k == "debian-7" else 2) for k in KERNELS[1:]]
+                + [sleeping(KERNELS[0], ["check"])])
+    if target == "debug":
+        # Two guests at once: most of a test's time is one CPU's.
+        return [VmLane("debug", ["check"], patterns or DEBUG_SLICE, tags, end=end,
+                       shard=(half, 2), limit=1800) for half in (0, 1)]
+    if target == "long":
+        return ([FuzzLane(seconds=1800)]
+                + [vm("debug", ["check", "long"], limit=8 * 3600)]
+                + [vm(k, ["check", "long"], smp=4, limit=4 * 3600)
+                   for k in KERNELS + ("debian-6.12-cloud", "plain")]
+                + [sleeping(k, ["check", "long"]) for k in KERNELS])
+    if target == "interop":
+        return [QemuLane()] + [vm(k, ["interop"]) for k in KERNELS]
+    raise ValueError(target)

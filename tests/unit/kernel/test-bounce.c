@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Buffers into the pool and out of it: the right bytes, and no others. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "bounce.h"
+#include "pool.h"
+#include "shim/shim.h"
+
+
+#define POOL_SIZE	(1UL << 20)
+#define BASE		0x200000000ULL
+#define RINGS		(4 * PAGE_SIZE)
+
+struct fixture {
+	struct vlb_pool pool;
+	struct vlb_bounce bounce;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	const u16 sizes[] = { 16 };
+
+	f->pool.size = POOL_SIZE;
+	f->pool.vaddr = aligned_alloc(PAGE_SIZE, POOL_SIZE);
+	/* What an earlier owner left. */
+	memset(f->pool.vaddr, 0xbb, POOL_SIZE);
+	*state = f;
+	return vlb_bounce_init(&f->bounce, &f->pool, BASE, RINGS, sizes, 1);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	vlb_bounce_finish(&f->bounce);
+	free(f->pool.vaddr);
+	free(f);
+	return 0;
+}
+
+static u8 *device_sees(struct fixture *f, dma_addr_t addr)
+{
+	assert_true(addr >= BASE + RINGS && addr < BASE + POOL_SIZE);
+	return (u8 *)f->pool.vaddr + (addr - BASE);
+}
+
+static void test_directions(void **state)
+{
+	struct fixture *f = *state;
+	u8 buffer[10000];
+	dma_addr_t addr;
+
+	for (size_t len = 1; len <= sizeof(buffer); len += len < 600 ? 1 : 977) {
+		memset(buffer, 0x11, sizeof(buffer));
+		addr = vlb_bounce_map(&f->bounce, (uintptr_t)buffer, len, DMA_TO_DEVICE, 0);
+		assert_memory_equal(device_sees(f, addr), buffer, len);
+		memset(device_sees(f, addr), 0x99, len);
+		vlb_bounce_unmap(&f->bounce, addr, 0);
+		assert_int_equal(buffer[0], 0x11);
+
+		addr = vlb_bounce_map(&f->bounce, (uintptr_t)buffer, len, DMA_FROM_DEVICE, 0);
+		for (size_t i = 0; i < len; i++)
+			assert_int_equal(device_sees(f, addr)[i], 0);
+		memset(device_sees(f, addr), 0x22, len);
+		vlb_bounce_unmap(&f->bounce, addr, 0);
+		for (size_t i = 0; i < sizeof(buffer); i++)
+			assert_int_equal(buffer[i], i < len ? 0x22 : 0x11);
+
+		addr = vlb_bounce_map(&f->bounce, (uintptr_t)buffer, len, DMA_BIDIRECTIONAL, 0);
+		assert_memory_equal(device_sees(f, addr), buffer, len);
+		memset(device_sees(f, addr), 0x33, len);
+		vlb_bounce_unmap(&f->bounce, addr, 0);
+		assert_int_equal(buffer[len - 1], 0x33);
+	}
+	assert_int_equal(vlb_bounce_live(&f->bounce), 0);
+}
+
+/* A driver that copies by itself, and only a part. */
+static void test_sync(void **state)
+{
+	struct fixture *f = *state;
+	u8 buffer[3000];
+	dma_addr_t addr;
+
+	memset(buffer, 0x44, sizeof(buffer));
+	addr = vlb_bounce_map(&f->bounce, (uintptr_t)buffer, sizeof(buffer), DMA_BIDIRECTIONAL,
+			      DMA_ATTR_SKIP_CPU_SYNC);
+	assert_int_equal(device_sees(f, addr)[0], 0);
+	vlb_bounce_sync_for_device(&f->bounce, addr + 1000, 500);
+	assert_int_equal(device_sees(f, addr)[999], 0);
+	assert_int_equal(device_sees(f, addr)[1000], 0x44);
+	assert_int_equal(device_sees(f, addr)[1499], 0x44);
+	assert_int_equal(device_sees(f, addr)[1500], 0);
+	memset(device_sees(f, addr), 0x55, sizeof(buffer));
+	vlb_bounce_sync_for_cpu(&f->bounce, addr + 2999, 4000);
+	assert_int_equal(buffer[2998], 0x44);
+	assert_int_equal(buffer[2999], 0x55);
+	vlb_bounce_unmap(&f->bounce, addr, DMA_ATTR_SKIP_CPU_SYNC);
+	assert_int_equal(buffer[0], 0x44);
+}
+
+/* After the end: small buffers are errors, large ones stay as they were, nothing is added. */
+static void test_poison(void **state)
+{
+	struct fixture *f = *state;
+	u8 status = 0x44, data[4096];
+	dma_addr_t one, two;
+
+	memset(data, 0x44, sizeof(data));
+	one = vlb_bounce_map(&f->bounce, (uintptr_t)&status, 1, DMA_FROM_DEVICE, 0);
+	two = vlb_bounce_map(&f->bounce, (uintptr_t)data, sizeof(data), DMA_FROM_DEVICE, 0);
+	memset(device_sees(f, two), 0x66, sizeof(data));
+	vlb_bounce_close(&f->bounce);
+	vlb_bounce_poison(&f->bounce);
+	assert_true(vlb_bounce_map(&f->bounce, (uintptr_t)data, 1, DMA_TO_DEVICE, 0) ==
+		    DMA_MAPPING_ERROR);
+	vlb_bounce_unmap(&f->bounce, one, 0);
+	vlb_bounce_unmap(&f->bounce, two, 0);
+	assert_int_equal(status, 0xff);
+	assert_int_equal(data[0], 0x44);
+}
+
+static void test_limits(void **state)
+{
+	struct fixture *f = *state;
+	u8 *data = malloc(2 << 20);
+	dma_addr_t addr;
+
+	assert_true(vlb_bounce_map(&f->bounce, (uintptr_t)data, 0, DMA_TO_DEVICE, 0) ==
+		    DMA_MAPPING_ERROR);
+	assert_true(vlb_bounce_map(&f->bounce, (uintptr_t)data, (1 << 20) + 1, DMA_TO_DEVICE, 0) ==
+		    DMA_MAPPING_ERROR);
+	assert_int_equal(vlb_record_anomalies(&f->bounce), 0);
+	/* Addresses that are none: the device side can bring them about. */
+	vlb_bounce_unmap(&f->bounce, BASE, 0);
+	vlb_bounce_unmap(&f->bounce, BASE + RINGS, 0);
+	vlb_bounce_unmap(&f->bounce, BASE + POOL_SIZE, 0);
+	vlb_bounce_unmap(&f->bounce, 0, 0);
+	vlb_bounce_unmap(&f->bounce, ~0ULL, 0);
+	addr = vlb_bounce_map(&f->bounce, (uintptr_t)data, 4096, DMA_TO_DEVICE, 0);
+	vlb_bounce_unmap(&f->bounce, addr + 512, 0);
+	assert_int_equal(vlb_record_anomalies(&f->bounce), 6);
+	vlb_bounce_unmap(&f->bounce, addr, 0);
+	assert_int_equal(vlb_record_anomalies(&f->bounce), 6);
+	assert_int_equal(vlb_bounce_live(&f->bounce), 0);
+	free(data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_directions, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sync, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_poison, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

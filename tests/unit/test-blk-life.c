@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* vhost-user-blk from outside: load, stopping, killing, coming back. */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "blk-tester.h"
+#include "common/unix-socket.h"
+
+/* Many in flight on several rings, random sizes and places, checked against a copy. */
+#define SLOTS 32
+#define SLOT_SECTORS 128
+
+static void test_many(void **state)
+{
+	const char *const extra[] = { "--queues", "4", NULL };
+	unsigned int todo = 20000, seed = 1, ring, i;
+	struct request reqs[4][SLOTS];
+	int head_slot[4][128];
+	struct fe fe;
+
+	(void)state;
+	bt_start_with(&fe, extra, ALL_FEATURES, 4);
+	for (ring = 0; ring < 4; ring++)
+		for (i = 0; i < SLOTS; i++)
+			bt_make_request(&fe, &reqs[ring][i], 4096);
+	/* each slot writes its own place, and reads it back the next time */
+	for (ring = 0; ring < 4; ring++) {
+		for (i = 0; i < SLOTS; i++) {
+			uint64_t sector = (ring * SLOTS + i) * SLOT_SECTORS;
+			int head;
+
+			bt_fill(reqs[ring][i].data, 4096, ring * SLOTS + i);
+			head = bt_submit_cut(&fe, ring, &reqs[ring][i], VIRTIO_BLK_T_OUT, sector,
+					     4096, 4096);
+			assert_true(head >= 0);
+			head_slot[ring][head] = (int)i;
+		}
+		drv_kick(&fe.rings[ring]);
+	}
+	for (i = 0; i < todo; i++) {
+		struct request *req;
+		unsigned int slot;
+		uint8_t want[4096];
+		int head;
+
+		ring = i % 4;
+		head = drv_wait(&fe.rings[ring], NULL, FE_TIMEOUT_MS);
+		assert_true(head >= 0);
+		slot = (unsigned int)head_slot[ring][head];
+		req = &reqs[ring][slot];
+		assert_int_equal(*req->status, VIRTIO_BLK_S_OK);
+		bt_fill(want, sizeof(want), ring * SLOTS + slot);
+		assert_memory_equal(req->data, want, sizeof(want));
+		seed = seed * 1103515245 + 12345;
+		if (req->header->type == VIRTIO_BLK_T_OUT)
+			memset(req->data, 0, 4096);
+		head = bt_submit_cut(
+			&fe, ring, req,
+			req->header->type == VIRTIO_BLK_T_OUT ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT,
+			(ring * SLOTS + slot) * SLOT_SECTORS, 4096, (seed >> 16) % 4000 + 96);
+		assert_true(head >= 0);
+		head_slot[ring][head] = (int)slot;
+		drv_kick(&fe.rings[ring]);
+	}
+	bt_finish(&fe);
+}
+
+/* Stopping returns the base and leaves nothing in flight; the ring goes on where it was. */
+static void test_stop_and_go(void **state)
+{
+	struct request reqs[16];
+	unsigned int round, i;
+	struct fe fe;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	for (i = 0; i < ARRAY_SIZE(reqs); i++)
+		bt_make_request(&fe, &reqs[i], 65536);
+	for (round = 0; round < 50; round++) {
+		uint16_t base;
+
+		for (i = 0; i < ARRAY_SIZE(reqs); i++)
+			assert_true(bt_submit(&fe, &reqs[i],
+					      i & 1 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, i * 128,
+					      65536) >= 0);
+		drv_kick(&fe.rings[0]);
+		assert_int_equal(fe_get_base(&fe, 0, &base), 0);
+		/* what was taken has been answered */
+		assert_int_equal(fe.rings[0].used->idx, base);
+		if (round % 2) {
+			assert_int_equal(fe_set_memory(&fe), 0);
+			assert_int_equal(fe_set_u64(&fe, VHOST_USER_SET_FEATURES, fe.acked), 0);
+		}
+		assert_int_equal(fe_start_ring(&fe, 0, base), 0);
+		for (i = 0; i < ARRAY_SIZE(reqs); i++)
+			assert_true(drv_wait(&fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+		assert_int_equal(drv_get(&fe.rings[0], NULL), -1);
+		for (i = 0; i < ARRAY_SIZE(reqs); i++)
+			assert_int_equal(*reqs[i].status, VIRTIO_BLK_S_OK);
+	}
+	bt_finish(&fe);
+}
+
+/* The memory table is replaced, and a region added and removed, while requests are in flight. */
+static void test_memory_under_load(void **state)
+{
+	struct request reqs[16];
+	unsigned int round, i;
+	struct fe fe;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	for (i = 0; i < ARRAY_SIZE(reqs); i++)
+		bt_make_request(&fe, &reqs[i], 65536);
+	for (round = 0; round < 50; round++) {
+		for (i = 0; i < ARRAY_SIZE(reqs); i++)
+			assert_true(bt_submit(&fe, &reqs[i], VIRTIO_BLK_T_IN, i * 128, 65536) >= 0);
+		drv_kick(&fe.rings[0]);
+		fe.nregions = round % 2 + 1;
+		assert_int_equal(fe_set_memory(&fe), 0);
+		for (i = 0; i < ARRAY_SIZE(reqs); i++)
+			assert_true(drv_wait(&fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+		for (i = 0; i < ARRAY_SIZE(reqs); i++)
+			assert_int_equal(*reqs[i].status, VIRTIO_BLK_S_OK);
+	}
+	bt_finish(&fe);
+}
+
+/*
+ * Killed at random moments with requests in flight: the next instance answers each of them, once,
+ * and no write is lost.
+ */
+#define KILLS 60
+
+struct kill_test {
+	struct fe fe;
+	struct request reqs[SLOTS];
+	bool open[128]; /* heads that the device owes an answer */
+	int slot_of[128];
+	unsigned int inflight;
+	unsigned int answered;
+};
+
+static void submit_all(struct kill_test *t, unsigned int generation)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLOTS; i++) {
+		int head;
+
+		bt_fill(t->reqs[i].data, 8192, i + 100 * generation);
+		head = bt_submit(&t->fe, &t->reqs[i], VIRTIO_BLK_T_OUT, i * 16, 8192);
+		assert_true(head >= 0);
+		assert_false(t->open[head]);
+		t->open[head] = true;
+		t->slot_of[head] = (int)i;
+		t->inflight++;
+		if (i % 8 == 7)
+			drv_kick(&t->fe.rings[0]);
+	}
+}
+
+/* Takes up to @n answers: each must be to a request that is open, and a good one. */
+static void take(struct kill_test *t, unsigned int n)
+{
+	while (n-- && t->inflight) {
+		int head = drv_wait(&t->fe.rings[0], NULL, FE_TIMEOUT_MS);
+
+		if (head < 0)
+			fail_msg("%u requests are never answered", t->inflight);
+		assert_true(t->open[head]);
+		assert_int_equal(*t->reqs[t->slot_of[head]].status, VIRTIO_BLK_S_OK);
+		t->open[head] = false;
+		t->inflight--;
+		t->answered++;
+	}
+}
+
+static void check_image(const struct kill_test *t)
+{
+	uint8_t file[8192];
+	unsigned int i;
+
+	for (i = 0; i < SLOTS; i++) {
+		bt_image_read((uint64_t)i * 16 * SECTOR, file, sizeof(file));
+		assert_memory_equal(file, t->reqs[i].data, sizeof(file));
+	}
+}
+
+static void test_kill_and_replay(void **state)
+{
+	static struct kill_test t;
+	unsigned int kills, i;
+	uint64_t ns = 0;
+
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	bt_start(&t.fe, NULL);
+	for (i = 0; i < SLOTS; i++)
+		bt_make_request(&t.fe, &t.reqs[i], 8192);
+	for (kills = 0; kills < KILLS; kills++) {
+		uint64_t before;
+
+		submit_all(&t, kills);
+		take(&t, (unsigned int)random() % SLOTS); /* it comes some of the way */
+		before = now_ns();
+		assert_true(WIFSIGNALED(fe_kill(&t.fe, SIGKILL)));
+		bt_spawn(&t.fe, NULL);
+		assert_int_equal(fe_handshake(&t.fe, ALL_FEATURES), 0);
+		take(&t, 1);
+		ns += now_ns() - before;
+		take(&t, SLOTS);
+		assert_int_equal(drv_get(&t.fe.rings[0], NULL), -1);
+		check_image(&t);
+	}
+	print_message("%u requests answered over %u kills; %.1f ms from kill to the first answer\n",
+		      t.answered, KILLS, (double)ns / 1e6 / KILLS);
+	assert_int_equal(t.answered, KILLS * SLOTS);
+	bt_finish(&t.fe);
+}
+
+/*
+ * An instance that died between an answer and its call: the next one calls, although it has nothing
+ * to answer itself.
+ */
+static void test_call_after_death(void **state)
+{
+	struct request req;
+	uint64_t count;
+	struct fe fe;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	bt_make_request(&fe, &req, 4096);
+	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096), VIRTIO_BLK_S_OK);
+	fe_kill(&fe, SIGKILL);
+	while (read(fe.rings[0].call_fd, &count, sizeof(count)) > 0)
+		;
+	bt_spawn(&fe, NULL);
+	assert_int_equal(fe_handshake(&fe, ALL_FEATURES), 0);
+	assert_true(poll_fd(fe.rings[0].call_fd, POLLIN, deadline_after_ms(FE_TIMEOUT_MS)) > 0);
+	assert_int_equal(drv_get(&fe.rings[0], NULL), -1);
+	bt_finish(&fe);
+}
+
+/* The front-end takes back memory that it shared: the program says so and ends. */
+static void test_truncated_memory(void **state)
+{
+	uint64_t one = 1;
+	struct fe fe;
+	int status;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	assert_int_equal(ftruncate(fe.mem.fd, 0), 0);
+	assert_int_equal(write(fe.rings[0].kick_fd, &one, sizeof(one)), sizeof(one));
+	status = fe_wait(&fe);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(ftruncate(fe.mem.fd, MEMORY), 0);
+	fe_finish(&fe);
+	unlink(bt_image);
+}
+
+/* A kick descriptor that is none: its queue breaks, and nothing spins. */
+static void test_no_eventfd(void **state)
+{
+	struct fe fe;
+	int good;
+
+	(void)state;
+	bt_make_image(IMAGE_SIZE);
+	assert_int_equal(fe_init(&fe, MEMORY, 1, 128, true), 0);
+	bt_spawn(&fe, NULL);
+	good = fe.rings[0].kick_fd;
+	fe.rings[0].kick_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fe_handshake(&fe, ALL_FEATURES), 0);
+	close(fe.rings[0].kick_fd);
+	fe.rings[0].kick_fd = good;
+	bt_finish(&fe);
+}
+
+/* Rubbish in the ring: the queue stops, the program lives, and a new start works. */
+static void test_broken_ring(void **state)
+{
+	struct request req;
+	struct fe fe;
+	uint16_t base;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	bt_make_request(&fe, &req, 4096);
+	fe.rings[0].avail->ring[0] = 4711;
+	fe.rings[0].avail->idx = 1;
+	uint64_t one = 1;
+	assert_int_equal(write(fe.rings[0].kick_fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(drv_wait(&fe.rings[0], NULL, 200), -1);
+	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
+	fe.rings[0].avail->idx = 0;
+	memset(fe.rings[0].used, 0, 8);
+	assert_int_equal(fe_start_ring(&fe, 0, 0), 0);
+	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096), VIRTIO_BLK_S_OK);
+	bt_finish(&fe);
+}
+
+/*
+ * A queue that broke with a request taken: a reset makes it as new. Nothing of before is taken up
+ * again, although the in-flight record is the same memory.
+ */
+static void test_reset(void **state)
+{
+	struct drv_ring *ring;
+	struct vu_message msg;
+	struct drv_buf buf;
+	struct request req;
+	struct fe fe;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	ring = &fe.rings[0];
+	bt_make_request(&fe, &req, 4096);
+	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096), VIRTIO_BLK_S_OK);
+	buf = (struct drv_buf){ req.data, 64, true }; /* no header */
+	assert_true(drv_add(ring, &buf, 1, false) >= 0);
+	drv_kick(ring);
+	assert_int_equal(drv_wait(ring, NULL, 200), -1);
+
+	vu_message_init(&msg, VU_REQUEST, VHOST_USER_RESET_DEVICE);
+	assert_int_equal(
+		vu_transact(fe.sock, &msg, VU_REQUEST, true, deadline_after_ms(FE_TIMEOUT_MS)), 0);
+	drv_ring_finish(ring);
+	assert_int_equal(drv_ring_init(ring, &fe.mem, 128, true), 0);
+	assert_int_equal(fe_set_u64(&fe, VHOST_USER_SET_FEATURES, fe.acked), 0);
+	assert_int_equal(fe_start_ring(&fe, 0, 0), 0);
+	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_OUT, 0, 4096), VIRTIO_BLK_S_OK);
+	bt_finish(&fe);
+}
+
+static pid_t launch(const char *path, const char *wait_s)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl(bt_program, bt_program, "--image", bt_image, "--socket-path", path,
+		      "--lock-wait", wait_s, (char *)NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static int connect_soon(const char *path)
+{
+	deadline_t deadline = deadline_after_ms(FE_TIMEOUT_MS);
+	int fd;
+
+	while ((fd = unix_connect(path, deadline)) < 0 && !deadline_passed(deadline))
+		poll(NULL, 0, 5);
+	return fd;
+}
+
+static int end_of(pid_t pid, int sig)
+{
+	struct fe fe = { .pid = pid };
+
+	return fe_kill(&fe, sig);
+}
+
+/*
+ * One front-end after the other on one path; a stale socket is replaced; a live one and its image
+ * are not.
+ */
+static void test_listening(void **state)
+{
+	const char *path = "test-blk.sock";
+	int status, round;
+	struct fe fe;
+	pid_t pid;
+
+	(void)state;
+	bt_make_image(IMAGE_SIZE);
+	pid = launch(path, "30");
+	for (round = 0; round < 3; round++) {
+		struct request req;
+
+		assert_int_equal(fe_init(&fe, MEMORY, 1, 128, true), 0);
+		fe.sock = connect_soon(path);
+		assert_true(fe.sock >= 0);
+		assert_int_equal(fe_handshake(&fe, ALL_FEATURES), 0);
+		bt_make_request(&fe, &req, 4096);
+		assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_OUT, 0, 4096), VIRTIO_BLK_S_OK);
+		fe_finish(&fe);
+	}
+	status = end_of(launch(path, "0"), 0); /* the path is taken */
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	status = end_of(launch("test-blk-other.sock", "0"), 0); /* the image is taken */
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	assert_int_equal(access("test-blk-other.sock", F_OK), -1);
+	status = end_of(pid, SIGKILL); /* leaves its socket behind */
+	assert_true(WIFSIGNALED(status));
+	pid = launch(path, "30");
+	fe.sock = connect_soon(path);
+	assert_true(fe.sock >= 0);
+	close(fe.sock);
+	status = end_of(pid, SIGTERM);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_int_equal(access(path, F_OK), -1);
+	unlink(bt_image);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_stop_and_go),
+		cmocka_unit_test(test_memory_under_load),
+		cmocka_unit_test(test_kill_and_replay),
+		cmocka_unit_test(test_call_after_death),
+		cmocka_unit_test(test_truncated_memory),
+		cmocka_unit_test(test_no_eventfd),
+		cmocka_unit_test(test_broken_ring),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_listening),
+	};
+
+	return bt_main(tests, argc, argv);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* What the command finds in sysfs, on a tree made for it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "cli/sysfs.h"
+#include "common/util.h"
+
+static char root[64], platform[80], hwrng[80];
+
+static void make_folder(const char *below)
+{
+	char path[PATH_MAX], *p;
+
+	snprintf(path, sizeof(path), "%s/%s", root, below);
+	for (p = path + strlen(root) + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		mkdir(path, 0755);
+		*p = '/';
+	}
+	assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
+}
+
+static void make_file(const char *below, const char *text)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", root, below);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void make_device(int parent, const char *name, const char *id, int virtio)
+{
+	static const char *const files[][2] = { { "state", "running\n" },
+						{ "num_queues", "2\n" },
+						{ "pool_size", "1048576\n" },
+						{ "pool_used", "512\n" },
+						{ "adapter_pid", "77\n" } };
+	char below[128], path[PATH_MAX], text[64];
+	size_t i;
+
+	snprintf(below, sizeof(below), "platform/virtio-loopback.%d/virtio%d", parent, virtio);
+	make_folder(below);
+	snprintf(path, sizeof(path), "%s/%s/driver", root, below);
+	assert_int_equal(symlink("../../../../bus/virtio/drivers/virtio_test", path), 0);
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(below, sizeof(below), "platform/virtio-loopback.%d/%s", parent,
+			 files[i][0]);
+		make_file(below, files[i][1]);
+	}
+	snprintf(below, sizeof(below), "platform/virtio-loopback.%d/name", parent);
+	snprintf(text, sizeof(text), "%s\n", name);
+	make_file(below, text);
+	snprintf(below, sizeof(below), "platform/virtio-loopback.%d/device_id", parent);
+	make_file(below, id);
+}
+
+static int make_root(void **state)
+{
+	(void)state;
+	strcpy(root, "/tmp/vlb-sysfs-XXXXXX");
+	if (!mkdtemp(root))
+		return -1;
+	snprintf(platform, sizeof(platform), "%s/platform", root);
+	snprintf(hwrng, sizeof(hwrng), "%s/hwrng", root);
+	sysfs_platform = platform;
+	sysfs_hwrng = hwrng;
+	return 0;
+}
+
+static int remove_root(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	return system(command);
+}
+
+static void test_none(void **state)
+{
+	struct loopback_device d;
+
+	(void)state;
+	assert_int_equal(sysfs_next(0, &d), -ENOENT);
+	make_folder("platform/serial8250");
+	make_folder("platform/virtio-loopback.x");
+	make_folder("platform/virtio-loopback.3"); /* on its way: no name yet */
+	assert_int_equal(sysfs_next(0, &d), -ENOENT);
+	assert_int_equal(sysfs_find("blk0", &d), -ENOENT);
+}
+
+static void test_load(void **state)
+{
+	struct loopback_device d;
+
+	(void)state;
+	make_device(10, "ten", "2\n", 4);
+	make_device(9, "nine", "4\n", 12);
+	assert_int_equal(sysfs_next(0, &d), 0);
+	assert_int_equal(d.parent, 9);
+	assert_int_equal(sysfs_next(10, &d), 0);
+	assert_string_equal(d.name, "ten");
+	assert_int_equal(sysfs_next(11, &d), -ENOENT);
+	assert_int_equal(sysfs_find("nine", &d), 0);
+	assert_int_equal(d.device_id, 4);
+	assert_int_equal(d.virtio_index, 12);
+	assert_string_equal(d.driver, "virtio_test");
+	assert_string_equal(d.state, "running");
+	assert_int_equal(d.num_queues, 2);
+	assert_true(d.pool_size == 1 << 20);
+	assert_true(d.pool_used == 512);
+	assert_int_equal(d.adapter_pid, 77);
+	assert_true(sysfs_exists(9));
+	assert_false(sysfs_exists(8));
+}
+
+static void check_nodes(int parent, const char *id, const char *folder, const char *expected)
+{
+	char below[256], text[256] = "";
+	struct loopback_device d;
+	struct nodes nodes;
+	unsigned int i;
+
+	make_device(parent, "x", id, 1);
+	snprintf(below, sizeof(below), "platform/virtio-loopback.%d/virtio1/%s", parent, folder);
+	make_folder(below);
+	/* what every device has, and is nobody's node */
+	snprintf(below, sizeof(below), "platform/virtio-loopback.%d/virtio1/power", parent);
+	make_folder(below);
+	assert_int_equal(sysfs_load(parent, &d), 0);
+	sysfs_nodes(&d, NULL, &nodes);
+	for (i = 0; i < nodes.count; i++) {
+		strcat(text, i ? " " : "");
+		strcat(text, nodes.name[i]);
+	}
+	if (strcmp(text, expected) != 0)
+		fail_msg("%s: expected '%s', saw '%s'", folder, expected, text);
+}
+
+static void test_nodes(void **state)
+{
+	(void)state;
+	check_nodes(1, "2\n", "block/vda/vda1", "/dev/vda");
+	check_nodes(2, "1\n", "net/eth7/queues/rx-0", "eth7");
+	check_nodes(3, "18\n", "input/input5/event3", "/dev/input/event3");
+	check_nodes(4, "41\n", "gpiochip4", "/dev/gpiochip4");
+	check_nodes(5, "41\n", "gpio/gpiochip512", "");
+	check_nodes(6, "25\n", "sound/card1/pcmC1D0p", "hw:1");
+	check_nodes(7, "16\n", "drm/card0/card0-Virtual-1", "/dev/dri/card0");
+	check_nodes(8, "3\n", "virtio-ports/vport1p1", "/dev/vport1p1");
+	check_nodes(9, "8\n", "host2/target2:0:0/2:0:0:0/block/sdb", "/dev/sdb");
+	check_nodes(10, "36\n", "net/can0", "can0");
+	check_nodes(11, "26\n", "power", "x");
+	check_nodes(12, "4\n", "power", "");
+	make_folder("hwrng");
+	make_file("hwrng/rng_available", "tpm-rng-0 virtio_rng.0\n");
+	check_nodes(13, "4\n", "power", "/dev/hwrng");
+}
+
+/* An attach waits until there is something that can be opened. */
+static void test_wait(void **state)
+{
+	struct loopback_device d;
+	struct nodes nodes;
+
+	(void)state;
+	make_device(1, "b", "2\n", 1);
+	assert_int_equal(sysfs_load(1, &d), 0);
+	assert_false(sysfs_nodes(&d, NULL, &nodes)); /* a disk, and no node yet */
+	make_folder("platform/virtio-loopback.1/virtio1/block/vlbnone");
+	assert_false(sysfs_nodes(&d, NULL, &nodes)); /* in sysfs, and not in /dev */
+	make_device(2, "n", "1\n", 2);
+	assert_int_equal(sysfs_load(2, &d), 0);
+	make_folder("platform/virtio-loopback.2/virtio2/net/eth0");
+	assert_true(sysfs_nodes(&d, NULL, &nodes)); /* interfaces are in no folder */
+	make_device(3, "u", "99\n", 3);
+	assert_int_equal(sysfs_load(3, &d), 0);
+	assert_true(sysfs_nodes(&d, NULL, &nodes)); /* nothing known that it should have */
+	d.driver[0] = '\0';
+	assert_false(sysfs_nodes(&d, NULL, &nodes)); /* nobody drives it */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_none, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_load, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_nodes, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_wait, make_root, remove_root),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* vhost-user-console from outside: the program, over its socket, with rings of our own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_console.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "common/unix-socket.h"
+#include "common/util.h"
+#include "front-end.h"
+
+#define RINGS 6 /* two ports */
+#define NUM 8
+#define BUFFER 4096
+#define UNIX_PATH "test-console.sock"
+#define PTY_PATH "test-console.pty"
+#define CONTROL_RX 2
+#define CONTROL_TX 3
+
+static const char *program; /* argv[1] */
+static const char *const two_ports[] = { "--port", "first=unix:" UNIX_PATH, "--pty", PTY_PATH,
+					 "--console", NULL };
+
+struct tester {
+	struct fe fe;
+	uint8_t *rx[NUM]; /* of port 0 */
+	uint8_t *messages[NUM];
+	uint8_t *out;
+	struct virtio_console_control *said;
+};
+
+static void add_buffer(struct drv_ring *ring, uint8_t *p, uint32_t len)
+{
+	struct drv_buf buf = { p, len, true };
+
+	assert_true(drv_add(ring, &buf, 1, false) >= 0);
+	drv_kick(ring);
+}
+
+static void start(struct tester *t, const char *const *extra, unsigned int rings, uint64_t features)
+{
+	const char *argv[16] = { program };
+	size_t n = 1, i;
+
+	for (i = 0; extra[i]; i++)
+		argv[n++] = extra[i];
+	assert_int_equal(fe_init(&t->fe, 4 << 20, rings, NUM, true), 0);
+	assert_int_equal(fe_spawn(&t->fe, argv), 0);
+	assert_int_equal(fe_handshake(&t->fe, features), 0);
+	for (i = 0; i < NUM; i++) {
+		t->rx[i] = drv_alloc(&t->fe.mem, BUFFER, 64);
+		t->messages[i] = drv_alloc(&t->fe.mem, 128, 64);
+	}
+	t->out = drv_alloc(&t->fe.mem, 2 << 20, 64);
+	t->said = drv_alloc(&t->fe.mem, sizeof(*t->said), 64);
+}
+
+static void finish(struct tester *t)
+{
+	int status;
+
+	close(t->fe.sock);
+	t->fe.sock = -1;
+	status = fe_wait(&t->fe);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	fe_finish(&t->fe);
+	/* nothing is left behind */
+	assert_int_equal(access(UNIX_PATH, F_OK), -1);
+	assert_int_equal(access(PTY_PATH, F_OK), -1);
+}
+
+/* The driver says something. */
+static void say(struct tester *t, uint32_t id, uint16_t event, uint16_t value)
+{
+	struct drv_buf buf = { t->said, sizeof(*t->said), false };
+	struct drv_ring *ring = &t->fe.rings[CONTROL_TX];
+
+	*t->said = (struct virtio_console_control){ id, event, value };
+	assert_true(drv_add(ring, &buf, 1, false) >= 0);
+	drv_kick(ring);
+	assert_true(drv_wait(ring, NULL, FE_TIMEOUT_MS) >= 0);
+}
+
+/* The driver gives a buffer, and hears this. Return: what follows the header */
+static const uint8_t *hear(struct tester *t, uint32_t id, uint16_t event, uint16_t value,
+			   uint32_t more)
+{
+	const struct virtio_console_control *msg;
+	struct drv_ring *ring = &t->fe.rings[CONTROL_RX];
+	uint32_t len;
+
+	add_buffer(ring, t->messages[0], 128);
+	assert_true(drv_wait(ring, &len, FE_TIMEOUT_MS) >= 0);
+	msg = (const void *)t->messages[0];
+	print_message("port %u event %u value %u, %u bytes\n", msg->id, msg->event, msg->value, len);
+	assert_int_equal(msg->id, id);
+	assert_int_equal(msg->event, event);
+	assert_int_equal(msg->value, value);
+	assert_int_equal(len, sizeof(*msg) + more);
+	return t->messages[0] + sizeof(*msg);
+}
+
+/* Everything up to ports that the driver has; nobody is at the other ends. */
+static void bring_up(struct tester *t)
+{
+	say(t, ~0U, VIRTIO_CONSOLE_DEVICE_READY, 1);
+	hear(t, 0, VIRTIO_CONSOLE_PORT_ADD, 1, 0);
+	hear(t, 1, VIRTIO_CONSOLE_PORT_ADD, 1, 0);
+	say(t, 0, VIRTIO_CONSOLE_PORT_READY, 1);
+	assert_memory_equal(hear(t, 0, VIRTIO_CONSOLE_PORT_NAME, 1, 5), "first", 5);
+	hear(t, 0, VIRTIO_CONSOLE_PORT_OPEN, 0, 0);
+	say(t, 1, VIRTIO_CONSOLE_PORT_READY, 1);
+	hear(t, 1, VIRTIO_CONSOLE_CONSOLE_PORT, 1, 0);
+	hear(t, 1, VIRTIO_CONSOLE_PORT_OPEN, 0, 0);
+}
+
+static int client(void)
+{
+	int fd = unix_connect(UNIX_PATH, deadline_after_ms(FE_TIMEOUT_MS));
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void expect(int fd, const void *what, size_t len)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint8_t got[4096];
+	size_t have = 0;
+	ssize_t n;
+
+	while (have < len) {
+		assert_int_equal(poll(&pfd, 1, FE_TIMEOUT_MS), 1);
+		n = read(fd, got + have, len - have);
+		assert_true(n > 0);
+		have += (size_t)n;
+	}
+	assert_memory_equal(got, what, len);
+}
+
+static void put_out(struct tester *t, unsigned int ring, uint32_t len)
+{
+	struct drv_buf buf = { t->out, len, false };
+
+	assert_true(drv_add(&t->fe.rings[ring], &buf, 1, false) >= 0);
+	drv_kick(&t->fe.rings[ring]);
+}
+
+static void test_ports(void **state)
+{
+	struct virtio_console_config config = { 0 };
+	struct tester t;
+	int fd;
+
+	(void)state;
+	start(&t, two_ports, RINGS, ~0ULL);
+	assert_true(t.fe.features & BIT_ULL(VIRTIO_CONSOLE_F_SIZE));
+	assert_true(t.fe.features & BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
+	assert_true(t.fe.features & BIT_ULL(VIRTIO_CONSOLE_F_EMERG_WRITE));
+	assert_int_equal(fe_get_config(&t.fe, 0, &config, sizeof(config)), 0);
+	assert_int_equal(config.max_nr_ports, 2);
+	bring_up(&t);
+
+	/* somebody comes; bytes pass both ways once the driver's side is open too */
+	fd = client();
+	hear(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 1, 0);
+	assert_int_equal(write(fd, "early", 5), 5);
+	add_buffer(&t.fe.rings[0], t.rx[0], BUFFER);
+	assert_int_equal(drv_wait(&t.fe.rings[0], NULL, 50), -1);
+	say(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	assert_true(drv_wait(&t.fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	assert_memory_equal(t.rx[0], "early", 5);
+	memcpy(t.out, "hello", 5);
+	put_out(&t, 1, 5);
+	expect(fd, "hello", 5);
+	assert_true(drv_wait(&t.fe.rings[1], NULL, FE_TIMEOUT_MS) >= 0);
+
+	/* the driver's side closes, the client sees it */
+	say(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 0);
+	assert_int_equal(read(fd, t.out, 1), 0);
+	hear(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 0, 0);
+	close(fd);
+	/* what a client left behind is still delivered, and then its end is told */
+	fd = client();
+	hear(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 1, 0);
+	assert_int_equal(write(fd, "left", 4), 4);
+	close(fd);
+	add_buffer(&t.fe.rings[0], t.rx[1], BUFFER);
+	say(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	assert_true(drv_wait(&t.fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	assert_memory_equal(t.rx[1], "left", 4);
+	add_buffer(&t.fe.rings[0], t.rx[2], BUFFER); /* nothing will come in it */
+	hear(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 0, 0);
+	finish(&t);
+}
+
+/* Nothing is written twice or left out when the queue stops in the middle of a request. */
+static void test_stop_in_the_middle(void **state)
+{
+	const uint32_t size = 2 << 20;
+	static uint8_t got[2 << 20];
+	struct tester t;
+	uint32_t i, have = 0;
+	uint16_t base;
+	ssize_t n;
+	int fd;
+
+	(void)state;
+	start(&t, two_ports, RINGS, ~0ULL);
+	bring_up(&t);
+	fd = client();
+	hear(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 1, 0);
+	for (i = 0; i < size; i++)
+		t.out[i] = (uint8_t)(i * 7 + (i >> 8) + (i >> 16));
+	put_out(&t, 1, size);
+	/* more than a socket takes: the request has to wait */
+	assert_int_equal(drv_wait(&t.fe.rings[1], NULL, 50), -1);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(fe_get_base(&t.fe, 1, &base), 0);
+		assert_int_equal(base, 0);
+		n = read(fd, got + have, 100000);
+		assert_true(n > 0);
+		have += (uint32_t)n;
+		assert_int_equal(fe_start_ring(&t.fe, 1, base), 0);
+	}
+	while (have < size) {
+		n = read(fd, got + have, size - have);
+		assert_true(n > 0);
+		have += (uint32_t)n;
+	}
+	assert_memory_equal(got, t.out, size);
+	assert_true(drv_wait(&t.fe.rings[1], NULL, FE_TIMEOUT_MS) >= 0);
+	close(fd);
+	finish(&t);
+}
+
+static void test_emergency_write(void **state)
+{
+	struct tester t;
+	uint32_t word = 'E';
+	uint16_t half = 1;
+	int fd;
+
+	(void)state;
+	start(&t, two_ports, RINGS, ~0ULL);
+	/* nobody is there: it is lost, and no error */
+	assert_int_equal(fe_set_config(&t.fe, 8, &word, sizeof(word)), 0);
+	fd = client();
+	/* the device was told nothing yet, and the character comes out all the same */
+	word = 'F';
+	do { /* until the client is accepted */
+		assert_int_equal(fe_set_config(&t.fe, 8, &word, sizeof(word)), 0);
+	} while (!poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 20));
+	expect(fd, "F", 1);
+	word = 'G' | 0x4100;
+	assert_int_equal(fe_set_config(&t.fe, 8, &word, 1), 0);
+	expect(fd, "G", 1);
+	/* nothing else can be written */
+	assert_int_equal(fe_set_config(&t.fe, 0, &half, sizeof(half)), 1);
+	assert_int_equal(fe_set_config(&t.fe, 9, &word, 1), 1);
+	close(fd);
+	finish(&t);
+}
+
+static void test_size(void **state)
+{
+	struct winsize size = { .ws_col = 101, .ws_row = 33 };
+	struct virtio_console_config config = { 0 };
+	const uint8_t *told;
+	struct tester t;
+	int fd;
+
+	(void)state;
+	start(&t, two_ports, RINGS, ~0ULL);
+	bring_up(&t);
+	fd = open(PTY_PATH, O_RDWR | O_NOCTTY);
+	assert_true(fd >= 0);
+	hear(&t, 1, VIRTIO_CONSOLE_PORT_OPEN, 1, 0);
+	assert_int_equal(ioctl(fd, TIOCSWINSZ, &size), 0);
+	close(fd);
+	told = hear(&t, 1, VIRTIO_CONSOLE_RESIZE, 1, 4);
+	assert_memory_equal(told, "\x65\x00\x21\x00", 4);
+	hear(&t, 1, VIRTIO_CONSOLE_PORT_OPEN, 0, 0);
+	/* the configuration space is about port 0 */
+	assert_int_equal(fe_get_config(&t.fe, 0, &config, sizeof(config)), 0);
+	assert_int_equal(config.cols, 0);
+	finish(&t);
+}
+
+/* Without MULTIPORT there is one port, which is open, and no messages. */
+static void test_one_port(void **state)
+{
+	const char *const extra[] = { "--pty", PTY_PATH, NULL };
+	struct tester t;
+	int fd;
+
+	(void)state;
+	start(&t, extra, 2, ~BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
+	fd = open(PTY_PATH, O_RDWR | O_NOCTTY);
+	assert_true(fd >= 0);
+	add_buffer(&t.fe.rings[0], t.rx[0], BUFFER);
+	assert_int_equal(write(fd, "typed", 5), 5);
+	assert_true(drv_wait(&t.fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	assert_memory_equal(t.rx[0], "typed", 5);
+	memcpy(t.out, "shown", 5);
+	put_out(&t, 1, 5);
+	expect(fd, "shown", 5);
+	close(fd);
+	finish(&t);
+}
+
+/* Messages that are none, and buffers that are too small. */
+static void test_hostile(void **state)
+{
+	struct drv_buf buf;
+	struct tester t;
+	unsigned int i;
+
+	(void)state;
+	start(&t, two_ports, RINGS, ~0ULL);
+	for (i = 0; i < 40; i++)
+		say(&t, i * 0x10001, (uint16_t)(i * 3), (uint16_t)i);
+	buf = (struct drv_buf){ t.said, 3, false };
+	assert_true(drv_add(&t.fe.rings[CONTROL_TX], &buf, 1, false) >= 0);
+	drv_kick(&t.fe.rings[CONTROL_TX]);
+	assert_true(drv_wait(&t.fe.rings[CONTROL_TX], NULL, FE_TIMEOUT_MS) >= 0);
+	/* a buffer without room for a message: that queue is over, the others are not */
+	say(&t, ~0U, VIRTIO_CONSOLE_DEVICE_READY, 1);
+	add_buffer(&t.fe.rings[CONTROL_RX], t.messages[0], 4);
+	assert_int_equal(drv_wait(&t.fe.rings[CONTROL_RX], NULL, 50), -1);
+	say(&t, 0, VIRTIO_CONSOLE_PORT_READY, 1);
+	assert_int_equal(fe_kill(&t.fe, SIGTERM), 0);
+	fe_finish(&t.fe);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ports),		cmocka_unit_test(test_stop_in_the_middle),
+		cmocka_unit_test(test_emergency_write), cmocka_unit_test(test_size),
+		cmocka_unit_test(test_one_port),	cmocka_unit_test(test_hostile),
+	};
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s PATH-OF-vhost-user-console\n", argv[0]);
+		return 2;
+	}
+	program = argv[1];
+	unlink(PTY_PATH);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* vhost-user-rng from outside: the program, over its socket, with a ring of our own. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "common/util.h"
+#include "front-end.h"
+
+static const char *program; /* argv[1] */
+
+static void start(struct fe *fe, const char *const *extra)
+{
+	const char *argv[8] = { program };
+	size_t n = 1, i;
+
+	for (i = 0; extra && extra[i]; i++)
+		argv[n++] = extra[i];
+	assert_int_equal(fe_init(fe, 1 << 20, 1, 8, true), 0);
+	assert_int_equal(fe_spawn(fe, argv), 0);
+	assert_int_equal(fe_handshake(fe, ~0ULL), 0);
+}
+
+static void finish(struct fe *fe)
+{
+	int status;
+
+	close(fe->sock);
+	fe->sock = -1;
+	status = fe_wait(fe);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	fe_finish(fe);
+}
+
+/* Return: bytes given for a buffer of @len; -1 for none within @timeout_ms */
+static int ask(struct fe *fe, uint8_t *data, uint32_t len, int timeout_ms)
+{
+	struct drv_buf buf = { data, len, true };
+	uint32_t got;
+	int head = drv_add(&fe->rings[0], &buf, 1, false);
+
+	assert_true(head >= 0);
+	drv_kick(&fe->rings[0]);
+	if (drv_wait(&fe->rings[0], &got, timeout_ms) != head)
+		return -1;
+	return (int)got;
+}
+
+/* FIPS 140-2's monobit test on 20000 bits, which is what rngtest does first */
+static void check_monobit(const uint8_t *data)
+{
+	unsigned int ones = 0, i;
+
+	for (i = 0; i < 2500; i++)
+		ones += (unsigned int)__builtin_popcount(data[i]);
+	print_message("%u ones of 20000\n", ones);
+	assert_in_range(ones, 9725, 10275);
+}
+
+static void test_bytes(void **state)
+{
+	uint8_t *data, *other;
+	struct fe fe;
+
+	(void)state;
+	start(&fe, NULL);
+	data = drv_alloc(&fe.mem, 4096, 64);
+	other = drv_alloc(&fe.mem, 4096, 64);
+	assert_int_equal(ask(&fe, data, 4000, FE_TIMEOUT_MS), 4000);
+	assert_int_equal(ask(&fe, other, 4000, FE_TIMEOUT_MS), 4000);
+	assert_memory_not_equal(data, other, 4000);
+	check_monobit(data);
+	check_monobit(other);
+	assert_int_equal(ask(&fe, data, 1, FE_TIMEOUT_MS), 1);
+	finish(&fe);
+}
+
+static void test_file(void **state)
+{
+	const char *const extra[] = { "--source", "test-rng.bytes", NULL };
+	uint8_t *data;
+	struct fe fe;
+	int fd;
+
+	(void)state;
+	fd = open("test-rng.bytes", O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	assert_int_equal(write(fd, "0123456789", 10), 10);
+	start(&fe, extra);
+	data = drv_alloc(&fe.mem, 64, 64);
+	assert_int_equal(ask(&fe, data, 6, FE_TIMEOUT_MS), 6);
+	assert_memory_equal(data, "012345", 6);
+	assert_int_equal(ask(&fe, data, 64, FE_TIMEOUT_MS), 4);
+	assert_memory_equal(data, "6789", 4);
+	/* at its end nothing comes, and nothing hangs; more comes when there is more */
+	assert_int_equal(ask(&fe, data, 64, 100), -1);
+	assert_int_equal(write(fd, "xyz", 3), 3);
+	assert_true(drv_wait(&fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	assert_memory_equal(data, "xyz", 3);
+	assert_int_equal(ask(&fe, data, 64, 100), -1);
+	finish(&fe);
+	close(fd);
+	unlink("test-rng.bytes");
+}
+
+static void test_rate(void **state)
+{
+	const char *const extra[] = { "--rate", "4000", NULL };
+	uint64_t before, ns, total = 0;
+	uint8_t *data;
+	struct fe fe;
+
+	(void)state;
+	start(&fe, extra);
+	data = drv_alloc(&fe.mem, 4096, 64);
+	before = now_ns();
+	while (total < 8000) {
+		int got = ask(&fe, data, 1000, FE_TIMEOUT_MS);
+
+		assert_true(got > 0);
+		total += (uint64_t)got;
+	}
+	ns = now_ns() - before;
+	print_message("%lu bytes in %lu ms at 4000 a second, the first 4000 at once\n",
+		      (unsigned long)total, (unsigned long)ns / 1000000);
+	assert_true(ns >= 990000000ULL);
+	finish(&fe);
+}
+
+/* A request that waits for tokens does not hold up stopping. */
+static void test_stop_while_waiting(void **state)
+{
+	const char *const extra[] = { "--rate", "1", NULL };
+	uint8_t *data;
+	uint16_t base;
+	struct fe fe;
+
+	(void)state;
+	start(&fe, extra);
+	data = drv_alloc(&fe.mem, 64, 64);
+	assert_int_equal(ask(&fe, data, 64, FE_TIMEOUT_MS), 1);
+	assert_int_equal(ask(&fe, data, 64, 1), -1);
+	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
+	assert_int_equal(base, 2);
+	assert_int_equal(fe.rings[0].used->idx, 2);
+	finish(&fe);
+}
+
+static void test_hostile(void **state)
+{
+	struct drv_buf buf = { .len = 64, .write = false };
+	uint8_t *data;
+	struct fe fe;
+
+	(void)state;
+	start(&fe, NULL);
+	data = drv_alloc(&fe.mem, 64, 64);
+	/* nothing to write into: answered with nothing */
+	buf.p = data;
+	assert_true(drv_add(&fe.rings[0], &buf, 1, false) >= 0);
+	drv_kick(&fe.rings[0]);
+	assert_true(drv_wait(&fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	fe.rings[0].avail->idx += 500;
+	assert_int_equal(write(fe.rings[0].kick_fd, "\1\0\0\0\0\0\0\0", 8), 8);
+	assert_int_equal(drv_wait(&fe.rings[0], NULL, 100), -1);
+	finish(&fe);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bytes),	cmocka_unit_test(test_file),
+		cmocka_unit_test(test_rate),	cmocka_unit_test(test_stop_while_waiting),
+		cmocka_unit_test(test_hostile),
+	};
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s PATH-OF-vhost-user-rng\n", argv[0]);
+		return 2;
+	}
+	program = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The back-end of --exec: started, watched, ended. Needs the hostile back-end's program. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "adapter/frontend.h"
+#include "adapter/supervise.h"
+#include "check.h"
+#include "common/cleanup.h"
+#include "common/util.h"
+
+#define SOON_MS 10000
+
+static const char *program;
+static char dir[64], path[80];
+
+static int make_dir(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/vlb-exec-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/x.sock", dir);
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	char lock[96];
+
+	(void)state;
+	unlink(path);
+	snprintf(lock, sizeof(lock), "%s.lock", path);
+	unlink(lock);
+	return rmdir(dir);
+}
+
+static void start(struct supervisor *s, const char *arguments)
+{
+	struct failure f = { 0 };
+	char command[512];
+
+	snprintf(command, sizeof(command), "%s %s", program, arguments);
+	assert_int_equal(supervisor_init(s, command, path, NULL, &f), 0);
+}
+
+static bool ends(pid_t pid)
+{
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return pidfd < 0 || poll_fd(pidfd, POLLIN, deadline_after_ms(SOON_MS)) > 0;
+}
+
+/* Connected, and a vhost-user back-end at the other end. */
+static void check_serves(struct supervisor *s)
+{
+	struct failure f = { 0 };
+	struct frontend fe;
+	int sock;
+
+	sock = supervisor_start(s, deadline_after_ms(SOON_MS), &f);
+	if (sock < 0)
+		fail_msg("%s", f.text);
+	assert_true(s->backend > 0);
+	frontend_init(&fe);
+	assert_int_equal(frontend_handshake(&fe, sock, deadline_after_ms(SOON_MS)), 0);
+	assert_int_equal(fe.max_queues, 1);
+	frontend_finish(&fe);
+}
+
+static void test_inherited(void **state)
+{
+	struct supervisor s;
+	int fds = open_fds();
+	pid_t pid;
+
+	(void)state;
+	start(&s, "--fd {fd}");
+	check_serves(&s);
+	pid = s.backend;
+	/* the connection ended, and the back-end with it; it is started again */
+	assert_true(ends(pid));
+	while (s.backend)
+		assert_int_equal(supervisor_ready(&s), 0);
+	assert_true(WIFEXITED(s.status));
+	check_serves(&s);
+	assert_int_not_equal(s.backend, pid);
+	supervisor_finish(&s);
+	assert_int_equal(open_fds(), fds);
+}
+
+static void test_appended(void **state)
+{
+	struct supervisor s;
+
+	(void)state;
+	start(&s, "");
+	check_serves(&s);
+	supervisor_finish(&s);
+}
+
+static void test_listening(void **state)
+{
+	struct supervisor s;
+	pid_t pid;
+
+	(void)state;
+	start(&s, "--socket-path {socket}");
+	check_serves(&s);
+	pid = s.backend;
+	assert_int_equal(supervisor_stop(&s, deadline_after_ms(SOON_MS)), 0);
+	assert_int_equal(s.backend, 0);
+	assert_true(ends(pid));
+	assert_true(WIFSIGNALED(s.status));
+	assert_int_equal(WTERMSIG(s.status), SIGTERM);
+	check_serves(&s); /* over what the old one left */
+	supervisor_finish(&s);
+}
+
+/* A stopped process takes no SIGTERM; it ends all the same, and in time. */
+static void test_stopped(void **state)
+{
+	struct supervisor s;
+	pid_t pid;
+
+	(void)state;
+	start(&s, "--socket-path {socket}");
+	check_serves(&s);
+	pid = s.backend;
+	kill(pid, SIGSTOP);
+	supervisor_finish(&s);
+	assert_true(ends(pid));
+}
+
+/* An adapter that is killed takes its back-end along. */
+static void test_adapter_killed(void **state)
+{
+	int pair[2];
+	pid_t adapter, backend;
+
+	(void)state;
+	assert_int_equal(pipe(pair), 0);
+	adapter = fork();
+	if (adapter == 0) {
+		struct failure f = { 0 };
+		struct supervisor s;
+		char command[512];
+
+		snprintf(command, sizeof(command), "%s --socket-path {socket}", program);
+		if (supervisor_init(&s, command, path, NULL, &f) ||
+		    supervisor_start(&s, deadline_after_ms(SOON_MS), &f) < 0)
+			_exit(1);
+		if (write(pair[1], &s.backend, sizeof(s.backend)) < 0)
+			_exit(1);
+		pause();
+	}
+	assert_int_equal(read(pair[0], &backend, sizeof(backend)), sizeof(backend));
+	kill(adapter, SIGKILL);
+	waitpid(adapter, NULL, 0);
+	assert_true(ends(backend));
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void check_refused(const char *command, const char *says)
+{
+	struct failure f = { 0 };
+	struct supervisor s;
+	int ret;
+
+	ret = supervisor_init(&s, command, path, NULL, &f);
+	if (!ret) {
+		ret = supervisor_start(&s, deadline_after_ms(300), &f);
+		supervisor_finish(&s);
+	}
+	if (ret >= 0 || !strstr(f.text, says))
+		fail_msg("%s: %d, '%s'", command, ret, f.text);
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	check_refused("", "no program");
+	check_refused("'open", "quote");
+	check_refused("/nonexistent/program", "cannot be started: No such file");
+	check_refused(dir, "cannot be started: Permission denied");
+	check_refused("false {socket}", "exited with status 1 before it listened");
+	check_refused("sh -c 'kill -9 $$' {socket}", "killed by signal 9 before it listened");
+	check_refused("sleep 100 {socket}", "exited with status 1");
+	check_refused("sh -c 'exec sleep 100' {socket}", "does not listen");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_inherited, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_appended, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_listening, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_stopped, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_adapter_killed, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_refused, make_dir, remove_dir),
+	};
+
+	if (argc != 2) {
+		print_error("usage: test-supervise HOSTILE-BACKEND\n");
+		return 2;
+	}
+	program = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* One adapter leaves its device, in good order or killed; another one goes on with it. */
+#include <errno.h>
+#include <string.h>
+
+#include "adapter-rig.h"
+#include "check.h"
+#include "common/util.h"
+
+static const char *yielded;
+
+/* Requests are under way when the adapter ends, in good order or in the middle of something. */
+static void leave(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	unsigned int i;
+
+	if (r->step++)
+		return;
+	assert_null(adapter_yield(&r->adapter, SNAPSHOT_VERSION - 1) ? NULL : "it yielded");
+	yielded = adapter_yield(&r->adapter, SNAPSHOT_VERSION);
+	for (i = 0; i < MOCK_NUM; i++)
+		mock_submit(k, true, i, (uint8_t)i);
+	mock_kick(k);
+	k->idle = NULL;
+}
+
+/* As adapter_takeover() finds it: a name, and where its files are. */
+static struct adapter_options heir_options(const struct rig *r)
+{
+	return (struct adapter_options){
+		.name = "unit",
+		.state_dir = r->dir,
+		.ready_fd = -1,
+		.keep_ms = 1000,
+		.takeover = true,
+	};
+}
+
+static void more(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	assert_true(mock_take(k, -1) >= 0);
+	if (k->num_order || r->adapter.recovery.waiting)
+		return;
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+/* The first adapter to where it leaves the device. */
+static void run_first(struct rig *r)
+{
+	r->options.reconnect_ms = RECONNECT_FOREVER;
+	r->options.keep_ms = 1000;
+	r->options.node = "/nonexistent"; /* what is opened is the mock */
+	r->backend.options.order = ORDER_RANDOM;
+	r->backend.options.hold = 6;
+	assert_int_equal(rig_run(r, "", leave), 0);
+	assert_null(yielded);
+	assert_int_equal(r->kernel.created.orphan_timeout_ms, 1000);
+}
+
+static void run_second(struct rig *r, unsigned int reconnects)
+{
+	static struct adapter_options options;
+
+	adapter_finish(&r->adapter);
+	assert_false(r->kernel.is_destroyed);
+	options = heir_options(r);
+	adapter_init(&r->adapter, &options);
+	r->kernel.idle = more;
+	mock_reopen(&r->kernel, &r->adapter.device);
+	assert_int_equal(adapter_takeover(&r->adapter), 0);
+	assert_string_equal(r->adapter.options->socket, r->backend.path);
+	assert_int_equal(r->adapter.plan.total, 1);
+	assert_int_equal(adapter_run(&r->adapter), 0);
+	assert_true(r->reached);
+	assert_int_equal(r->kernel.twice, 0);
+	assert_int_equal(r->adapter.recovery.count, reconnects);
+	rig_finish(r);
+	assert_true(r->kernel.is_destroyed);
+}
+
+/* The back-end's connection is handed on: it serves the requests and notices nothing. */
+static void test_takeover(void **state)
+{
+	struct rig *r = *state;
+
+	run_first(r);
+	run_second(r, 0);
+}
+
+/* Half of a command may be on its way: only a new connection is sure. */
+static void test_takeover_killed_busy(void **state)
+{
+	struct rig *r = *state;
+
+	run_first(r);
+	handover_begin(&r->adapter);
+	run_second(r, 1);
+}
+
+/* An answer may still be on its way to the dead one: it is not taken for another's. */
+static void test_takeover_killed_asking(void **state)
+{
+	struct vu_message msg;
+	struct rig *r = *state;
+
+	run_first(r);
+	handover_ask(&r->adapter);
+	vu_message_init(&msg, VU_REQUEST, VHOST_USER_GET_FEATURES);
+	assert_int_equal(vu_send(r->adapter.fe.sock, &msg, VU_REQUEST,
+				 deadline_after_ms(TIMEOUT_MS)), 0);
+	run_second(r, 0);
+}
+
+/* An adapter that was killed while its driver still probed was never told of. */
+static void test_takeover_not_ready(void **state)
+{
+	struct rig *r = *state;
+	struct adapter_options options;
+
+	run_first(r);
+	handover_begin(&r->adapter);
+	r->adapter.reported = false;
+	handover_end(&r->adapter);
+	adapter_finish(&r->adapter);
+	options = heir_options(r);
+	adapter_init(&r->adapter, &options);
+	mock_reopen(&r->kernel, &r->adapter.device);
+	assert_int_equal(adapter_takeover(&r->adapter), 0);
+	assert_int_equal(adapter_run(&r->adapter), 1);
+	assert_non_null(strstr(r->adapter.failure.text, "before it was ready"));
+	rig_finish(r);
+	assert_true(r->kernel.is_failed);
+	assert_true(r->kernel.is_destroyed);
+}
+
+/* What describes another device is not believed, and that device is left alone. */
+static void test_takeover_of_another(void **state)
+{
+	struct rig *r = *state;
+	struct adapter_options options;
+
+	run_first(r);
+	adapter_finish(&r->adapter);
+	options = heir_options(r);
+	adapter_init(&r->adapter, &options);
+	mock_reopen(&r->kernel, &r->adapter.device);
+	r->kernel.created.num_queues++;
+	assert_int_equal(adapter_takeover(&r->adapter), -EINVAL);
+	assert_non_null(strstr(r->adapter.failure.text, "another device"));
+	adapter_finish(&r->adapter);
+	assert_false(r->kernel.is_destroyed);
+	r->kernel.created.num_queues--;
+	/* ... for one that fits */
+	adapter_init(&r->adapter, &options);
+	mock_reopen(&r->kernel, &r->adapter.device);
+	assert_int_equal(adapter_takeover(&r->adapter), 0);
+	adapter_end(&r->adapter);
+	adapter_run(&r->adapter);
+	rig_finish(r);
+	assert_true(r->kernel.is_destroyed);
+}
+
+int main(void)
+{
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(test_takeover),
+		RIG_TEST(test_takeover_killed_busy),
+		RIG_TEST(test_takeover_killed_asking),
+		RIG_TEST(test_takeover_not_ready),
+		RIG_TEST(test_takeover_of_another),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
