@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * gl-picture CARD - OpenGL ES on a DRM card: what is drawn and read back, then what is shown
+ * gl-picture --find CARD - the same without a screen, by the render node that EGL finds for it
+ *
+ * Draws four quarters of known colours by the GPU and reads them back with glReadPixels; uploads a
+ * texture of numbers, draws it pixel by pixel, and reads it back. Then it shows the four quarters
+ * in the first mode until it is killed. Each line says what was expected and seen where it differs.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <drm.h>
+#include <drm_mode.h>
+#include <epoxy/egl.h>
+#include <epoxy/gl.h>
+#include <gbm.h>
+
+#define SIDE 256 /* of the texture */
+
+#ifndef EGL_DRM_RENDER_NODE_FILE_EXT /* newer than Debian 12's libepoxy */
+#define EGL_DRM_RENDER_NODE_FILE_EXT 0x3377
+#endif
+
+static int card;
+static struct drm_mode_modeinfo mode;
+static uint32_t connector_id, crtc_id;
+
+/* Lower left, lower right, upper left, upper right */
+static const uint8_t quarters[4][4] = {
+	{ 255, 0, 0, 255 }, { 0, 255, 0, 255 }, { 0, 0, 255, 255 }, { 255, 255, 0, 255 },
+};
+
+/* ---- the card ---- */
+
+static void call(unsigned long request, void *arg, const char *what)
+{
+	if (ioctl(card, request, arg) < 0)
+		err(1, "%s", what);
+}
+
+#define CALL(request, arg) call(DRM_IOCTL_##request, arg, #request)
+
+/* The first connector, the first CRTC, and the first mode. */
+static void find_mode(void)
+{
+	static uint32_t connectors[16], crtcs[16];
+	static struct drm_mode_modeinfo modes[128];
+	struct drm_mode_card_res res = { .connector_id_ptr = (uintptr_t)connectors, .count_connectors = 16,
+					 .crtc_id_ptr = (uintptr_t)crtcs, .count_crtcs = 16 };
+	struct drm_mode_get_connector connector = { 0 };
+
+	CALL(MODE_GETRESOURCES, &res);
+	connector.connector_id = connectors[0];
+	CALL(MODE_GETCONNECTOR, &connector);
+	if (!connector.count_modes || connector.count_modes > 128)
+		errx(1, "expected up to 128 modes, saw %u", connector.count_modes);
+	connector = (struct drm_mode_get_connector){ .connector_id = connectors[0], .modes_ptr = (uintptr_t)modes,
+						     .count_modes = connector.count_modes };
+	CALL(MODE_GETCONNECTOR, &connector);
+	mode = modes[0];
+	connector_id = connectors[0];
+	crtc_id = crtcs[0];
+}
+
+static void show(struct gbm_bo *bo)
+{
+	struct drm_mode_fb_cmd fb = { .width = mode.hdisplay, .height = mode.vdisplay, .pitch = gbm_bo_get_stride(bo),
+				      .bpp = 32, .depth = 24, .handle = gbm_bo_get_handle(bo).u32 };
+	struct drm_mode_crtc crtc = { 0 };
+
+	CALL(MODE_ADDFB, &fb);
+	crtc = (struct drm_mode_crtc){ .set_connectors_ptr = (uintptr_t)&connector_id, .count_connectors = 1,
+				       .crtc_id = crtc_id, .fb_id = fb.fb_id, .mode = mode, .mode_valid = 1 };
+	CALL(MODE_SETCRTC, &crtc);
+}
+
+/* ---- OpenGL ---- */
+
+static EGLDisplay display;
+static EGLSurface surface;
+
+static EGLConfig find_config(void)
+{
+	static const EGLint wanted[] = { EGL_RED_SIZE, 8, EGL_GREEN_SIZE, 8, EGL_BLUE_SIZE, 8, EGL_ALPHA_SIZE, 0,
+					 EGL_RENDERABLE_TYPE, EGL_OPENGL_ES2_BIT, EGL_SURFACE_TYPE, EGL_WINDOW_BIT,
+					 EGL_NONE };
+	EGLConfig configs[64];
+	EGLint n = 0, format;
+
+	eglChooseConfig(display, wanted, configs, 64, &n);
+	for (EGLint i = 0; i < n; i++) {
+		if (eglGetConfigAttrib(display, configs[i], EGL_NATIVE_VISUAL_ID, &format) &&
+		    format == GBM_FORMAT_XRGB8888)
+			return configs[i];
+	}
+	errx(1, "no EGL configuration for XRGB8888 among %d", n);
+}
+
+static struct gbm_surface *start(void)
+{
+	static const EGLint version[] = { EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE };
+	struct gbm_device *gbm = gbm_create_device(card);
+	struct gbm_surface *target;
+	EGLContext context;
+	EGLConfig config;
+
+	if (!gbm)
+		errx(1, "gbm_create_device");
+	display = eglGetPlatformDisplayEXT(EGL_PLATFORM_GBM_KHR, gbm, NULL);
+	if (!eglInitialize(display, NULL, NULL) || !eglBindAPI(EGL_OPENGL_ES_API))
+		errx(1, "eglInitialize: %#x", eglGetError());
+	config = find_config();
+	target = gbm_surface_create(gbm, mode.hdisplay, mode.vdisplay, GBM_FORMAT_XRGB8888,
+				    GBM_BO_USE_SCANOUT | GBM_BO_USE_RENDERING);
+	context = eglCreateContext(display, config, EGL_NO_CONTEXT, version);
+	surface = eglCreateWindowSurface(display, config, (EGLNativeWindowType)target, NULL);
+	if (!context || !surface || !eglMakeCurrent(display, surface, surface, context))
+		errx(1, "EGL: %#x", eglGetError());
+	printf("renderer %s\n", (const char *)glGetString(GL_RENDERER));
+	return target;
+}
+
+/* As a program does that is told a card and wants to compute on it. */
+static void start_device(const char *path)
+{
+	static const EGLint version[] = { EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE };
+	EGLDeviceEXT devices[16];
+	EGLint n = 0, i;
+	EGLContext context;
+	GLuint target, fb;
+	const char *name;
+
+	if (!eglQueryDevicesEXT(16, devices, &n))
+		errx(1, "eglQueryDevicesEXT: %#x", eglGetError());
+	for (i = 0; i < n; i++) {
+		name = eglQueryDeviceStringEXT(devices[i], EGL_DRM_DEVICE_FILE_EXT);
+		if (name && !strcmp(name, path))
+			break;
+	}
+	if (i == n)
+		errx(1, "none of EGL's %d devices is %s", n, path);
+	name = eglQueryDeviceStringEXT(devices[i], EGL_DRM_RENDER_NODE_FILE_EXT);
+	printf("device %d of %d, node %s\n", i, n, name ? name : "none");
+	display = eglGetPlatformDisplayEXT(EGL_PLATFORM_DEVICE_EXT, devices[i], NULL);
+	if (!eglInitialize(display, NULL, NULL) || !eglBindAPI(EGL_OPENGL_ES_API))
+		errx(1, "eglInitialize: %#x", eglGetError());
+	context = eglCreateContext(display, EGL_NO_CONFIG_KHR, EGL_NO_CONTEXT, version);
+	if (!context || !eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, context))
+		errx(1, "EGL: %#x", eglGetError());
+	printf("renderer %s\n", (const char *)glGetString(GL_RENDERER));
+	glGenTextures(1, &target);
+	glBindTexture(GL_TEXTURE_2D, target);
+	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA, SIDE, SIDE, 0, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
+	glGenFramebuffers(1, &fb);
+	glBindFramebuffer(GL_FRAMEBUFFER, fb);
+	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, target, 0);
+}
+
+static bool close_to(const uint8_t *seen, const uint8_t *expected)
+{
+	return abs(seen[0] - expected[0]) <= 1 && abs(seen[1] - expected[1]) <= 1 && abs(seen[2] - expected[2]) <= 1;
+}
+
+static void draw_quarters(int width, int height)
+{
+	glEnable(GL_SCISSOR_TEST);
+	for (int i = 0; i < 4; i++) {
+		const uint8_t *c = quarters[i];
+
+		glScissor(i % 2 * (width / 2), i / 2 * (height / 2), width / 2, height / 2);
+		glClearColor(c[0] / 255.0F, c[1] / 255.0F, c[2] / 255.0F, 1);
+		glClear(GL_COLOR_BUFFER_BIT);
+	}
+	glDisable(GL_SCISSOR_TEST);
+}
+
+static int check_quarters(int width, int height)
+{
+	uint8_t *pixels = malloc((size_t)width * height * 4);
+	int wrong = 0;
+
+	memset(pixels, 0x5a, (size_t)width * height * 4);
+	glReadPixels(0, 0, width, height, GL_RGBA, GL_UNSIGNED_BYTE, pixels);
+	for (int y = 0; y < height; y++) {
+		for (int x = 0; x < width; x++) {
+			const uint8_t *seen = pixels + 4 * ((size_t)y * width + x);
+			const uint8_t *c = quarters[y / (height / 2) * 2 + x / (width / 2)];
+
+			if (!close_to(seen, c) && wrong++ < 5)
+				printf("at %d, %d: expected %u %u %u, saw %u %u %u\n", x, y, c[0], c[1], c[2], seen[0],
+				       seen[1], seen[2]);
+		}
+	}
+	free(pixels);
+	printf("quarters: %d of %d pixels are wrong\n", wrong, width * height);
+	return wrong;
+}
+
+static GLuint compile(GLenum type, const char *source)
+{
+	GLuint shader = glCreateShader(type);
+	GLint done = 0;
+
+	glShaderSource(shader, 1, &source, NULL);
+	glCompileShader(shader);
+	glGetShaderiv(shader, GL_COMPILE_STATUS, &done);
+	if (!done)
+		errx(1, "the shader does not compile");
+	return shader;
+}
+
+/* One texel a pixel, in the corner of the target */
+static void draw_texture(const uint8_t *texels)
+{
+	static const float corners[] = { -1, -1, 1, -1, -1, 1, 1, 1 };
+	GLuint program = glCreateProgram(), texture;
+
+	glAttachShader(program, compile(GL_VERTEX_SHADER, "attribute vec2 p; varying vec2 t;\n"
+				"void main() { t = p * 0.5 + 0.5; gl_Position = vec4(p, 0.0, 1.0); }"));
+	glAttachShader(program, compile(GL_FRAGMENT_SHADER, "precision highp float; varying vec2 t;\n"
+				"uniform sampler2D s; void main() { gl_FragColor = texture2D(s, t); }"));
+	glBindAttribLocation(program, 0, "p");
+	glLinkProgram(program);
+	glUseProgram(program);
+	glGenTextures(1, &texture);
+	glBindTexture(GL_TEXTURE_2D, texture);
+	glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MIN_FILTER, GL_NEAREST);
+	glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MAG_FILTER, GL_NEAREST);
+	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA, SIDE, SIDE, 0, GL_RGBA, GL_UNSIGNED_BYTE, texels);
+	glViewport(0, 0, SIDE, SIDE);
+	glVertexAttribPointer(0, 2, GL_FLOAT, GL_FALSE, 0, corners);
+	glEnableVertexAttribArray(0);
+	glDrawArrays(GL_TRIANGLE_STRIP, 0, 4);
+}
+
+static int check_texture(void)
+{
+	static uint8_t texels[SIDE * SIDE * 4], seen[SIDE * SIDE * 4];
+	int wrong = 0;
+
+	for (uint32_t i = 0; i < sizeof(texels); i++)
+		texels[i] = i % 4 == 3 ? 255 : (uint8_t)(i * 2654435761U >> 13);
+	draw_texture(texels);
+	glReadPixels(0, 0, SIDE, SIDE, GL_RGBA, GL_UNSIGNED_BYTE, seen);
+	for (size_t i = 0; i < sizeof(texels); i += 4) {
+		if (!close_to(seen + i, texels + i) && wrong++ < 5)
+			printf("texel %zu: expected %u %u %u, saw %u %u %u\n", i / 4, texels[i], texels[i + 1],
+			       texels[i + 2], seen[i], seen[i + 1], seen[i + 2]);
+	}
+	printf("texture: %d of %d pixels are wrong\n", wrong, SIDE * SIDE);
+	return wrong;
+}
+
+int main(int argc, char **argv)
+{
+	struct gbm_surface *target;
+	int wrong;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 3 && !strcmp(argv[1], "--find")) {
+		start_device(argv[2]);
+		draw_quarters(SIDE, SIDE);
+		wrong = check_quarters(SIDE, SIDE);
+		return check_texture() || wrong;
+	}
+	if (argc != 2)
+		errx(2, "usage: gl-picture [--find] CARD");
+	card = open(argv[1], O_RDWR | O_CLOEXEC);
+	if (card < 0)
+		err(1, "%s", argv[1]);
+	find_mode();
+	target = start();
+	wrong = check_texture();
+	draw_quarters(mode.hdisplay, mode.vdisplay);
+	wrong += check_quarters(mode.hdisplay, mode.vdisplay);
+	if (wrong)
+		return 1;
+	eglSwapBuffers(display, surface);
+	show(gbm_surface_lock_front_buffer(target));
+	printf("shown\n");
+	pause();
+	return 0;
+}

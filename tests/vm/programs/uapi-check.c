@@ -1,0 +1,792 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * uapi-check [NAME…] - the module's interface, called rightly and wrongly
+ *
+ * Prints "ok NAME" or "FAIL NAME: expected …, saw …" for each check; exits with 1 when one
+ * failed. Needs root, /dev/virtio-loopback, and the virtio_rng driver.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/virtio_config.h>
+
+#include "raw-device.h"
+
+static const char *check_name;
+static bool check_failed;
+
+static void fail(const char *format, ...)
+{
+	va_list args;
+
+	check_failed = true;
+	printf("FAIL %s: ", check_name);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+}
+
+static void expect(bool is, const char *what)
+{
+	if (!is)
+		fail("expected %s, saw otherwise", what);
+}
+
+#define EXPECT(condition) expect(condition, #condition)
+
+/* A call that returned -1 is judged by errno, any other by 0. */
+static void expect_error(long result, int error, const char *what)
+{
+	int saw = result < 0 ? errno : 0;
+
+	if (saw != error)
+		fail("%s: expected %s, saw %s", what, error ? strerrorname_np(error) : "success",
+		     saw ? strerrorname_np(saw) : "success");
+}
+
+/* ---- what needs no device ---- */
+
+static void check_info(void)
+{
+	struct { struct virtio_loopback_info info; uint64_t more; } args = { 0 };
+	int fd = raw_open();
+
+	args.info.size = sizeof(args.info);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_GET_INFO, &args), 0, "GET_INFO");
+	EXPECT(args.info.abi == VIRTIO_LOOPBACK_ABI);
+	EXPECT(args.info.transport_features & (1ULL << VIRTIO_F_VERSION_1));
+	EXPECT(!(args.info.transport_features & (1ULL << VIRTIO_F_ACCESS_PLATFORM)));
+	EXPECT(args.info.page_size == (uint32_t)getpagesize());
+	args.info.size = sizeof(args.info) - 1;
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_GET_INFO, &args), EINVAL, "too small");
+	args.info.size = sizeof(args);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_GET_INFO, &args), 0, "larger, the rest zero");
+	args.info.size = sizeof(args);
+	args.more = 1;
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_GET_INFO, &args), E2BIG, "larger, the rest set");
+	args.info.size = 1 << 20;
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_GET_INFO, &args), E2BIG, "absurdly large");
+	/* as a program has it that was built with a later header */
+	args.info.size = sizeof(args);
+	expect_error(ioctl(fd, _IOWR(VIRTIO_LOOPBACK_IOC, 0x00, typeof(args)), &args), E2BIG,
+		     "the call with larger arguments, the rest set");
+	args.more = 0;
+	expect_error(ioctl(fd, _IOWR(VIRTIO_LOOPBACK_IOC, 0x00, typeof(args)), &args), 0,
+		     "the call with larger arguments, the rest zero");
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_GET_INFO, NULL), EFAULT, "no address");
+	close(fd);
+}
+
+static void check_no_device(void)
+{
+	struct virtio_loopback_queue_fds fds = { .size = sizeof(fds), .kick_fd = -1, .call_fd = -1 };
+	struct virtio_loopback_takeover takeover = { .size = sizeof(takeover), .name = "nobody" };
+	struct pollfd pfd = { .events = POLLIN };
+	struct virtio_loopback_msg msg;
+	int fd = raw_open();
+
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_START), ENODEV, "START");
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_SET_QUEUE_FDS, &fds), ENODEV, "SET_QUEUE_FDS");
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_DESTROY), ENODEV, "DESTROY");
+	expect_error(ioctl(fd, TIOCGWINSZ, &msg), ENOTTY, "a terminal's call");
+	expect_error(read(fd, &msg, sizeof(msg)), ENODEV, "read");
+	expect_error(write(fd, &msg, sizeof(struct virtio_loopback_reply)), ENODEV, "write");
+	pfd.fd = fd;
+	EXPECT(poll(&pfd, 1, 0) == 0);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_TAKEOVER, &takeover), ENOENT, "TAKEOVER of nobody");
+	memset(takeover.name, 'x', sizeof(takeover.name));
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_TAKEOVER, &takeover), EINVAL, "TAKEOVER, no NUL");
+	expect_error(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0, ENODEV,
+		     "mmap");
+	close(fd);
+}
+
+static void try_create(struct virtio_loopback_create args, int error, const char *what)
+{
+	int fd = raw_open();
+
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args), error, what);
+	close(fd);
+	if (!error)
+		expect(raw_wait_gone(args.name, 5000), "the device to go with its file");
+}
+
+#define WITH(field, value, error) do { \
+	struct virtio_loopback_create args = raw_args(memfd, "u"); \
+	args.field = value; \
+	try_create(args, error, #field " = " #value); \
+} while (0)
+
+static void check_create_refuses(void)
+{
+	int memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW);
+	static const uint16_t odd[] = { 24 }, huge[] = { 32768 }, one[] = { 1 };
+	static const uint16_t posted[] = { VIRTIO_LOOPBACK_QF_POSTED };
+	static const uint16_t strict[] = { VIRTIO_LOOPBACK_QF_STRICT };
+	static const uint16_t both[] = { VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT };
+	static const uint16_t unknown[] = { 4 };
+
+	WITH(size, 8, EINVAL);
+	WITH(size, sizeof(struct virtio_loopback_create), 0);
+	WITH(flags, 1, EINVAL);
+	WITH(reserved[4], 1, EINVAL);
+	WITH(reserved0, 1, EINVAL);
+	WITH(name[0], '/', EINVAL);
+	WITH(name[0], '.', EINVAL);
+	WITH(name[0], 0, EINVAL);
+	WITH(name[0], (char)0xe4, EINVAL);
+	WITH(device_id, 0, EINVAL);
+	WITH(features, 0, EINVAL);
+	WITH(features, (1ULL << VIRTIO_F_VERSION_1) | (1ULL << VIRTIO_F_RING_PACKED), EINVAL);
+	WITH(features, (1ULL << VIRTIO_F_VERSION_1) | (1ULL << VIRTIO_F_SR_IOV), EINVAL);
+	WITH(features, (1ULL << VIRTIO_F_VERSION_1) | 1 | (1ULL << 50) | (1ULL << 63), 0);
+	WITH(features_high, 1, EINVAL);
+	WITH(config_size, VIRTIO_LOOPBACK_CONFIG_MAX + 1, EINVAL);
+	WITH(config_size, 16, EFAULT);
+	WITH(num_queues, 0, EINVAL);
+	WITH(num_queues, VIRTIO_LOOPBACK_QUEUES_MAX + 1, EINVAL);
+	WITH(queue_sizes, 0, EFAULT);
+	WITH(queue_sizes, (uintptr_t)odd, EINVAL);
+	WITH(queue_sizes, (uintptr_t)huge, 0);
+	WITH(queue_flags, 1, EFAULT);
+	WITH(queue_flags, (uintptr_t)posted, 0);
+	WITH(queue_flags, (uintptr_t)both, 0);
+	WITH(queue_flags, (uintptr_t)strict, EINVAL);
+	WITH(queue_flags, (uintptr_t)unknown, EINVAL);
+	WITH(queue_flags, (uintptr_t)posted; args.queue_sizes = (uintptr_t)one, EINVAL);
+	WITH(pool_base, 0, EINVAL);
+	WITH(pool_base, 0x1234, EINVAL);
+	WITH(pool_base, ~0ULL << 12, EINVAL);
+	WITH(pool_fd, -1, EBADF);
+	WITH(pool_fd, STDOUT_FILENO, EINVAL);
+	WITH(message_timeout_ms, 120001, EINVAL);
+	WITH(orphan_timeout_ms, 3600001, EINVAL);
+	close(memfd);
+}
+
+static void try_pool(int memfd, int error, const char *what)
+{
+	try_create(raw_args(memfd, "p"), error, what);
+	close(memfd);
+}
+
+static void check_pool_refuses(void)
+{
+	const unsigned int sealed = F_SEAL_SHRINK | F_SEAL_GROW;
+	char path[64];
+	int memfd;
+
+	try_pool(raw_memfd(1 << 20, 0), EINVAL, "no seals");
+	try_pool(raw_memfd(1 << 20, F_SEAL_SHRINK), EINVAL, "may grow");
+	try_pool(raw_memfd(1 << 20, F_SEAL_GROW), EINVAL, "may shrink");
+	try_pool(raw_memfd(1 << 20, sealed | F_SEAL_WRITE), EINVAL, "not to be written");
+	try_pool(raw_memfd(1 << 20, sealed | F_SEAL_FUTURE_WRITE), EINVAL, "not to be written later");
+	try_pool(raw_memfd((1 << 20) + 512, sealed), EINVAL, "no whole pages");
+	try_pool(raw_memfd(0, sealed), EINVAL, "empty");
+	try_pool(raw_memfd(16384, sealed), ENOSPC, "no room for rings");
+	snprintf(path, sizeof(path), "/tmp/uapi-check-XXXXXX");
+	memfd = mkstemp(path);
+	unlink(path);
+	try_pool(memfd, EINVAL, "a file");
+
+	memfd = raw_memfd(1 << 20, sealed);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
+	try_pool(open(path, O_RDONLY), EINVAL, "open for reading only");
+	close(memfd);
+}
+
+/* As a user without CAP_IPC_LOCK, in a child. */
+static void check_pool_memlock(void)
+{
+	struct rlimit limit = { 512 << 10, 512 << 10 };
+	int status, fd = raw_open(), memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW);
+	struct virtio_loopback_create args = raw_args(memfd, "memlock");
+	pid_t child = fork();
+
+	if (!child) {
+		if (setrlimit(RLIMIT_MEMLOCK, &limit) || setresuid(65534, 65534, 65534))
+			_exit(100);
+		_exit(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args) ? errno : 0);
+	}
+	waitpid(child, &status, 0);
+	if (WEXITSTATUS(status) != EFBIG)
+		fail("1 MiB with RLIMIT_MEMLOCK of 512 KiB: expected %d (EFBIG), saw %d", EFBIG,
+		     WEXITSTATUS(status));
+	close(memfd);
+	close(fd);
+}
+
+/* ---- what needs one ---- */
+
+static void check_names(void)
+{
+	int memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW);
+	struct virtio_loopback_create args = raw_args(memfd, "twin");
+	int one = raw_open(), two = raw_open();
+
+	expect_error(ioctl(one, VIRTIO_LOOPBACK_CREATE, &args), 0, "the first");
+	expect_error(ioctl(one, VIRTIO_LOOPBACK_CREATE, &args), EBUSY, "the same file again");
+	expect_error(ioctl(two, VIRTIO_LOOPBACK_CREATE, &args), EEXIST, "the same name");
+	close(one);
+	expect(raw_wait_gone("twin", 5000), "the first to go");
+	expect_error(ioctl(two, VIRTIO_LOOPBACK_CREATE, &args), 0, "the name, free again");
+	close(two);
+	/* It is free from the moment on in which its device is not to be seen any more. */
+	for (int i = 0; i < 20 && !check_failed; i++) {
+		expect(raw_wait_gone("twin", 5000), "the last one to go");
+		one = raw_open();
+		expect_error(ioctl(one, VIRTIO_LOOPBACK_CREATE, &args), 0, "the name, at once");
+		close(one);
+	}
+	close(memfd);
+}
+
+static void check_queue_fds(void)
+{
+	struct virtio_loopback_queue_fds fds;
+	struct raw_device dev;
+
+	raw_create(&dev, "fds", 1000, 0);
+#define FDS(...) (fds = (struct virtio_loopback_queue_fds){ .size = sizeof(fds), __VA_ARGS__ }, \
+		  ioctl(dev.fd, VIRTIO_LOOPBACK_SET_QUEUE_FDS, &fds))
+	expect_error(FDS(.index = 1), EINVAL, "a queue that is not there");
+	expect_error(FDS(.index = UINT32_MAX), EINVAL, "the last imaginable queue");
+	expect_error(FDS(.flags = 1), EINVAL, "flags");
+	expect_error(FDS(.kick_fd = dev.memfd, .call_fd = -1), EINVAL, "kick: no eventfd");
+	expect_error(FDS(.kick_fd = -1, .call_fd = dev.memfd), EINVAL, "call: no eventfd");
+	expect_error(FDS(.kick_fd = -1, .call_fd = 999), EBADF, "call: nothing");
+	expect_error(FDS(.kick_fd = -1, .call_fd = -1), 0, "none");
+	expect_error(FDS(.kick_fd = dev.kick, .call_fd = dev.call), 0, "the same again");
+	raw_close(&dev);
+}
+
+static void check_config(void)
+{
+	uint8_t bytes[16] = { 0 }, data[64] = { 0 };
+	int memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW), fd = raw_open();
+	struct virtio_loopback_create args = raw_args(memfd, "config");
+	struct virtio_loopback_config config;
+
+	args.config = (uintptr_t)bytes;
+	args.config_size = sizeof(bytes);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args), 0, "CREATE");
+#define CONFIG(...) (config = (struct virtio_loopback_config){ .size = sizeof(config), __VA_ARGS__ }, \
+		     ioctl(fd, VIRTIO_LOOPBACK_SET_CONFIG, &config))
+	expect_error(CONFIG(.data = (uintptr_t)data, .length = 16), 0, "all of it");
+	expect_error(CONFIG(.data = (uintptr_t)data, .length = 17), EINVAL, "a byte too long");
+	expect_error(CONFIG(.data = (uintptr_t)data, .offset = 16, .length = 1), EINVAL, "behind the end");
+	expect_error(CONFIG(.data = (uintptr_t)data, .offset = UINT32_MAX, .length = 2), EINVAL, "wrapped around");
+	expect_error(CONFIG(.data = (uintptr_t)data, .length = 4, .flags = 2), EINVAL, "flags");
+	expect_error(CONFIG(.length = 4), EFAULT, "no address");
+	expect_error(CONFIG(.data = (uintptr_t)data, .length = 4, .flags = VIRTIO_LOOPBACK_CONFIG_NOTIFY), 0, "notify");
+	close(fd);
+	close(memfd);
+}
+
+static void check_messages(void)
+{
+	struct virtio_loopback_reply reply = { .seq = 12345 };
+	void *volatile nowhere = NULL;
+	struct virtio_loopback_msg msg;
+	struct raw_device dev;
+
+	raw_create(&dev, "messages", 1000, 0);
+	fcntl(dev.fd, F_SETFL, O_NONBLOCK);
+	expect_error(read(dev.fd, &msg, sizeof(msg)), EAGAIN, "nothing to read");
+	expect_error(read(dev.fd, &msg, sizeof(msg) - 1), EINVAL, "read of another size");
+	expect_error(write(dev.fd, &reply, sizeof(reply)), ENOENT, "an answer to nothing");
+	expect_error(write(dev.fd, &reply, 1), EINVAL, "write of another size");
+	reply.reserved = 1;
+	expect_error(write(dev.fd, &reply, sizeof(reply)), EINVAL, "reserved");
+	reply = (struct virtio_loopback_reply){ .seq = 1, .error = 5 };
+	expect_error(write(dev.fd, &reply, sizeof(reply)), EINVAL, "a positive error");
+	expect_error(write(dev.fd, nowhere, sizeof(reply)), EFAULT, "no address");
+	raw_close(&dev);
+}
+
+static void check_store(void)
+{
+	struct virtio_loopback_store store;
+	struct raw_device dev;
+	int other = raw_open();
+
+	raw_create(&dev, "store", 1000, 0);
+#define STORE(call, ...) (store = (struct virtio_loopback_store){ .size = sizeof(store), \
+			  __VA_ARGS__ }, ioctl(dev.fd, call, &store))
+	expect_error(STORE(VIRTIO_LOOPBACK_FETCH_FD, .slot = 1), ENOENT, "an empty slot");
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 0, .fd = 1), EINVAL, "the pool's slot");
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = VIRTIO_LOOPBACK_STORE_MAX, .fd = 1),
+		     EINVAL, "no such slot");
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 1, .fd = 999), EBADF, "no such file");
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 1, .fd = dev.fd), EINVAL, "itself");
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 1, .fd = other), EINVAL, "its like");
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 7, .fd = dev.kick, .tag = 99), 0, "one");
+	expect_error(STORE(VIRTIO_LOOPBACK_FETCH_FD, .slot = 7), 0, "fetched");
+	EXPECT(store.tag == 99);
+	EXPECT(fcntl(store.fd, F_GETFD) == FD_CLOEXEC);
+	close(store.fd);
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 7, .fd = -1), 0, "emptied");
+	expect_error(STORE(VIRTIO_LOOPBACK_FETCH_FD, .slot = 7), ENOENT, "empty again");
+	expect_error(STORE(VIRTIO_LOOPBACK_FETCH_FD, .slot = 0), 0, "the pool");
+	EXPECT(lseek(store.fd, 0, SEEK_END) == (off_t)dev.size);
+	close(store.fd);
+	close(other);
+	raw_close(&dev);
+}
+
+static void check_pool_holes(void)
+{
+	struct raw_device dev;
+
+	raw_create(&dev, "holes", 1000, 0);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_CHECK_POOL), 0, "whole");
+	expect_error(fallocate(dev.memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 65536, 4096), 0,
+		     "punch");
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_CHECK_POOL), ESTALE, "with a hole");
+	dev.pool[65536] = 1;
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_CHECK_POOL), ESTALE, "with another page in it");
+	raw_close(&dev);
+}
+
+/* ---- the window ---- */
+
+#define WINDOW_BASE	(64ULL << 30)
+
+static long window_call(int fd, struct virtio_loopback_window *args, uint64_t base, uint64_t length)
+{
+	*args = (struct virtio_loopback_window){ .size = sizeof(*args), .base = base, .length = length };
+	return ioctl(fd, VIRTIO_LOOPBACK_WINDOW_FD, args);
+}
+
+static bool have_window(int fd)
+{
+	struct virtio_loopback_info info = { .size = sizeof(info) };
+
+	return !ioctl(fd, VIRTIO_LOOPBACK_GET_INFO, &info) &&
+	       (info.capabilities & VIRTIO_LOOPBACK_CAP_WINDOW);
+}
+
+/* In a child: what a touch ends in. */
+static int touch_signal(volatile uint8_t *p, bool write)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	if (!child) {
+		if (write)
+			*p = 1;
+		_exit(*p);
+	}
+	waitpid(child, &status, 0);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void expect_map(size_t length, int prot, int flags, int fd, off_t offset, int error,
+		       const char *what)
+{
+	void *map = mmap(NULL, length, prot, flags, fd, offset);
+
+	expect_error(map == MAP_FAILED ? -1 : 0, error, what);
+	if (map != MAP_FAILED)
+		munmap(map, length);
+}
+
+static void check_window_refuses(void)
+{
+	struct virtio_loopback_window args;
+	struct raw_device dev;
+
+	raw_create(&dev, "window-refuses", 1000, 0);
+	if (!have_window(dev.fd)) {
+		expect_error(window_call(dev.fd, &args, WINDOW_BASE, 0), EOPNOTSUPP, "not to be had");
+		return raw_close(&dev);
+	}
+	expect_error(window_call(dev.fd, &args, 0, 0), EINVAL, "no base");
+	expect_error(window_call(dev.fd, &args, WINDOW_BASE + 512, 0), EINVAL, "base within a page");
+	expect_error(window_call(dev.fd, &args, WINDOW_BASE, 4097), EINVAL, "no whole pages");
+	expect_error(window_call(dev.fd, &args, WINDOW_BASE, 1ULL << 41), EINVAL, "too long");
+	expect_error(window_call(dev.fd, &args, 1ULL << 63, 1 << 20), EINVAL, "wraps");
+	expect_error(window_call(dev.fd, &args, RAW_POOL_BASE, 1 << 20), EINVAL, "on the pool");
+	expect_error(window_call(dev.fd, &args, RAW_POOL_BASE - (1 << 20), (1 << 20) + 4096), EINVAL,
+		     "over the pool's first page");
+	args = (struct virtio_loopback_window){ .size = sizeof(args), .base = WINDOW_BASE, .flags = 1 };
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_WINDOW_FD, &args), EINVAL, "flags");
+	args = (struct virtio_loopback_window){ .size = sizeof(args), .base = WINDOW_BASE };
+	args.reserved[4] = 1;
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_WINDOW_FD, &args), EINVAL, "reserved");
+	raw_close(&dev);
+}
+
+static void check_window(void)
+{
+	struct virtio_loopback_window args;
+	struct raw_device dev;
+	uint8_t *map;
+	int fd;
+
+	raw_create(&dev, "window", 1000, 0);
+	if (!have_window(dev.fd))
+		return raw_close(&dev);
+	expect_error(window_call(dev.fd, &args, WINDOW_BASE, 1 << 20), 0, "WINDOW_FD");
+	EXPECT(args.base == WINDOW_BASE && args.length == 1 << 20);
+	fd = args.fd;
+	EXPECT(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	EXPECT(lseek(fd, 0, SEEK_END) == 1 << 20);
+	expect_error(window_call(dev.fd, &args, 0, 1 << 21), EINVAL, "another length");
+	expect_error(window_call(dev.fd, &args, 0, 0), 0, "once more");
+	close(args.fd);
+	expect_map(1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, 0, "all of it");
+	expect_map(4096, PROT_READ, MAP_SHARED, fd, (1 << 20) - 4096, 0, "its last page");
+	expect_map((1 << 20) + 4096, PROT_READ, MAP_SHARED, fd, 0, EINVAL, "a page more");
+	expect_map(4096, PROT_READ, MAP_SHARED, fd, 1 << 20, EINVAL, "behind the end");
+	expect_map(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0, EINVAL, "private");
+	expect_map(4096, PROT_READ, MAP_PRIVATE, fd, 0, EINVAL, "private, to read");
+	expect_map(4096, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0, EPERM, "to execute");
+	expect_error(ftruncate(fd, 4096), EINVAL, "ftruncate");
+	expect_error(read(fd, &args, 1), EINVAL, "read");
+	map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	EXPECT(touch_signal(map, false) == SIGBUS);
+	EXPECT(touch_signal(map + 4096, true) == SIGBUS);
+	raw_close(&dev);
+	expect(raw_wait_gone("window", 5000), "the device to go while its window is mapped");
+	EXPECT(touch_signal(map, false) == SIGBUS);
+	munmap(map, 1 << 20);
+	expect_map(4096, PROT_READ, MAP_SHARED, fd, 0, 0, "after the device");
+	close(fd);
+}
+
+/* ---- with a driver ---- */
+
+static long read_hwrng(uint8_t *bytes, size_t size)
+{
+	int fd = open("/dev/hwrng", O_RDONLY | O_NONBLOCK), error;
+	long got = 0;
+
+	/* The driver asks for bytes when it is read, and has them a moment later. */
+	for (int tries = 0; fd >= 0 && tries < 500; tries++) {
+		got = read(fd, bytes, size);
+		if (got >= 0 || errno != EAGAIN)
+			break;
+		usleep(10000);
+	}
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return fd < 0 ? -1 : got;
+}
+
+static void start(struct raw_device *dev, const char *name, uint32_t timeout_ms, uint32_t orphan_ms)
+{
+	raw_create(dev, name, timeout_ms, orphan_ms);
+	raw_run(dev);
+	expect_error(ioctl(dev->fd, VIRTIO_LOOPBACK_START), 0, "START");
+	expect(raw_wait_message(dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 10000), "MSG_REGISTERED");
+}
+
+static void finish(struct raw_device *dev, const char *name)
+{
+	raw_close(dev);
+	expect(raw_wait_gone(name, 20000), "the device to go with its file");
+}
+
+static void check_serves(void)
+{
+	uint8_t bytes[32] = { 0 };
+	struct raw_device dev;
+	long got;
+
+	start(&dev, "serves", 5000, 0);
+	EXPECT(dev.registered.registered.error == 0);
+	EXPECT(dev.registered.registered.bound == 1);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_START), EINVAL, "START again");
+	/* The kernel's core may still hold up to a cache line of what an earlier device gave. */
+	for (int i = 0; i < 8; i++) {
+		got = read_hwrng(bytes, sizeof(bytes));
+		if (got <= 0)
+			break;
+	}
+	if (got <= 0)
+		fail("/dev/hwrng: expected bytes, saw %ld (%m)", got);
+	for (long i = 0; i < got; i++)
+		if (bytes[i] != 0xa5) {
+			fail("byte %ld: expected 0xa5, saw %#x", i, bytes[i]);
+			break;
+		}
+	finish(&dev, "serves");
+	if (dev.dirty)
+		fail("stale bytes in buffers for the device: expected none, saw %zu", dev.dirty);
+	EXPECT(dev.served > 0);
+}
+
+static void check_stop_and_start(void)
+{
+	struct raw_device dev;
+	char state[64] = "";
+
+	start(&dev, "again", 5000, 0);
+	for (unsigned int i = 1; i <= 3; i++) {
+		expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_STOP), 0, "STOP");
+		expect(raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_UNREGISTERED, i, 10000),
+		       "MSG_UNREGISTERED");
+		raw_sysfs("again", "state", state, sizeof(state));
+		if (strcmp(state, "created"))
+			fail("after STOP: expected created, saw %s", state);
+		expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_STOP), EINVAL, "STOP twice");
+		expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_START), 0, "START");
+		expect(raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_REGISTERED, i + 1, 10000),
+		       "MSG_REGISTERED");
+	}
+	finish(&dev, "again");
+}
+
+/* The driver's probe asks, and nobody answers. */
+static void check_silence(void)
+{
+	struct virtio_loopback_msg msg;
+	struct raw_device dev;
+	char timeouts[64] = "";
+
+	raw_create(&dev, "silence", 300, 0);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_START), 0, "START");
+	do {
+		expect_error(read(dev.fd, &msg, sizeof(msg)) < 0 ? -1 : 0, 0, "read");
+	} while (msg.type != VIRTIO_LOOPBACK_MSG_REGISTERED && !check_failed);
+	EXPECT(msg.registered.bound == 0);
+	raw_sysfs("silence", "message_timeouts", timeouts, sizeof(timeouts));
+	EXPECT(atoi(timeouts) > 0);
+	finish(&dev, "silence");
+}
+
+static void check_close_while_probing(void)
+{
+	struct raw_device dev;
+
+	for (int i = 0; i < 20; i++) {
+		raw_create(&dev, "probing", 5000, 0);
+		dev.answer = i & 1;
+		raw_run(&dev);
+		expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_START), 0, "START");
+		usleep(i * 300);
+		finish(&dev, "probing");
+	}
+}
+
+static int holder_pipe[2];
+
+/* A reader of /dev/hwrng that waits: it must come back when the device ends. */
+static pid_t blocked_reader(struct raw_device *dev)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		char byte;
+		int fd = open("/dev/hwrng", O_RDONLY);
+
+		/* The device's file must not live on here. */
+		close(dev->fd);
+		if (write(holder_pipe[1], "", 1) != 1)
+			_exit(2);
+		for (int i = 0; i < 1000; i++)
+			if (read(fd, &byte, 1) <= 0)
+				break;
+		_exit(0);
+	}
+	return child;
+}
+
+static void check_fail_unblocks(void)
+{
+	struct virtio_loopback_fail args = { .size = sizeof(args) };
+	struct raw_device dev;
+	char byte, state[64] = "", live[64] = "";
+	pid_t reader;
+	int status = -1;
+
+	start(&dev, "fail", 5000, 0);
+	dev.serve = false;
+	if (pipe(holder_pipe) || (reader = blocked_reader(&dev)) < 0 || read(holder_pipe[0], &byte, 1) != 1)
+		return fail("no reader");
+	/* By now the driver's buffer lies in the ring, or will in a moment. */
+	for (int i = 0; i < 200 && !dev.vring.avail->idx; i++)
+		usleep(10000);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_FAIL, &args), 0, "FAIL");
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_FAIL, &args), 0, "FAIL again");
+	raw_sysfs("fail", "state", state, sizeof(state));
+	if (strcmp(state, "failed"))
+		fail("expected the state failed, saw %s", state);
+	raw_sysfs("fail", "pool_used", live, sizeof(live));
+	if (strcmp(live, "0"))
+		fail("expected no byte of the pool in use, saw %s", live);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_CHECK_POOL), ESTALE, "CHECK_POOL");
+	finish(&dev, "fail");
+	for (int i = 0; i < 1000 && !waitpid(reader, &status, WNOHANG); i++)
+		usleep(10000);
+	EXPECT(status == 0);
+	close(holder_pipe[0]);
+	close(holder_pipe[1]);
+}
+
+/* Rubbish in the ring: the queue breaks, the adapter is told, the end is clean. */
+static void check_forged_used(void)
+{
+	uint8_t bytes[8];
+	uint64_t one = 1;
+	struct raw_device dev;
+
+	start(&dev, "forged", 5000, 0);
+	dev.serve = false;
+	raw_halt(&dev);
+	memset(dev.vring.used->ring, 0xee, sizeof(*dev.vring.used->ring) * dev.vring.num);
+	dev.vring.used->idx += 3;
+	raw_run(&dev);
+	expect(write(dev.call, &one, sizeof(one)) == sizeof(one), "call");
+	expect(raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_BROKEN, 1, 5000), "MSG_BROKEN");
+	memset(dev.pool, 0xff, dev.size);
+	read_hwrng(bytes, 0);
+	finish(&dev, "forged");
+}
+
+static void *chain_for_ever(void *arg)
+{
+	struct raw_device *dev = arg;
+
+	while (!dev->stop)
+		for (unsigned int i = 0; i < RAW_QUEUE_SIZE; i++)
+			*(volatile uint16_t *)&dev->vring.desc[i].flags = VRING_DESC_F_NEXT;
+	return NULL;
+}
+
+/*
+ * All descriptors go on to another one, however often that is mended: the driver must come to an
+ * end of a chain, and the device ends.
+ */
+static void check_endless_chain(void)
+{
+	struct raw_device dev;
+	char state[64] = "";
+	pthread_t thread;
+	uint8_t bytes[64];
+
+	start(&dev, "chain", 5000, 0);
+	if (pthread_create(&thread, NULL, chain_for_ever, &dev))
+		return fail("no thread");
+	for (int i = 0; i < 1000 && strcmp(state, "failed"); i++) {
+		read_hwrng(bytes, sizeof(bytes));
+		raw_sysfs("chain", "state", state, sizeof(state));
+		usleep(1000);
+	}
+	if (strcmp(state, "failed"))
+		fail("expected the state failed, saw %s", state);
+	raw_halt(&dev);
+	pthread_join(thread, NULL);
+	finish(&dev, "chain");
+}
+
+static void check_takeover(void)
+{
+	struct virtio_loopback_takeover args = { .size = sizeof(args), .name = "orphan" };
+	struct virtio_loopback_store store = { .size = sizeof(store) };
+	uint8_t bytes[16] = { 0 };
+	struct raw_device dev;
+	char state[64] = "";
+
+	start(&dev, "orphan", 5000, 20000);
+	raw_halt(&dev);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_TAKEOVER, &args), EBUSY, "TAKEOVER on its own file");
+	close(dev.fd);
+	dev.fd = raw_open();
+	raw_sysfs("orphan", "state", state, sizeof(state));
+	if (strcmp(state, "orphan"))
+		fail("expected the state orphan, saw %s", state);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_TAKEOVER, &args), 0, "TAKEOVER");
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_FETCH_FD, &store), 0, "the pool");
+	EXPECT(lseek(store.fd, 0, SEEK_END) == (off_t)dev.size);
+	close(store.fd);
+	close(dev.kick);
+	close(dev.call);
+	raw_queue_fds(&dev);
+	raw_take_ring(&dev);
+	dev.fill = 0x3c;
+	raw_run(&dev);
+	for (int i = 0; i < 20 && bytes[0] != 0x3c; i++)
+		read_hwrng(bytes, sizeof(bytes));
+	EXPECT(bytes[0] == 0x3c);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_DESTROY), 0, "DESTROY");
+	finish(&dev, "orphan");
+}
+
+static void check_orphan_ends(void)
+{
+	struct raw_device dev;
+
+	start(&dev, "alone", 5000, 200);
+	finish(&dev, "alone");
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} checks[] = {
+	{ "info", check_info },
+	{ "no-device", check_no_device },
+	{ "create-refuses", check_create_refuses },
+	{ "pool-refuses", check_pool_refuses },
+	{ "pool-memlock", check_pool_memlock },
+	{ "names", check_names },
+	{ "queue-fds", check_queue_fds },
+	{ "config", check_config },
+	{ "messages", check_messages },
+	{ "store", check_store },
+	{ "pool-holes", check_pool_holes },
+	{ "window-refuses", check_window_refuses },
+	{ "window", check_window },
+	{ "serves", check_serves },
+	{ "stop-and-start", check_stop_and_start },
+	{ "silence", check_silence },
+	{ "close-while-probing", check_close_while_probing },
+	{ "fail-unblocks", check_fail_unblocks },
+	{ "forged-used", check_forged_used },
+	{ "endless-chain", check_endless_chain },
+	{ "takeover", check_takeover },
+	{ "orphan-ends", check_orphan_ends },
+};
+
+static bool wanted(const char *name, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return true;
+	return argc < 2;
+}
+
+int main(int argc, char **argv)
+{
+	int failures = 0, run = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		if (!wanted(checks[i].name, argc, argv))
+			continue;
+		check_name = checks[i].name;
+		check_failed = false;
+		checks[i].run();
+		if (!check_failed)
+			printf("ok %s\n", check_name);
+		failures += check_failed;
+		run++;
+	}
+	printf("%d checks, %d failed\n", run, failures);
+	return !run || failures;
+}

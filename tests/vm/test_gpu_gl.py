@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""OpenGL on an attached card: by virglrenderer, on the CPU as there is no graphics card."""
+
+import re
+from pathlib import Path
+
+from gpus import OWN, QEMU, VIRGL, Gpu, with_input
+from harness import Case, test
+
+SIZE = (800, 600)
+# gl-picture's: upper left, upper right, lower left, lower right
+QUARTERS = ((0, 0, 255), (255, 255, 0), (255, 0, 0), (0, 255, 0))
+GREY = (128, 128, 128)
+
+
+def attach(t, backend=VIRGL):
+    """virglrenderer compiles for a while before it answers."""
+    return Gpu(t, "--timeout", min(60, round(20 * t.slow)), backend=backend, own=True, timeout=60,
+               resolution=f"{SIZE[0]}x{SIZE[1]}")
+
+
+def close(seen, expected, most=1):
+    return all(abs(a - b) <= most for a, b in zip(seen, expected))
+
+
+def wrong_quarters(picture):
+    """How many pixels differ by more than one, and the first."""
+    width, height = picture.size
+    wrong, first = 0, None
+    for y in range(height):
+        row = picture.row(y)
+        left, right = QUARTERS[2 * (y >= height // 2):][:2]
+        if row == bytes(left) * (width // 2) + bytes(right) * (width // 2):
+            continue
+        for x in range(width):
+            if not close(row[3 * x:3 * x + 3], right if x >= width // 2 else left):
+                wrong += 1
+                first = first or (x, y, tuple(row[3 * x:3 * x + 3]))
+    return wrong, first
+
+
+RENDERERS = {
+    "virgl": {"backend": VIRGL, "renderer": "virgl (LLVMPIPE"},
+    "own-2d": Case({"backend": OWN, "renderer": "llvmpipe"}, tier="long"),
+    "qemu-2d": Case({"backend": QEMU, "renderer": "llvmpipe"}, tier="long"),
+}
+
+
+@test(timeout=120, tags=("gpu", "gl"), needs=("gl-picture",), cases=RENDERERS)
+def picture(t, backend, renderer):
+    """Drawn and read back, uploaded and read back, and shown: all the same pixels."""
+    gpu = attach(t, backend)
+    before = gpu.stats()
+    client = t.start("gl-picture", gpu.device.node)
+    t.within(60, lambda: "shown\n" in client.said() or not client.alive(), "the picture drawn")
+    said = client.said()
+    for words in (f"renderer {renderer}", f"quarters: 0 of {SIZE[0] * SIZE[1]} pixels are wrong",
+                  "texture: 0 of 65536 pixels are wrong"):
+        t.check(words in said, f"gl-picture: expected {words!r}, saw {said!r}")
+    t.within(20, lambda: gpu.picture() and gpu.picture().colours(0, 2) == QUARTERS[:2],
+             "the picture shown")
+    t.equal(gpu.picture().size, SIZE, "the size of the picture")
+    wrong, first = wrong_quarters(gpu.picture())
+    t.equal(wrong, 0, f"pixels of the picture shown that are wrong, the first {first}")
+    after = gpu.stats()
+    copied = sum(after[n] - before[n] for n in ("bytes_to_device", "bytes_from_device"))
+    t.check(copied < 256 << 10, "bytes copied for pictures of 2 MiB and more: expected commands "
+            f"only, saw {copied}")
+    client.end()
+    gpu.device.detach()
+
+
+@test(timeout=120, tags=("gpu", "gl"), needs=("kmscube",),
+      cases={"virgl": {"backend": VIRGL}, "own-2d": Case({"backend": OWN}, tier="long"),
+             "qemu-2d": Case({"backend": QEMU}, tier="long")})
+def kmscube(t, backend):
+    """It turns on grey."""
+    gpu = attach(t, backend)
+    client = with_input(t, f"kmscube -D {gpu.device.node}")
+
+    def turns():
+        # In 2D the driver lets the client draw into what the device has not taken yet.
+        shown = gpu.picture()
+        return (shown and gpu.pictures() > 2 and close(shown.at(1, 1), GREY)
+                and not close(shown.at(SIZE[0] // 2, SIZE[1] // 2), GREY, 8))
+    t.within(60, turns, "pictures with a grey corner, and the cube in the middle", step=0.2)
+    client.end()
+
+
+@test(timeout=120, tags=("gpu", "gl"), needs=("gl-picture",))
+def render_node(t):
+    """With another card there before it, EGL finds the one that is asked for, and draws on it."""
+    t.run("modprobe", "vgem")
+    t.at_end(t.run, "modprobe", "-r", "vgem")
+    gpu = attach(t)
+    name = Path(gpu.device.node).name
+    node = [path.name for path in Path(f"/sys/class/drm/{name}/device/drm").glob("renderD*")]
+    t.equal(len(node), 1, "render nodes of the card")
+    said = t.run("gl-picture", "--find", gpu.device.node, timeout=60)
+    for words in (f"node /dev/dri/{node[0]}\n", "renderer virgl (LLVMPIPE",
+                  "quarters: 0 of 65536 pixels are wrong", "texture: 0 of 65536 pixels are wrong"):
+        t.check(words in said, f"gl-picture: expected {words!r}, saw {said!r}")
+
+
+@test(timeout=180, tags=("gpu", "gl"), needs=("glmark2-es2-drm",), tier="long")
+def glmark(t):
+    """A short scene of it draws on virgl, and says how fast."""
+    # it gives up where its own default size, 800x600, is the mode
+    gpu = Gpu(t, "--timeout", min(60, round(20 * t.slow)), backend=VIRGL, own=True, timeout=60)
+    said = t.run("glmark2-es2-drm", "--visual-config", "alpha=0", "-b", "build:duration=2",
+                 timeout=120)
+    t.check("virgl (LLVMPIPE" in said, f"expected the renderer virgl, saw {said!r}")
+    score = re.search(r"glmark2 Score: (\d+)", said)
+    t.check(score and gpu.pictures() > 0, "expected a score and pictures, saw "
+            f"{score} and {gpu.pictures()} pictures")
+    t.figure("glmark2 build", score[0])

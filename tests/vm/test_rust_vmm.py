@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""rust-vmm's back-ends behind the small devices, as their authors publish them.
+
+tests/interop/rust-vmm builds them before the guest boots; what it could not build is skipped.
+
+The tests ask of the peers what these versions can do under any front-end. Those for CAN and consoles take all
+buffers that the driver has given for one frame or byte, and forget the others: so the first one that comes
+in is for certain, and no other. That for CAN hands the driver's own frames back to it.
+"""
+
+import os
+import select
+import socket
+import time
+from pathlib import Path
+
+import inputs
+import test_can
+import test_console
+import test_gpio
+from can import Interface, bus
+from gpios import INPUT, OUTPUT, Line, Sim, Watch, line_name
+from harness import test
+
+PEERS = Path(__file__).resolve().parents[2] / "build/peers"
+
+
+def peer(t, name, *args, suffix="0"):
+    """The program, listening at .socket; it puts a number behind the name that it is given."""
+    program, why = PEERS / name, PEERS / f"{name}.why"
+    if not program.exists():
+        t.skip(f"no {name}: {why.read_text().strip() if why.exists() else 'it was not built'}")
+    process = t.start(program, "--socket-path", t.tmp / "peer", *args)
+    process.socket = t.tmp / f"peer{suffix}"
+    t.within(10, lambda: process.socket.is_socket() or not process.alive(), "the peer's socket")
+    t.check(process.alive(), f"{name} ended at once: {process.said()[-300:]}")
+    return process
+
+
+@test(timeout=60, tier="interop", tags=("can",))
+def can(t):
+    """A frame from the bus; then frames to the bus, each seen before the next; down and up again."""
+    bus(t)
+    backend = peer(t, "vhost-device-can", "--can-devices", "vcan0")
+    interface = Interface(t, socket=backend.socket, exec=None)
+    here, there = test_can.raw(t, interface.name), test_can.raw(t, "vcan0")
+    there.send(test_can.frame(test_can.EFF | 0x1234567, b"from bus"))
+    t.equal(test_can.parse(here.recv(72)), (test_can.EFF | 0x1234567, b"from bus"),
+            "frame from the bus")
+    for _ in range(2):
+        here = test_can.raw(t, interface.name)  # that before is told that the interface went down
+        for n in range(100):
+            data = bytes((n + i) & 255 for i in range(n % 9))
+            ident = 0x100 + n if n & 1 else test_can.EFF | 0x12340000 + n
+            here.send(test_can.frame(ident, data))
+            t.equal(test_can.parse(there.recv(72)), (ident, data), "frame to the bus")
+        interface.down()
+        interface.up()
+    interface.down()
+    interface.device.detach()
+
+
+@test(timeout=60, tier="interop", tags=("console",))
+def console(t):
+    """The terminal that it makes, and a client of its TCP port: bytes both ways."""
+    t.run("ip", "link", "set", "lo", "up")
+    backend = peer(t, "vhost-device-console", "--backend", "network", "--tcp-port", 12345)
+    device = t.attach("console", socket=backend.socket)
+    node = t.within(15, lambda: [n for n in device.info()["nodes"] if "hvc" in n], "/dev/hvcN")[0]
+    hvc = test_console.raw(test_console.open_fd(t, node))
+    client = t.within(10, connect, "its TCP port")
+    t.at_end(client.close)
+    client.sendall(b"x")
+    t.equal(exactly(t, hvc, 1), b"x", "what was typed")
+    for turn in range(100):
+        sent = f"message {turn} to the client".encode()
+        os.write(hvc, sent)
+        t.equal(exactly(t, client.fileno(), len(sent)), sent, "what the client sees")
+    test_console.close_fd(hvc)
+    device.detach("--force")
+
+
+def connect():
+    try:
+        return socket.create_connection(("127.0.0.1", 12345), 5)
+    except OSError:
+        return None
+
+
+def exactly(t, fd, count):
+    """So many bytes, or what comes in ten seconds."""
+    data, limit = b"", time.monotonic() + 10 * t.slow
+    while len(data) < count and select.select([fd], [], [], max(0, limit - time.monotonic()))[0]:
+        part = os.read(fd, count - len(data))
+        if not part:
+            break
+        data += part
+    return data
+
+
+@test(timeout=60, tier="interop", tags=("gpio",))
+def gpio(t):
+    """Each line as input and as output, names, and the edges of one.
+
+    Version 0.1.0 reads the values of inputs the wrong way round, of all lines alike.
+    """
+    sim = Sim(t, 4, [f"line-{n}" for n in range(4)])
+    backend = peer(t, "vhost-device-gpio", "--device-list", sim.chip.removeprefix("gpiochip"))
+    device = t.attach("gpio", socket=backend.socket)
+    t.equal([line_name(device.node, n) for n in range(4)], [f"line-{n}" for n in range(4)],
+            "names of the lines")
+    seen = []
+    for n in range(4):
+        for level in (1, 0):
+            sim.pull(n, level)
+            line = Line(device.node, n, INPUT)
+            seen.append(line.get())
+            line.close()
+    t.check(seen in ([1, 0] * 4, [0, 1] * 4),
+            f"inputs: expected 1 and 0 of each line, or the reverse of all, saw {seen}")
+    high = seen[0]
+    for n in range(4):
+        line = Line(device.node, n, OUTPUT, 1)
+        t.equal(sim.value(n), 1, f"output {n}")
+        line.set(0)
+        t.equal(sim.value(n), 0, f"output {n}")
+        line.close()
+    watch = Watch(device.node, 2)
+    test_gpio.armed(t, "vhu-gpio", 1)
+    for count, level in enumerate((1, 0, 1, 0), 1):
+        sim.pull(2, level)
+        t.within(5, lambda: len(watch.edges) == count, f"edge {count} (saw {watch.edges})")
+    t.equal(watch.edges, [high, 1 - high] * 2, "edges")
+    watch.close()
+    device.detach("--force")
+
+
+@test(timeout=60, tier="interop", tags=("input",))
+def input(t):
+    """Keys come, each once and in order."""
+    source = inputs.keyboard(t)
+    backend = peer(t, "vhost-device-input", "--event-list", source.node)
+    device = t.attach("input", socket=backend.socket)
+    here = inputs.Reader(device.node)
+    t.at_end(here.close)
+    t.equal(here.description()["id"], inputs.Reader(source.node).description()["id"], "identity")
+    for n in range(100):
+        event = (inputs.EV_KEY, inputs.KEY_A + n // 2 % 20, n & 1 ^ 1)
+        source.send(event)
+        t.equal(here.read(2, 5 * t.slow), [event, (0, 0, 0)], f"event {n}")
+    here.close()
+    device.detach("--force")

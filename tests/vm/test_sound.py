@@ -1,0 +1,527 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A sound card: what is played arrives, what is recorded was there, and no end of it hangs."""
+
+import os
+import signal
+import subprocess
+import time
+from itertools import product
+from pathlib import Path
+
+from harness import ALL, Case, Failed, test
+from sound import (BYTES, WAV, Alsa, Card, Pcm, PipeWire, Wav, driver_or_skip, left, loudest,
+                   loudness, noise, same_sound, tone, write)
+
+KERNELS = ("debian-6.12", "debug")
+DRIVER = Path("/sys/bus/virtio/drivers/virtio_snd")
+
+# A slice of what there is: each format, each number of channels, the ends of the rates.
+SLICE = (("S16_LE", 2, 48000), ("S24_LE", 6, 96000), ("S24_3LE", 1, 44100), ("S32_LE", 1, 192000),
+         ("FLOAT_LE", 2, 44100), ("S16_LE", 6, 8000))
+RATES = (5512, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 64000, 88200, 96000, 176400, 192000)
+SOME_RATES = (8000, 44100, 96000, 192000)
+
+
+def check_wav(t, path, data, form, channels, rate):
+    """The file says what is in it, and what is in it is what was played."""
+    wav = Wav.read(path)
+    tag, bits = WAV[form]
+    t.equal((wav.tag, wav.channels, wav.rate, wav.bits, wav.block),
+            (tag, channels, rate, bits, BYTES[form] * channels),
+            f"{form}, {channels} channels, {rate} Hz: tag, channels, rate, bits, bytes a frame")
+    same_sound(t, wav.data, data, f"{form}, {channels} channels, {rate} Hz")
+
+
+def play_each(t, combinations, seconds=0.25):
+    out = t.tmp / "out.wav"
+    card = Card(t, "--backend", "wav", "--playback", out)
+    for seed, (form, channels, rate) in enumerate(combinations):
+        period = max(64, rate // 50)
+        frames = period * max(4, int(seconds * 50))
+        data = noise(frames, form, channels, seed)
+        card.aplay(write(t.tmp / "in.raw", data), form, channels, rate, period)
+        check_wav(t, out, data, form, channels, rate)
+    card.finish()
+
+
+@test(kernels=ALL, timeout=60, needs=("aplay",), cases={"S16-2-48000": {}})
+def smoke(t):
+    """What aplay plays is in the file, sample by sample."""
+    play_each(t, SLICE[:1])
+
+
+@test(kernels=KERNELS, timeout=90, needs=("aplay",))
+def plays_exactly(t):
+    """A slice of formats, channels and rates."""
+    play_each(t, SLICE)
+
+
+@test(kernels=KERNELS[:1], tier="long", timeout=600, needs=("aplay",),
+      cases={form: {"form": form} for form in WAV})
+def plays_all(t, form):
+    """Each format at each rate, with one, two and six channels."""
+    play_each(t, product([form], (1, 2, 6), RATES), seconds=0.1)
+
+
+def record_each(t, combinations):
+    for seed, (form, channels, rate) in enumerate(combinations):
+        period = max(64, rate // 50)
+        data = noise(period * 12, form, channels, seed)
+        source = Wav.write(t.tmp / "source.wav", data, form, channels, rate)
+        card = Card(t, "--backend", "wav", "--capture", source)
+        card.arecord(t.tmp / "got.raw", period * 20, form, channels, rate, period)
+        got = (t.tmp / "got.raw").read_bytes()
+        what = f"recorded: {form}, {channels} channels, {rate} Hz"
+        same_sound(t, got[:len(data)], data, what)
+        silence = {"U8": b"\x80", "MU_LAW": b"\xff", "A_LAW": b"\xd5"}.get(form, b"\0")
+        same_sound(t, got[len(data):], silence * (len(got) - len(data)), f"{what}, after its end")
+        card.finish()
+
+
+@test(kernels=KERNELS, timeout=90, needs=("arecord",))
+def records_exactly(t):
+    """What arecord gets is what the source held, then silence."""
+    record_each(t, SLICE[:3])
+
+
+@test(kernels=KERNELS[:1], tier="long", timeout=1200, needs=("arecord",),
+      cases={form: {"form": form} for form in WAV})
+def records_all(t, form):
+    record_each(t, product([form], (1, 2, 6), SOME_RATES))
+
+
+@test(kernels=KERNELS, timeout=60, needs=("aplay",))
+def drain_pause_and_stop(t):
+    """A pause loses nothing and adds nothing; a stop ends at once; nothing runs ahead of time."""
+    out = t.tmp / "out.wav"
+    card = Card(t, "--backend", "wav", "--playback", out)
+    pcm = Pcm(card.hw)
+    buffer, period = pcm.sizes()
+    data = noise(period * 40)
+    began = time.monotonic()
+    pcm.write(data[:buffer * 4 * 2])
+    t.check(0 <= pcm.delay() <= buffer,
+            f"delay of a stream that runs: expected 0 to {buffer} frames, saw {pcm.delay()}")
+    pcm.pause(True)
+    paused = time.monotonic()
+    at = pcm.delay()
+    time.sleep(0.3)
+    t.equal(pcm.delay(), at, "frames that wait, before and after 0.3 s of a pause")
+    pcm.pause(False)
+    pause = time.monotonic() - paused
+    pcm.write(data[buffer * 4 * 2:])
+    pcm.drain()
+    seconds = time.monotonic() - began - pause
+    expected = len(data) / 4 / 48000
+    t.check(seconds > 0.97 * expected,
+            f"{expected:.2f} s of sound: expected no less than that, saw {seconds:.2f} s")
+    check_wav(t, out, data, "S16_LE", 2, 48000)
+    # What is dropped is not played.
+    pcm.prepare()
+    before = out.stat().st_size
+    more = noise(buffer, seed=2)
+    pcm.write(more)
+    if pcm.state() == 2:  # prepared: it had not begun by itself
+        pcm.start()
+    # It is a valid file only when the stream has stopped.
+    t.within(5, lambda: out.stat().st_size > before, "something more in the file")
+    pcm.drop()
+    seen = Wav.read(out).data[len(data):]
+    same_sound(t, seen, more[:len(seen)], "played until the stop")
+    t.check(len(seen) < len(more), "expected a part of the buffer to be dropped, saw all played")
+    pcm.close()
+    card.finish()
+
+
+def opens(t, times):
+    """Opened, configured, closed in every state; then it still plays."""
+    out = t.tmp / "out.wav"
+    card = Card(t, "--backend", "wav", "--playback", out)
+    played = b""
+    for n in range(times):
+        pcm = Pcm(card.hw, latency_us=20000)
+        buffer, period = pcm.sizes()
+        data = noise(buffer, seed=n)
+        if n % 3 == 1:
+            pcm.write(data)
+            pcm.drain()
+            played += data
+        elif n % 3 == 2:
+            pcm.write(data[:4 * period])
+        pcm.close()
+    data = noise(period * 10, seed=times)
+    card.aplay(write(t.tmp / "in.raw", data), period=period)
+    check_wav(t, out, played + data, "S16_LE", 2, 48000)
+    card.finish()
+
+
+@test(kernels=KERNELS, timeout=60, needs=("aplay",))
+def opened_20_times(t):
+    opens(t, 20)
+
+
+@test(kernels=KERNELS[:1], tier="long", timeout=300, needs=("aplay",))
+def opened_300_times(t):
+    opens(t, 300)
+
+
+class Playing:
+    """aplay in mid-stream, of something that is long enough."""
+
+    def __init__(self, t, card, out=None):
+        self.t, self.data = t, noise(48000 * 20)
+        self.aplay = t.start("aplay", "-q", "-D", card.hw, "-t", "raw", "-f", "S16_LE", "-c", 2,
+                             "-r", 48000, write(t.tmp / "long.raw", self.data))
+        if out:
+            t.within(15, lambda: len(Wav.read(out).data) > 20000, "sound in the file")
+
+    def over(self, seconds=20):
+        """It ends with an error of its own, and is not stuck."""
+        status = self.aplay.wait(seconds)
+        self.t.check(status not in (0, -9), f"aplay: expected an error, saw status {status}")
+
+    def part(self, out):
+        seen = Wav.read(out).data
+        same_sound(self.t, seen, self.data[:len(seen)], "played until the end")
+
+
+def end_by_unbind(t, card):
+    (DRIVER / "unbind").write_text(card.device.virtio)
+
+
+def end_by_detach(t, card):
+    t.check("is opened by" in card.device.detach(status=1), "expected detach to be refused in use")
+    card.device.detach("--force")
+
+
+def end_by_kill(t, card):
+    card.backend.kill()
+    card.device.detach("--force")
+
+
+@test(kernels=KERNELS, timeout=90, needs=("aplay",),
+      cases={"unbind": {"end": end_by_unbind}, "detach": {"end": end_by_detach},
+             "kill": {"end": end_by_kill}})
+def ends_in_mid_stream(t, end):
+    """The program gets an error, nothing hangs, and the file is whole as far as it goes."""
+    out = t.tmp / "out.wav"
+    card = Card(t, "--backend", "wav", "--playback", out)
+    playing = Playing(t, card, out)
+    end(t, card)
+    playing.over()
+    playing.part(out)
+    if card.device.info() is not None:
+        card.device.detach("--force")
+
+
+@test(kernels=KERNELS, timeout=60, needs=("amixer", "aplay"))
+def mixer(t):
+    """Volume and switch are elements that amixer shows, and do what they say; so do the jacks."""
+    out = t.tmp / "out.wav"
+    source = Wav.write(t.tmp / "source.wav", tone(440, 0.2))
+    card = Card(t, "--backend", "wav", "--playback", out, "--capture", source)
+    listed = t.run("amixer", "-c", card.number, "scontents")
+    for words in ("'Master',0", "pvolume", "pswitch", "'Capture',0", "cvolume", "cswitch",
+                  "[100%] [0.00dB] [on]"):
+        t.check(words in listed, f"amixer scontents: expected {words!r}, saw {listed!r}")
+    t.equal((card.control("Line Out Jack"), card.control("Mic Jack")), ("on", "on"), "jacks")
+    # The other program of the two is told.
+    watcher = t.start("stdbuf", "-oL", "amixer", "-c", card.number, "events")
+    t.within(10, lambda: "Ready to listen" in watcher.said(), "amixer events listens")
+    t.run("amixer", "-q", "-c", card.number, "set", "Master", "--", "-20dB")
+    t.within(10, lambda: "Master Playback Volume" in watcher.said(), "news of the volume")
+    watcher.kill()  # the driver's removal waits for all who have the mixer open
+    t.equal(card.control("Master Playback Volume"), "80", "volume at -20 dB, in half decibels")
+    data = tone(1000, 0.5)[:2048 * 4 * 10]
+    card.aplay(write(t.tmp / "tone.raw", data))
+    seen, full = (loudness(left(d)[4096:12288], 1000) for d in (Wav.read(out).data, data))
+    t.check(abs(seen / full - 0.1) < 0.002,
+            f"at -20 dB: expected a tenth of {full:.0f}, saw {seen:.1f}")
+    t.run("amixer", "-q", "-c", card.number, "set", "Master", "mute")
+    before = len(Wav.read(out).data)
+    card.aplay(t.tmp / "tone.raw")
+    same_sound(t, Wav.read(out).data[before:], b"\0" * len(data), "muted")
+    t.run("amixer", "-q", "-c", card.number, "set", "Capture", "nocap")
+    card.arecord(t.tmp / "muted.raw", 4096)
+    same_sound(t, (t.tmp / "muted.raw").read_bytes(), b"\0" * 16384, "recorded while muted")
+    card.finish()
+
+
+@test(kernels=KERNELS, timeout=60, needs=("aplay", "mount"))
+def disk_full(t):
+    """The file is whole as far as it goes, one line says why, the jack says that nothing is heard."""
+    small = t.tmp / "small"
+    small.mkdir()
+    t.run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small)
+    t.at_end(t.run, "umount", small, status=None)
+    out, data = small / "out.wav", noise(2048 * 20)
+    card = Card(t, "--backend", "wav", "--playback", out)
+    card.aplay(write(t.tmp / "in.raw", data))
+    wav = Wav.read(out)
+    same_sound(t, wav.data, data[:len(wav.data)], "what fitted")
+    t.check(40000 < len(wav.data) <= 65536, f"expected about 64 KiB, saw {len(wav.data)}")
+    t.equal(card.control("Line Out Jack"), "off", "jack, the disk being full")
+    said = [line for line in card.backend.said().splitlines() if "No space left" in line]
+    t.check(len(said) == 1 and str(out) in said[0], f"expected one line on {out}, saw {said}")
+    t.run("mount", "-o", "remount,size=1M", small)
+    card.aplay(t.tmp / "in.raw")
+    same_sound(t, Wav.read(out).data[len(wav.data):], data, "played when there was room again")
+    t.equal(card.control("Line Out Jack"), "on", "jack, with room again")
+    card.finish()
+
+
+def refusals(t):
+    """Command lines that must not work, and what the one line that says so must hold."""
+    text = write(t.tmp / "text.wav", b"no sound at all")
+    odd = Wav.write(t.tmp / "odd.wav", b"\0" * 64, rate=12345)
+    taken = t.tmp / "taken.wav"
+    t.backend("vhost-user-snd", "--backend", "wav", "--playback", taken,
+              socket=t.tmp / "taken.sock")
+    return {
+        (): "--backend",
+        ("--backend", "pulse"): "pulse: not known",
+        ("--backend", "wav"): "which file",
+        ("--backend", "wav", "--playback", t.tmp / "no/such/out.wav"): "No such file or directory",
+        ("--backend", "wav", "--playback", t.tmp): "directory",
+        ("--backend", "wav", "--playback", "/dev/zero"): "not a regular file",
+        ("--backend", "wav", "--playback", taken): "another program writes",
+        ("--backend", "wav", "--capture", t.tmp / "none.wav"): "No such file or directory",
+        ("--backend", "wav", "--capture", text): "not a wav file",
+        ("--backend", "wav", "--capture", odd): "frame rate",
+        ("--backend", "null", *(["--playback", "x"] * 5)): "at most 4",
+        ("--backend", "alsa", "--playback", "hw:77"): "hw:77",
+        ("--backend", "pipewire", "--remote", "/no/such/socket"): "/no/such/socket",
+    }
+
+
+@test(kernels=KERNELS[:1], timeout=60)
+def refuses(t):
+    """What cannot work is refused at the start, in one clear line."""
+    for options, words in refusals(t).items():
+        said = t.run("vhost-user-snd", *options, "--socket-path", t.tmp / "s", status=1)
+        lines = said.strip().splitlines()
+        t.equal(len(lines), 1, f"lines said of {options}: {said!r}")
+        t.check(words in lines[0], f"{options}: expected {words!r}, saw {lines[0]!r}")
+
+
+@test(kernels=("debian-6.1",), timeout=60)
+def refused_before_6_7(t):
+    """Where the driver queues a period before it is written, attach says so and makes no card."""
+    backend = t.backend("vhost-user-snd", "--backend", "null")
+    said = t.run("virtio-loopback", "attach", "--type", "sound", "--socket", backend.socket,
+                 status=1)
+    t.check("6.7" in said and "before" in said, f"expected the reason, saw {said!r}")
+    t.equal(t.devices(), [], "devices")
+
+
+# ---- ALSA ----
+
+def loopback(t):
+    driver_or_skip(t, "snd-aloop")
+    t.run("modprobe", "snd-aloop")
+    t.within(10, Path("/proc/asound/Loopback").exists, "snd-aloop's card")
+    t.at_end(t.run, "modprobe", "-r", "snd-aloop", status=None)
+
+
+@test(kernels=KERNELS, timeout=60, needs=("aplay", "arecord"))
+def alsa(t):
+    """Through snd-aloop: what is played comes out of its other end, and the other way round."""
+    loopback(t)
+    card = Card(t, "--backend", "alsa", "--playback", "hw:Loopback,0,0", "--capture",
+                "hw:Loopback,1,1")
+    data = noise(2048 * 20)
+    path = write(t.tmp / "in.raw", data)
+    raw = ("-q", "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000)
+    got = t.tmp / "got.raw"
+    recorder = t.start("arecord", *raw, "-D", "hw:Loopback,1,0", got)
+    t.within(10, lambda: got.exists() and got.stat().st_size, "arecord records")
+    card.aplay(path)
+    t.within(10, lambda: data[-64:] in got.read_bytes(), "the end of the sound in the recording")
+    recorder.signal(signal.SIGTERM)
+    recorder.wait()
+    seen = got.read_bytes()
+    at = seen.find(data[:64])
+    t.check(at >= 0, "expected the beginning of the sound in the recording, saw none")
+    same_sound(t, seen[at:at + len(data)], data, "played through snd-aloop")
+    t.equal(seen[at + len(data):].strip(b"\0"), b"", "sound after the end")
+    player = t.start("aplay", *raw, "-D", "hw:Loopback,0,1", path)
+    card.arecord(t.tmp / "back.raw", 2048 * 24)
+    player.wait()
+    seen = (t.tmp / "back.raw").read_bytes().lstrip(b"\0")
+    at = data.find(seen[:64])
+    t.check(at >= 0, "expected sound in the recording, saw none of it")
+    common = min(len(seen), len(data) - at)
+    t.check(common > 40000, f"expected more than 40000 bytes of it, saw {common}")
+    same_sound(t, seen[:common], data[at:at + common], "recorded through snd-aloop")
+    card.finish()
+
+
+@test(kernels=KERNELS[:1], timeout=60, needs=("aplay",))
+def format_refused(t):
+    """A format that the sink has not is none of the card's."""
+    source = Wav.write(t.tmp / "source.wav", tone(440, 0.1))
+    card = Card(t, "--backend", "wav", "--capture", source)
+    said = t.run("arecord", "-D", card.hw, "-f", "S32_LE", "-r", "48000", "-c", "2", "-d", "1",
+                 "/dev/null", status=1)
+    t.check("Sample format non available" in said, f"expected arecord to say so, saw {said!r}")
+    card.finish()
+
+
+# ---- PipeWire ----
+
+@test(kernels=KERNELS[:1], timeout=120, needs=("pipewire", "wireplumber", "pw-record", "aplay"))
+def two_cards_one_mixer(t):
+    """
+    Two cards, two programs, one PipeWire: both tones are in what it plays; then it turns down one,
+    and only that one.
+    """
+    server = PipeWire(t)
+    cards, hertz = [], (440, 1000)
+    for name in ("left", "right"):
+        cards.append(Card(t, "--verbose", "--verbose", "--backend", "pipewire", "--name", name, "--playback", "mix",
+                          env=server.env, socket=t.tmp / f"{name}.sock"))
+    players = [t.start("aplay", "-q", "-D", card.hw, "-t", "raw", "-f", "S16_LE", "-c", 2, "-r",
+                       48000, "--buffer-time=2000000",
+                       write(t.tmp / f"{hz}.raw", tone(hz, 2) * 20))
+               for card, hz in zip(cards, hertz)]
+    for name in ("left", "right"):
+        t.within(30, lambda: server.linked(f"{name}.playback0", "mix"), f"{name} plays")
+
+    def listen(path):
+        recorder = server.record(path)
+        t.within(30, lambda: path.exists() and path.stat().st_size > 200000, "sound recorded")
+        recorder.signal(signal.SIGINT)
+        recorder.wait()
+        return [loudest(path.read_bytes()[44:], hz) for hz in hertz + (3000,)]
+
+    before = listen(t.tmp / "before.wav")
+    t.log(f"amplitudes of {hertz + (3000,)}: {before}")
+    for hz, seen in zip(hertz, before):
+        t.check(9000 < seen < 15000, f"{hz} Hz: expected about 12000, saw {seen:.0f}")
+    t.check(before[2] < 1200, f"3000 Hz, which nobody plays: expected next to none, saw {before[2]:.0f}")
+    server.run("pw-cli", "set-param", str(server.node("left.playback0")), "Props",
+               "{ channelVolumes: [ 0.1 0.1 ] }")
+    after = listen(t.tmp / "after.wav")
+    t.log(f"after the first was turned down: {after}")
+    t.check(after[0] < 0.2 * before[0],
+            f"440 Hz turned down: expected a tenth of {before[0]:.0f}, saw {after[0]:.0f}")
+    t.check(after[1] > 0.8 * before[1],
+            f"1000 Hz left alone: expected about {before[1]:.0f}, saw {after[1]:.0f}")
+    for player, card in zip(players, cards):
+        t.check(player.alive(), f"expected aplay to play on, saw {player.said()!r}")
+        player.kill()
+        card.finish()
+
+
+@test(kernels=KERNELS[:1], tier="long", timeout=240, needs=("pipewire", "wireplumber", "pw-record", "aplay"))
+def pipewire_restarted(t):
+    """The card outlives its server: the program plays on, is heard again, and can begin anew."""
+    server = PipeWire(t)
+    card = Card(t, "--backend", "pipewire", "--playback", "mix", env=server.env)
+    player = t.start("aplay", "-q", "-D", card.hw, "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000,
+                     write(t.tmp / "tone.raw", tone(440, 2) * 40))
+    t.within(30, lambda: server.linked("vhost-user-snd.playback0", "mix"), "it plays")
+    server.end()
+    t.within(20, lambda: card.control("Line Out Jack") == "off", "the jack says that it is gone")
+    time.sleep(3)
+    t.check(player.alive(), f"without PipeWire: expected aplay to play on, saw {player.said()!r}")
+    server.begin()
+    t.within(60, lambda: server.linked("vhost-user-snd.playback0", "mix"), "it plays again")
+    t.within(20, lambda: card.control("Line Out Jack") == "on", "the jack says that it is back")
+    recorder = server.record(t.tmp / "after.wav")
+    t.within(30, lambda: (t.tmp / "after.wav").stat().st_size > 400000, "sound recorded")
+    recorder.signal(signal.SIGINT)
+    recorder.wait()
+    seen = loudest((t.tmp / "after.wav").read_bytes()[44:], 440)
+    t.check(seen > 9000, f"440 Hz after the restart: expected about 12000, saw {seen:.0f}")
+    player.kill()
+    card.finish()
+
+
+# ---- long ----
+
+@test(kernels=KERNELS[:1], tier="long", timeout=120, needs=("speaker-test",))
+def speaker_test(t):
+    """Each channel's tone is in its channel."""
+    out = t.tmp / "out.wav"
+    card = Card(t, "--backend", "wav", "--playback", out)
+    t.run("speaker-test", "-D", card.hw, "-c", 2, "-r", 48000, "-F", "S16_LE", "-t", "sine", "-f",
+          500, "-l", 1)
+    samples = [left(Wav.read(out).data[2 * n:]) for n in (0, 1)]
+    half = len(samples[0]) // 2
+    for n, part in ((0, slice(half // 4, half // 4 + 24000)),
+                    (1, slice(half + half // 4, half + half // 4 + 24000))):
+        seen = [loudness(channel[part], 500) for channel in samples]
+        t.check(seen[n] > 1000 and seen[1 - n] < 0.01 * seen[n],
+                f"500 Hz in channel {n} alone: saw {seen[0]:.0f} and {seen[1]:.0f}")
+    card.finish()
+
+
+@test(kernels=KERNELS[:1], tier="long", timeout=120, needs=("alsaloop", "aplay"))
+def alsaloop(t):
+    """alsaloop carries what another card plays to this one."""
+    loopback(t)
+    out = t.tmp / "out.wav"
+    card = Card(t, "--backend", "wav", "--playback", out)
+    t.start("alsaloop", "-C", "hw:Loopback,1,0", "-P", card.hw, "-f", "S16_LE", "-r", 48000, "-c",
+            2, "-t", 200000)
+    t.run("aplay", "-q", "-D", "hw:Loopback,0,0", "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000,
+          write(t.tmp / "tone.raw", tone(700, 4)))
+    seen = loudest(Wav.read(out).data, 700)
+    t.check(seen > 9000, f"700 Hz: expected about 12000, saw {seen:.0f}")
+
+
+@test(kernels=KERNELS[:1], tier="long", timeout=120, needs=("pipewire", "wireplumber", "pw-cat", "aplay"))
+def default_devices(t):
+    """The card as PipeWire's only sink: programs that name no device play to it."""
+    out = t.tmp / "out.wav"
+    card = Card(t, "--backend", "wav", "--playback", out)
+    server = PipeWire(t)
+    server.run("pw-cli", "destroy", str(server.node("mix")))
+    t.start("pw-cli", "-m", "create-node", "adapter",
+            "{ factory.name=api.alsa.pcm.sink node.name=card media.class=Audio/Sink "
+            f"api.alsa.path={card.hw} audio.format=S16LE audio.rate=48000 audio.channels=2 }}",
+            env=server.env)
+    t.within(30, lambda: server.node("card"), "PipeWire's node for the card")
+    for hz, argv in ((600, ("pw-cat", "-p", "--rate", 48000, "--channels", 2, "--format", "s16")),
+                     (900, ("aplay", "-q", "-t", "wav"))):
+        path = Wav.write(t.tmp / f"{hz}.wav", tone(hz, 3))
+        t.run("env", *(f"{k}={v}" for k, v in server.env.items()), *argv, path)
+        seen = loudest(Wav.read(out).data, hz)
+        t.check(seen > 9000, f"{argv[0]}: expected {hz} Hz at about 12000, saw {seen:.0f}")
+
+
+class Duplex:
+    """Playback and capture at once on two PCMs, and the xruns that the two had."""
+
+    def __init__(self, t, name, playback, capture):
+        raw = ("-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000)
+        self.player = t.start("aplay", *raw, "-D", playback, "/dev/zero")
+        self.recorder = t.start("arecord", *raw, "-D", capture, "/dev/null")
+
+    def xruns(self):
+        return sum(p.said().count("underrun!!!") + p.said().count("overrun!!!")
+                   for p in (self.player, self.recorder))
+
+    def check(self, t):
+        for p in (self.player, self.recorder):
+            t.check(p.alive(), f"expected {p.name} to go on, saw {p.said()[-300:]!r}")
+
+
+@test(kernels=KERNELS[:1], tier="long", timeout=900, needs=("fio", "aplay", "arecord"))
+def under_load(t):
+    """Two minutes of both directions with fio on a virtio disk: no more xruns than snd-aloop."""
+    loopback(t)
+    card = Card(t, "--backend", "null")
+    disk = t.backend("vhost-user-blk", "--image", t.image(64 << 20), socket=t.tmp / "blk.sock")
+    node = t.attach("blk", socket=disk.socket).node
+    ours = Duplex(t, "card", card.hw, card.hw)
+    theirs = Duplex(t, "aloop", "hw:Loopback,0,0", "hw:Loopback,1,0")
+    t.run("fio", "--name=load", f"--filename={node}", "--rw=randrw", "--bs=4k", "--iodepth=16",
+          "--ioengine=libaio", "--direct=1", "--time_based", "--runtime=120", timeout=300)
+    ours.check(t)
+    theirs.check(t)
+    seen, limit = ours.xruns(), theirs.xruns()
+    t.log(f"xruns in 120 s: {seen}, and snd-aloop's {limit}")
+    print(f"xruns in 120 s with fio: {seen}, and snd-aloop's {limit}")
+    t.check(seen <= limit, f"xruns: expected at most snd-aloop's {limit}, saw {seen}")
