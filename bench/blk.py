@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""In the guest: the same null disk by virtio-loopback and by its peers, interleaved.
+
+Prints CSV: PEER/JOB,round,nanoseconds per request. See peers.py for who they are.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import peers  # noqa: E402
+
+# name: (fio's words, requests)
+JOBS = {
+    "randread-4k-1": (["--rw=randread", "--bs=4k", "--iodepth=1"], 16000),
+    "randread-4k-32": (["--rw=randread", "--bs=4k", "--iodepth=32"], 40000),
+    "randwrite-4k-32": (["--rw=randwrite", "--bs=4k", "--iodepth=32"], 40000),
+    "randread-4k-128": (["--rw=randread", "--bs=4k", "--iodepth=128"], 40000),
+    "read-128k-8": (["--rw=read", "--bs=128k", "--iodepth=8"], 4000),
+    "read-1m-4": (["--rw=read", "--bs=1m", "--iodepth=4"], 800),
+    "write-1m-4": (["--rw=write", "--bs=1m", "--iodepth=4"], 800),
+}
+CORE = ("randread-4k-1", "randread-4k-32", "randwrite-4k-32", "read-1m-4")
+
+
+def measure(node, words, requests):
+    """Nanoseconds a request, the time of fio's own start left out."""
+    size = {"4k": 4 << 10, "128k": 128 << 10, "1m": 1 << 20}[words[1].partition("=")[2]]
+    pinned = ["--cpus_allowed=0"] if os.cpu_count() > 1 else []
+    out = peers.run("fio", "--name=j", f"--filename={node}", "--direct=1", "--ioengine=libaio",
+                    "--size=1G", f"--io_size={requests * size}", "--norandommap",
+                    "--randrepeat=1", "--output-format=json", *pinned, *words)
+    job = json.loads(out[out.index("{"):])["jobs"][0]
+    side = job["read"] if job["read"]["total_ios"] else job["write"]
+    return 1e9 / side["iops"]
+
+
+def make(names, tmp):
+    disks = {}
+    for name in names:
+        try:
+            disks[name] = peers.PEERS[name](tmp)
+        except peers.Missing as e:
+            print(f"{name}: left out: {e}", file=sys.stderr)
+            continue
+        queue = Path("/sys/block") / Path(disks[name]).name / "queue"
+        (queue / "scheduler").write_text("none")
+    return disks
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--scale", type=float, default=1, help="times as many requests")
+    p.add_argument("--jobs", default=",".join(CORE), help="of " + ", ".join(JOBS))
+    p.add_argument("--peers", default=",".join(peers.PEERS))
+    args = p.parse_args()
+    jobs = {name: (JOBS[name][0], max(100, int(JOBS[name][1] * args.scale)))
+            for name in args.jobs.split(",")}
+    with tempfile.TemporaryDirectory() as tmp:
+        peers.warm_up(tmp)
+        disks = make(args.peers.split(","), tmp)
+        for job, (words, requests) in jobs.items():
+            for node in disks.values():
+                measure(node, words, max(100, requests // 10))
+            for turn in range(args.rounds):
+                for name, node in disks.items():
+                    print(f"{name}/{job},{turn},{measure(node, words, requests):.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""In the guest: disks of 1 GiB that store nothing, by each of the ways there are.
+
+Where a daemon stands behind a disk it is on CPU 1 of two, so that fio can have CPU 0.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+SIZE = 1 << 30
+NULL = f"driver=null-co,node-name=n,size={SIZE},read-zeroes=on"
+DEPTH = 128
+PROGRAMS = ("virtio-loopback", "virtio-loopback-adapter", "vhost-user-blk", "vhost-user-rng",
+            "bench-ublk-null")
+# Of the image, and what makes each do nothing.
+OTHERS = (("qemu-storage-daemon", "--version"), ("qemu-nbd", "--version"), ("vdpa", "-V"),
+          ("fio", "--version"), ("losetup", "--version"))
+
+
+class Missing(Exception):
+    """This kernel or this guest does not have it."""
+
+
+def run(*argv):
+    return subprocess.run([str(a) for a in argv], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout
+
+
+def wait_until(condition, what):
+    """Its value. A count of tries, not a time: with --icount the clock leaps."""
+    for _ in range(4000):
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.005)
+    raise SystemExit(f"{what} did not appear")
+
+
+def wait_for(path):
+    wait_until(Path(path).exists, path)
+    return path
+
+
+def warm_up(tmp):
+    """
+    What is measured is in memory before. With --icount the clock leaps while the guest waits for
+    the host, and so do the time-outs of whoever waits.
+    """
+    run("modprobe", "virtio_blk")
+    for name in PROGRAMS:
+        if shutil.which(name):
+            shutil.copy(shutil.which(name), tmp)
+    os.environ["PATH"] = f"{tmp}:{os.environ['PATH']}"
+    for name in ("virtio-loopback", "virtio-loopback-adapter", "vhost-user-blk"):
+        run(name, "--version")
+    for name, option in OTHERS:
+        if shutil.which(name):
+            run(name, option)
+
+
+def module(name, *parameters):
+    if subprocess.run(["modprobe", name, *parameters], stderr=subprocess.DEVNULL).returncode:
+        raise Missing(f"no module {name}")
+
+
+def daemon(*argv):
+    """A process that is left running; it ends with the guest."""
+    if not shutil.which(argv[0]):
+        raise Missing(f"no {argv[0]}")
+    argv = ["taskset", "-c", "1", *argv] if os.cpu_count() > 1 else argv
+    return subprocess.Popen([str(a) for a in argv])
+
+
+def loopback(tmp, name, *backend, queues=1):
+    sock = f"{tmp}/{name}.sock"
+    daemon(*(w.replace("{socket}", sock) for w in backend))
+    wait_for(sock)
+    line = run("virtio-loopback", "attach", "--type", "blk", "--name", name, "--socket", sock,
+               "--queues", queues, "--queue-size", DEPTH)
+    return line.split()[2]
+
+
+def loopback_qsd(tmp):
+    """
+    It tells the driver that no buffer may be larger than 64 KiB, which by VDUSE it does not: a
+    request of 1 MiB has more of them here.
+    """
+    return loopback(tmp, "qsd", "qemu-storage-daemon", "--blockdev", NULL, "--export",
+                    "type=vhost-user-blk,id=e,addr.type=unix,addr.path={socket},node-name=n,"
+                    "writable=on,num-queues=1")
+
+
+def loopback_own(tmp):
+    return loopback(tmp, "own", "vhost-user-blk", "--image", f"null:{SIZE}", "--socket-path",
+                    "{socket}")
+
+
+def loopback_polling(tmp):
+    return loopback(tmp, "polling", "vhost-user-blk", "--image", f"null:{SIZE}", "--socket-path",
+                    "{socket}", "--poll", "50")
+
+
+def vduse(tmp):
+    module("vduse")
+    module("virtio_vdpa")
+    daemon("qemu-storage-daemon", "--blockdev", NULL, "--export",
+           "type=vduse-blk,id=v,name=vduse0,node-name=n,writable=on,num-queues=1,"
+           f"queue-size={DEPTH}")
+    wait_for("/dev/vduse/vduse0")
+    before = set(Path("/sys/block").glob("vd*"))
+    # The device's node is there before its queues are: until then it is refused.
+    wait_until(lambda: not subprocess.run(["vdpa", "dev", "add", "name", "vduse0", "mgmtdev",
+                                           "vduse"], stderr=subprocess.DEVNULL).returncode,
+               "VDUSE's device")
+    new = wait_until(lambda: set(Path("/sys/block").glob("vd*")) - before, "VDUSE's disk")
+    return wait_for(f"/dev/{new.pop().name}")
+
+
+def ublk(tmp):
+    module("ublk_drv")
+    daemon("bench-ublk-null")
+    return wait_for("/dev/ublkb0")
+
+
+def nbd(tmp):
+    module("nbd")
+    daemon("qemu-nbd", "--image-opts", NULL.replace("node-name=n,", ""), "--connect", "/dev/nbd0")
+    wait_until(lambda: int(Path("/sys/block/nbd0/size").read_text()), "the nbd disk")
+    return "/dev/nbd0"
+
+
+def loop(tmp):
+    """Holes of a file on tmpfs: what is read are zeroes, what is written is stored."""
+    module("loop")
+    path = Path(tmp) / "loop.img"
+    path.touch()
+    os.truncate(path, SIZE)
+    return run("losetup", "--find", "--show", "--direct-io=on", path).strip()
+
+
+def null_blk(tmp):
+    """No transport at all: what fio and the block layer take."""
+    module("null_blk", "queue_mode=2", "irqmode=0", "bs=512", f"gb={SIZE >> 30}",
+           "submit_queues=1", f"hw_queue_depth={DEPTH}")
+    return wait_for("/dev/nullb0")
+
+
+# The daemon behind the first and VDUSE is the same.
+PEERS = {"loopback": loopback_qsd, "loopback-own": loopback_own, "vduse": vduse, "ublk": ublk,
+         "nbd": nbd, "loop": loop, "null_blk": null_blk, "loopback-polling": loopback_polling}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A virtio driver that does nothing but make requests and wait for them: what it takes
+ * from a kick over the back-end to a call.
+ *
+ * Write "sleep N" or "chain N" to /sys/module/vlb_roundtrip/parameters/run, then read
+ * the nanoseconds that the N requests took together.
+ *   sleep: a thread makes each request and sleeps until its callback
+ *   chain: the callback of each request makes the next one
+ * Waits have no timer, which would be measured with them: kill ends them.
+ */
+#include <linux/completion.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+
+/* An id that the virtio document does not give to anybody. */
+#define VLB_ROUNDTRIP_ID	0xfff0
+
+/**
+ * struct roundtrip - the device under measurement
+ * @vq:   its queue
+ * @done: a run, or in sleep mode a request, is over
+ * @left: chain mode: requests to go
+ * @word: what the device writes
+ */
+struct roundtrip {
+	struct virtqueue *vq;
+	struct completion done;
+	unsigned int left;
+	u64 *word;
+};
+
+static DEFINE_MUTEX(roundtrip_lock); /* protects the two below, and a run */
+static struct roundtrip *roundtrip;
+static u64 roundtrip_ns;
+
+static int roundtrip_request(struct roundtrip *rt)
+{
+	struct scatterlist sg;
+	int err;
+
+	sg_init_one(&sg, rt->word, sizeof(*rt->word));
+	err = virtqueue_add_inbuf(rt->vq, &sg, 1, rt, GFP_ATOMIC);
+	if (!err)
+		virtqueue_kick(rt->vq);
+	return err;
+}
+
+static void roundtrip_called(struct virtqueue *vq)
+{
+	struct roundtrip *rt = vq->vdev->priv;
+	unsigned int len;
+
+	if (!virtqueue_get_buf(vq, &len))
+		return;
+	if (rt->left && --rt->left && !roundtrip_request(rt))
+		return;
+	complete(&rt->done);
+}
+
+static int roundtrip_sleep(struct roundtrip *rt, unsigned int count)
+{
+	int err = 0;
+
+	rt->left = 0;
+	while (count-- && !err) {
+		err = roundtrip_request(rt);
+		if (!err)
+			err = wait_for_completion_killable(&rt->done);
+	}
+	return err;
+}
+
+static int roundtrip_chain(struct roundtrip *rt, unsigned int count)
+{
+	int err;
+
+	rt->left = count;
+	err = roundtrip_request(rt);
+	if (!err)
+		err = wait_for_completion_killable(&rt->done);
+	return err;
+}
+
+static int roundtrip_set(const char *words, const struct kernel_param *kp)
+{
+	unsigned int count;
+	char mode[8];
+	u64 start;
+	int err;
+
+	if (sscanf(words, "%7s %u", mode, &count) != 2 || !count)
+		return -EINVAL;
+	mutex_lock(&roundtrip_lock);
+	start = ktime_get_ns();
+	if (!roundtrip)
+		err = -ENODEV;
+	else if (!strcmp(mode, "sleep"))
+		err = roundtrip_sleep(roundtrip, count);
+	else if (!strcmp(mode, "chain"))
+		err = roundtrip_chain(roundtrip, count);
+	else
+		err = -EINVAL;
+	roundtrip_ns = ktime_get_ns() - start;
+	mutex_unlock(&roundtrip_lock);
+	return err;
+}
+
+static int roundtrip_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%llu\n", roundtrip_ns);
+}
+
+static const struct kernel_param_ops roundtrip_ops = {
+	.set = roundtrip_set,
+	.get = roundtrip_get,
+};
+module_param_cb(run, &roundtrip_ops, NULL, 0600);
+
+static int roundtrip_probe(struct virtio_device *vdev)
+{
+	struct roundtrip *rt;
+	int err = -ENOMEM;
+
+	rt = kzalloc(sizeof(*rt), GFP_KERNEL);
+	if (!rt)
+		return -ENOMEM;
+	init_completion(&rt->done);
+	rt->word = kmalloc(sizeof(*rt->word), GFP_KERNEL);
+	if (!rt->word)
+		goto err_free;
+	vdev->priv = rt;
+	rt->vq = virtio_find_single_vq(vdev, roundtrip_called, "roundtrip");
+	if (IS_ERR(rt->vq)) {
+		err = PTR_ERR(rt->vq);
+		goto err_word;
+	}
+	virtio_device_ready(vdev);
+	mutex_lock(&roundtrip_lock);
+	roundtrip = rt;
+	mutex_unlock(&roundtrip_lock);
+	return 0;
+
+err_word:
+	kfree(rt->word);
+err_free:
+	kfree(rt);
+	return err;
+}
+
+static void roundtrip_remove(struct virtio_device *vdev)
+{
+	struct roundtrip *rt = vdev->priv;
+
+	mutex_lock(&roundtrip_lock);
+	roundtrip = NULL;
+	mutex_unlock(&roundtrip_lock);
+	virtio_reset_device(vdev);
+	vdev->config->del_vqs(vdev);
+	kfree(rt->word);
+	kfree(rt);
+}
+
+static const struct virtio_device_id roundtrip_ids[] = {
+	{ VLB_ROUNDTRIP_ID, VIRTIO_DEV_ANY_ID },
+	{ 0 },
+};
+
+static struct virtio_driver roundtrip_driver = {
+	.driver.name = "vlb_roundtrip",
+	.driver.owner = THIS_MODULE,
+	.id_table = roundtrip_ids,
+	.probe = roundtrip_probe,
+	.remove = roundtrip_remove,
+};
+module_virtio_driver(roundtrip_driver);
+
+MODULE_DEVICE_TABLE(virtio, roundtrip_ids);
+MODULE_DESCRIPTION("measures the way from a kick to a call");
+MODULE_LICENSE("GPL");
