@@ -19,7 +19,7 @@ KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.1", "debian-7", "debian-6.
 def lanes(target, patterns=(), tags=(), end=None):
     """The lanes of a target, those first that others should not have to wait for."""
     def vm(kernel, tiers, **kw):
-        return VmLane(kernel, tiers, patterns, tags, end=end, **kw)
+        return VmLane(kernel, tiers, patterns, tags, end=end, second_try=target == "check", **kw)
 
     def sleeping(kernel, tiers):
         return vm(kernel, tiers, folder=TOP / "tests/vm-sleep", name=f"vm-{kernel}-sleep",
@@ -34,7 +34,7 @@ def lanes(target, patterns=(), tags=(), end=None):
     if target == "debug":
         # Two guests at once: most of a test's time is one CPU's.
         return [VmLane("debug", ["check"], patterns or DEBUG_SLICE, tags, end=end,
-                       shard=(half, 2), limit=1800) for half in (0, 1)]
+                       shard=(half, 2), limit=1800, second_try=True) for half in (0, 1)]
     if target == "long":
         return ([FuzzLane(seconds=1800)]
                 + [vm("debug", ["check", "long"], limit=8 * 3600)]

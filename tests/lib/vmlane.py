@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tests that run in the guest: one boot runs many, results come as they are made."""
 
+import copy
+import glob
 import json
 import subprocess
 import sys
@@ -22,7 +24,7 @@ class VmLane:
 
     def __init__(self, kernel, tiers, patterns=(), tags=(), smp=2, mem=3072, limit=1500,
                  folder=TOP / "tests/vm", name=None, module=True, end=None,
-                 shard=(0, 1), sleep=False):
+                 shard=(0, 1), sleep=False, second_try=False):
         self.kernel, self.tiers, self.smp, self.mem = kernel, tiers, smp, mem
         self.patterns, self.tags, self.limit = patterns, tags, limit
         # time.monotonic() from which on no test is begun; those are skipped, and say so.
@@ -31,6 +33,10 @@ class VmLane:
         # (I, N): this lane has every Nth test, from the Ith on.
         self.shard = shard
         self.sleep = sleep
+        # What fails in a guest that stays sound is tried once more, in a fresh one: on a machine
+        # whose load nobody knows that tells the test from its neighbours. A complaint of the
+        # kernel, a stuck process or a dead guest is never tried away.
+        self.second_try, self.again = second_try, []
         if shard[1] > 1:
             self.name += f"-{shard[0] + 1}"
         desc = kernels.describe(kernel)
@@ -65,6 +71,18 @@ class VmLane:
             return
         if self._prepare(report):
             self._run_all(report)
+            self._try_again(report)
+
+    def _try_again(self, report):
+        if not self.again:
+            return
+        other = copy.copy(self)
+        other.patterns = [glob.escape(name) for name in self.again]
+        other.shard, other.end, other.limit, other.second_try = (0, 1), None, 600, False
+        other.left = other.tests()
+        report.progress(self.name, f"a second try for {', '.join(self.again)}")
+        other.again = []
+        other._run_all(report)
 
     def _prepare(self, report):
         """Kernel, image, module; says what becomes of the tests where one is not to be had."""
@@ -133,8 +151,7 @@ class VmLane:
                     running = json.loads(value)
                 elif word == "VLB-RESULT":
                     r = json.loads(value)
-                    report.result(self.name, r["name"], r["result"], r["reason"], r["seconds"],
-                                  r.get("output", ""))
+                    self._result(report, r)
                     failed |= r["result"] == "FAIL"
                     tolerated += r["tolerated"]
                     self.left.remove(r["name"])
@@ -149,6 +166,14 @@ class VmLane:
         if status == 99 and self._complaints(log) <= tolerated:
             status = 0
         return self._after(report, status, running, failed, renewed, stray, log)
+
+    def _result(self, report, r):
+        told = (r["reason"], r["seconds"], r.get("output", ""))
+        if (self.second_try and r["result"] == "FAIL" and r["sound"]
+                and report.first_try(self.name, r["name"], *told)):
+            self.again.append(r["name"])
+        else:
+            report.result(self.name, r["name"], r["result"], *told)
 
     @staticmethod
     def _complaints(log):

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The guest's runner: what fails in whichever way is told as failed, nothing is lost."""
 
+import contextlib
+import fnmatch
+import io
 import sys
 import unittest
 from pathlib import Path
@@ -10,6 +13,7 @@ sys.dont_write_bytecode = True
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 
+from lib.report import SECOND_TRIES, Report  # noqa: E402
 from lib.vmlane import VmLane  # noqa: E402
 
 EXPECTED = {
@@ -45,6 +49,61 @@ class Collector:
         if name in self.results:
             self.twice.append(name)
         self.results[name] = (verdict, reason)
+
+
+class Scripted(VmLane):
+    """A lane whose guests say what is asked for: {test: its results, one for each try}."""
+
+    def __init__(self, script):
+        super().__init__("debian-6.12", ["check"], second_try=True)
+        self.script, self.tries = script, []
+
+    def tests(self):
+        return [name for name in self.script
+                if not self.patterns or any(fnmatch.fnmatchcase(name, p) for p in self.patterns)]
+
+    def _prepare(self, report):
+        return True
+
+    def _boot(self, report, boot):
+        for name in list(self.left):
+            verdict, sound = self.script[name][self.tries.count(name)]
+            self.tries.append(name)
+            self._result(report, {"name": name, "result": verdict, "sound": sound,
+                                  "reason": "", "seconds": 0})
+            self.left.remove(name)
+
+
+class SecondTry(unittest.TestCase):
+    """What is tried once more, and what never is."""
+
+    @staticmethod
+    def run_lane(script):
+        lane, out = Scripted(script), Report()
+        with contextlib.redirect_stdout(io.StringIO()):
+            lane.run(out)
+            status = out.close()
+        return lane.tries, out.counts, len(out.second), status
+
+    def test_passes_at_the_second(self):
+        tries, counts, second, status = self.run_lane(
+            {"a[1]": [("ok", True)], "b[1]": [("FAIL", True), ("ok", True)], "c": [("ok", True)]})
+        self.assertEqual(tries, ["a[1]", "b[1]", "c", "b[1]"])
+        self.assertEqual((counts, second, status), ({"ok": 3, "FAIL": 0, "skip": 0}, 1, 0))
+
+    def test_fails_twice(self):
+        tries, counts, second, status = self.run_lane({"a": [("FAIL", True)] * 2})
+        self.assertEqual(tries, ["a", "a"])
+        self.assertEqual((counts, second, status), ({"ok": 0, "FAIL": 1, "skip": 0}, 0, 1))
+
+    def test_unsound_guest_is_final(self):
+        tries, counts, _, status = self.run_lane({"a": [("FAIL", False), ("ok", True)]})
+        self.assertEqual((tries, counts["FAIL"], status), (["a"], 1, 1))
+
+    def test_no_more_than_so_many(self):
+        script = {str(n): [("FAIL", True), ("ok", True)] for n in range(SECOND_TRIES + 1)}
+        _, counts, second, status = self.run_lane(script)
+        self.assertEqual((counts["FAIL"], second, status), (1, SECOND_TRIES, 1))
 
 
 class Harness(unittest.TestCase):

@@ -123,10 +123,12 @@ def back_to_the_source(t):
     t.equal([e for e in heard if e != (EV_MSC, 4, 30)], [(EV_LED, 0, 0)],
             f"what the source hears then (all of it: {heard})")
     t.equal(heard.count((EV_MSC, 4, 30)), 2, "scan codes among that")
-    # On and off as fast as it goes: the last one counts, and then there is silence.
-    for n in range(200):
-        here.send(EV_LED, 1, n % 2)
-    t.within(5, lambda: behind.leds() == here.leds(), "the LEDs to agree")
+    # On and off as fast as it goes: the last one counts, and then there is silence. The driver
+    # drops what its status queue has no room for, so never more at once than that holds.
+    for _ in range(5):
+        for n in range(40):
+            here.send(EV_LED, 1, n % 2)
+        t.within(5, lambda: behind.leds() == here.leds(), "the LEDs to agree")
     while source.heard(0.3) is not None:
         pass
     t.equal((here.leds()[0], behind.leds()[0]), (0b110, 0b110), "LEDs in the end")

@@ -6,7 +6,8 @@ Results go to standard output, one line each, as soon as they are known:
     VLB-SPEED  how much all time limits are stretched
     VLB-PLAN   ["name", …]
     VLB-START  "name"
-    VLB-RESULT {"name": …, "result": "ok"|"FAIL"|"skip", "seconds": …, "reason": …, "output": …}
+    VLB-RESULT {"name": …, "result": "ok"|"FAIL"|"skip", "seconds": …, "reason": …, "output": …,
+                "tolerated": complaints of the kernel that are none, "sound": true|false}
     VLB-RENEW  "why the tests that are left need a fresh guest"
     VLB-END
 """
@@ -129,8 +130,8 @@ class Runner:
         say("PLAN", [t.name for t in tests])
         for test in tests:
             if time.monotonic() > self.end:
-                say("RESULT", {"name": test.name, "result": "skip", "seconds": 0,
-                               "reason": "the time for this lane was over"})
+                say("RESULT", {"name": test.name, "result": "skip", "seconds": 0, "tolerated": 0,
+                               "sound": True, "reason": "the time for this lane was over"})
                 continue
             say("START", test.name)
             self.log.say(f"=== {test.name}")
@@ -158,7 +159,7 @@ class Runner:
                 output.seek(max(0, size - OUTPUT_TAIL))
                 verdict["output"] = output.read().decode(errors="replace")
         say("RESULT", dict(verdict, name=test.name, seconds=round(seconds, 2),
-                           tolerated=tolerated))
+                           tolerated=tolerated, sound=renew is None))
         group.remove()
         return renew
 
