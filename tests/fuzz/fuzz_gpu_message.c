@@ -17,6 +17,7 @@
 
 #include "common/log.h"
 #include "display/display.h"
+#include "raw-peer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -36,32 +37,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	    fcntl(buffer, F_ADD_SEALS, F_SEAL_SHRINK))
 		abort();
 	return 0;
-}
-
-static void send_piece(int sock, const uint8_t *data, size_t len, unsigned int nfds)
-{
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * 4)];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-	unsigned int i;
-
-	if (nfds) {
-		struct cmsghdr *cmsg;
-
-		mh.msg_control = control.buf;
-		mh.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		cmsg = CMSG_FIRSTHDR(&mh);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		for (i = 0; i < nfds; i++)
-			memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &buffer, sizeof(int));
-	}
-	if (sendmsg(sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return;
 }
 
 /* What the heads hold must fit together, whatever was sent. */
@@ -128,7 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= 2;
 		if (len > size)
 			len = size;
-		send_piece(pair[0], data, len, nfds);
+		if (raw_peer_send(pair[0], data, len, buffer, nfds) < 0)
+			break;
 		data += len;
 		size -= len;
 		run(&display);

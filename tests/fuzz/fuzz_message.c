@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "raw-peer.h"
 #include "vhost-user/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -43,33 +44,6 @@ static void fuzz_bytes(enum vu_kind kind, unsigned int nfds, const uint8_t *data
 		check_round_trip(&msg, kind);
 }
 
-static void send_piece(int sock, const uint8_t *data, size_t len, unsigned int nfds)
-{
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * 16)];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int fds[16], i;
-
-	if (nfds) {
-		struct cmsghdr *cmsg;
-
-		for (i = 0; i < 16; i++)
-			fds[i] = sock;
-		mh.msg_control = control.buf;
-		mh.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		cmsg = CMSG_FIRSTHDR(&mh);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * nfds);
-	}
-	if (sendmsg(sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return;
-}
-
 /*
  * Pieces: a byte with length (low nibble and one more) and number of descriptors, then the bytes.
  */
@@ -95,7 +69,8 @@ static void fuzz_stream(enum vu_kind kind, const uint8_t *data, size_t size)
 			len = size;
 		if (!len)
 			break;
-		send_piece(pair[0], data, len, nfds);
+		if (raw_peer_send(pair[0], data, len, pair[0], nfds) < 0)
+			break;
 		data += len;
 		size -= len;
 		while (!(ret = vu_reader_read(&reader, pair[1], kind, &msg))) {

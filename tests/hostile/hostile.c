@@ -18,6 +18,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "vhost-user/socket.h"
 
 #define HOLD_MS 2
 #define LOOK_MS 1 /* between two looks at the rings while kicks are suppressed */
@@ -136,37 +137,19 @@ static bool meet(struct hostile *h, const struct rule *rule)
 /* Whatever is sent may not be wanted: a peer that is gone is noticed by the next read. */
 static void send_bytes(int sock, const void *data, size_t len, const int *fds, unsigned int nfds)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * VHOST_USER_MAX_FDS)];
-	} control = { 0 };
 	struct iovec iov = { (void *)data, len };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	deadline_t deadline = deadline_after_ms(SEND_MS);
 
-	if (nfds) {
-		struct cmsghdr *cmsg;
+	while (iov.iov_len) {
+		ssize_t n = socket_send(sock, &iov, 1, fds, nfds);
 
-		mh.msg_control = control.buf;
-		mh.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		cmsg = CMSG_FIRSTHDR(&mh);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * nfds);
-	}
-	while (len) {
-		ssize_t n = sendmsg(sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EAGAIN && poll_fd(sock, POLLOUT, deadline) > 0)
+		if (n == -EAGAIN && poll_fd(sock, POLLOUT, deadline) > 0)
 			continue;
 		if (n < 0)
 			return;
-		len -= (size_t)n;
 		iov.iov_base = (char *)iov.iov_base + n;
-		iov.iov_len = len;
-		mh.msg_controllen = 0;
-		mh.msg_control = NULL;
+		iov.iov_len -= (size_t)n;
+		nfds = 0;
 	}
 }
 

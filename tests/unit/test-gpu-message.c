@@ -10,6 +10,7 @@
 #include "check.h"
 #include "common/cleanup.h"
 #include "common/util.h"
+#include "raw-peer.h"
 #include "vhost-user/edid.h"
 #include "vhost-user/gpu-message.h"
 
@@ -160,24 +161,7 @@ static void test_descriptor(void **state)
 /* Sends bytes with descriptors, as a hostile peer would. */
 static void send_fds(const void *bytes, size_t len, unsigned int nfds)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * 64)];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cmsg;
-	unsigned int i;
-
-	mh.msg_control = control.buf;
-	mh.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-	cmsg = CMSG_FIRSTHDR(&mh);
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-	for (i = 0; i < nfds; i++)
-		((int *)(void *)CMSG_DATA(cmsg))[i] = pair[0];
-	assert_int_equal(sendmsg(pair[0], &mh, 0), len);
+	assert_int_equal(raw_peer_send(pair[0], bytes, len, pair[0], nfds), len);
 }
 
 /* One is kept. More are closed, however many, and whether they come at once or one by one. */
