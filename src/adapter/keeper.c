@@ -18,6 +18,7 @@
 #include "common/deadline.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "vhost-user/socket.h"
 
 #define LOW_FDS 10 /* the keeper keeps the numbers below free of its own descriptors */
 #define DELAY_MIN_MS 50U
@@ -282,36 +283,21 @@ static void carry_out(struct keeper *k, const struct keeper_message *message, in
 static void take_order(struct keeper *k)
 {
 	static struct keeper_message message;
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *cmsg;
+	unsigned int nfds = 0;
 	ssize_t n;
 	int fd = -1;
 
 	memset(&message, 0, sizeof(message));
-	n = recvmsg(KEEPER_FD, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	n = socket_receive(KEEPER_FD, &message, sizeof(message), &fd, &nfds, 1);
+	if (n == -EAGAIN)
 		return;
 	if (n < (ssize_t)sizeof(message.note)) {
+		fd_close(&fd);
 		k->over = true;
 		return;
 	}
 	message.path[sizeof(message.path) - 1] = '\0';
-	cmsg = CMSG_FIRSTHDR(&mh);
-	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS) {
-		memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-		fd = move_up(fd);
-	}
-	carry_out(k, &message, fd);
+	carry_out(k, &message, nfds ? move_up(fd) : -1);
 }
 
 /* ---- the loop ---- */

@@ -14,7 +14,9 @@
 
 #include "common/cleanup.h"
 #include "common/unix-socket.h"
+#include "common/util.h"
 #include "common/word-split.h"
+#include "vhost-user/socket.h"
 
 #define CONNECT_RETRY_MS 20
 #define ADOPT_MS 2000
@@ -119,27 +121,12 @@ int supervisor_init(struct supervisor *s, const char *command, const char *path,
 static int send_order(struct supervisor *s, int what, int fd, const char *text)
 {
 	struct keeper_note note = { .what = what };
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
 	struct iovec iov[2] = { { .iov_base = &note, .iov_len = sizeof(note) },
 				{ .iov_base = (char *)text,
 				  .iov_len = text ? strlen(text) + 1 : 0 } };
-	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+	ssize_t n = socket_send(s->sock, iov, ARRAY_SIZE(iov), &fd, fd >= 0);
 
-	if (fd >= 0) {
-		struct cmsghdr *cmsg;
-
-		mh.msg_control = control.buf;
-		mh.msg_controllen = sizeof(control.buf);
-		cmsg = CMSG_FIRSTHDR(&mh);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	}
-	return sendmsg(s->sock, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return n < 0 ? (int)n : 0;
 }
 
 /* Takes one note, if there is one: 1, 0, or -ECONNRESET. */
