@@ -17,30 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "guest.h"
 
 #define KEYS 20
 #define FRAMES 20
-
-static void insert_modules(void)
-{
-	char name[128], path[160];
-	FILE *order = fopen("/modules/order", "r");
-
-	while (order && fscanf(order, "%127s", name) == 1) {
-		int fd;
-
-		snprintf(path, sizeof(path), "/modules/%s", name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0)
-			printf("module %s: %s\n", name, strerror(errno));
-		close(fd);
-	}
-}
 
 /* The input device of this name: there may be others. */
 static int open_keyboard(void)
@@ -255,17 +238,12 @@ static bool told(const char *word)
 
 int main(void)
 {
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sys", "/sys", "sysfs", 0, NULL);
-	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	insert_modules();
+	guest_begin();
 	use_keyboard();
 	use_chip();
 	if (told("any")) {
 		use_port();
 		use_bus();
 	}
-	printf("the end\n");
-	fflush(stdout);
-	return reboot(RB_POWER_OFF);
+	return guest_end();
 }

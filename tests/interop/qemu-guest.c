@@ -9,31 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "guest.h"
 
 #define ROUNDS 24
 #define ROUND_SIZE (2U << 20)
 #define PIECE (128U << 10)
-
-static void insert_modules(void)
-{
-	char name[128], path[160];
-	FILE *order = fopen("/modules/order", "r");
-
-	while (order && fscanf(order, "%127s", name) == 1) {
-		int fd;
-
-		snprintf(path, sizeof(path), "/modules/%s", name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0)
-			printf("module %s: %s\n", name, strerror(errno));
-		close(fd);
-	}
-}
 
 static int wait_for(const char *path, int flags)
 {
@@ -124,16 +107,10 @@ static void say(const char *path)
 
 int main(void)
 {
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sys", "/sys", "sysfs", 0, NULL);
-	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	insert_modules();
+	guest_begin();
 	use_disk();
 	use_rng();
 	say("/sys/block/vda/size");
 	say("/sys/block/vda/serial");
-	printf("the end\n");
-	fflush(stdout);
-	sync();
-	return reboot(RB_POWER_OFF);
+	return guest_end();
 }
