@@ -11,7 +11,8 @@ from .vmlane import VmLane
 # core follows what was scribbled, and DMA-API debugging complains of that for good reason.
 # Names are patterns; a bracket is met by "?".
 DEBUG_SLICE = ("guest.debug_kernel_watches", "guest.module_is_loaded*", "blk.data?ours-1q?",
-               "hostile.rings?hole?", "hostile.rings?calls?", "hostile.rings?used-index?")
+               "hostile.rings?hole?", "hostile.rings?calls?", "hostile.rings?used-index?",
+               "faults.*")
 
 KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.1", "debian-7", "debian-6.12-arm64")
 
