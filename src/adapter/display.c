@@ -16,12 +16,13 @@
 #include "common/cleanup.h"
 #include "common/find-program.h"
 #include "common/log.h"
+#include "vhost-user/socket.h"
 
 #define CONTROL_FD 3 /* in the display: its end of the socket */
 #define LINE_MAX_BYTES 128
 #define END_MS 2000
 #define END_POLL_MS 10
-#define WORDS_MAX 10
+#define WORDS_MAX 12
 
 void display_init(struct display *display)
 {
@@ -46,6 +47,10 @@ static void make_words(const struct adapter_options *o, const char *program, con
 	if (o->resolution) {
 		words[n++] = "--resolution";
 		words[n++] = o->resolution;
+	}
+	if (o->display_input) {
+		words[n++] = "--input";
+		words[n++] = o->display_input;
 	}
 	words[n] = NULL;
 }
@@ -167,25 +172,11 @@ int display_start(struct display *display, const struct adapter_options *options
 static int send_socket(struct display *display, int fd)
 {
 	char what = 'S';
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
 	struct iovec iov = { .iov_base = &what, .iov_len = 1 };
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
 	/* a display that takes in nothing is not waited for */
-	return sendmsg(display->sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	ssize_t n = socket_send(display->sock, &iov, 1, &fd, 1);
+
+	return n < 0 ? (int)n : 0;
 }
 
 int display_connect(struct display *display, struct failure *failure)

@@ -48,6 +48,7 @@ enum {
 	OPT_DISPLAY_PROGRAM,
 	OPT_RESOLUTION,
 	OPT_HEADS,
+	OPT_DISPLAY_INPUT,
 	OPT_NODE,
 	OPT_STATE_DIR,
 	OPT_LOG,
@@ -81,6 +82,7 @@ static const struct option long_options[] = {
 	{ "display-program", required_argument, NULL, OPT_DISPLAY_PROGRAM },
 	{ "resolution", required_argument, NULL, OPT_RESOLUTION },
 	{ "heads", required_argument, NULL, OPT_HEADS },
+	{ "display-input", required_argument, NULL, OPT_DISPLAY_INPUT },
 	{ "node", required_argument, NULL, OPT_NODE },
 	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
 	{ "log", required_argument, NULL, OPT_LOG },
@@ -125,6 +127,7 @@ void options_usage(void)
 	       "                       gpu: where its pictures go (none)\n"
 	       "  --resolution WxH     gpu: size of each head in the beginning\n"
 	       "  --heads N            gpu: how many (1)\n"
+	       "  --display-input PATH gpu: vhost-user-input finds there what is typed at sdl or vnc\n"
 	       "  --display-program PATH\n"
 	       "                       gpu: what is started to show them (virtio-loopback-display)\n"
 	       "  --node PATH          the module's node (%s)\n"
@@ -326,6 +329,9 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 		return parse_resolution(o, arg);
 	case OPT_HEADS:
 		return parse_uint(arg, 1, VIRTIO_GPU_MAX_SCANOUTS, &o->heads);
+	case OPT_DISPLAY_INPUT:
+		o->display_input = arg;
+		return arg[0] ? 0 : -EINVAL;
 	case OPT_NODE:
 		o->node = arg;
 		return 0;
@@ -379,9 +385,13 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 	if (!o->socket == !o->exec)
 		return failure_set(failure, -EINVAL, "one of --socket and --exec is needed");
 	if (o->type.id != VIRTIO_ID_GPU &&
-	    (o->display || o->display_program || o->resolution || o->heads))
+	    (o->display || o->display_program || o->display_input || o->resolution || o->heads))
 		return failure_set(failure, -EINVAL,
 				   "--display, --resolution and --heads are for --type gpu");
+	if (o->display_input &&
+	    (!o->display || (strncmp(o->display, "vnc", 3) && strcmp(o->display, "sdl"))))
+		return failure_set(failure, -EINVAL,
+				   "--display-input needs --display sdl or vnc: nobody types elsewhere");
 	if (!o->display)
 		o->display = "none";
 	if (!o->heads)

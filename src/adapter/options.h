@@ -32,6 +32,7 @@ struct adapter_options {
 	const char *display_program; /* NULL: virtio-loopback-display */
 	const char *resolution; /* WxH, NULL: the display's choice */
 	unsigned int heads;
+	const char *display_input; /* where vhost-user-input finds what is typed there; NULL: not */
 	const char *node;
 	const char *state_dir;
 	const char *log; /* NULL: standard error */

@@ -33,6 +33,7 @@ static char name_option[] = "--name";
 static char log_option[] = "--log";
 static char ready_option[] = "--ready-fd";
 static char display_option[] = "--display";
+static char display_input_option[] = "--display-input";
 static char no_takeover_option[] = "--no-takeover";
 
 static void attach_usage(void)
@@ -64,6 +65,7 @@ static void attach_usage(void)
 	       "  --display sdl|vnc[=ADDRESS]|png=FOLDER|none\n"
 	       "                       gpu: where its pictures go (none)\n"
 	       "  --resolution WxH, --heads N   gpu: size of each head, and how many\n"
+	       "  --display-input PATH gpu: vhost-user-input finds there what is typed at sdl or vnc\n"
 	       "  --display-program PATH   gpu: what is started to show them\n"
 	       "  --foreground         stay, show messages, end the device with this process\n",
 	       device_type_names());
@@ -79,6 +81,7 @@ struct attach {
 	char log[PATH_MAX];
 	char ready[16];
 	char display[PATH_MAX];
+	char display_input[PATH_MAX];
 };
 
 /*
@@ -90,7 +93,7 @@ static int attach_parse(struct attach *at, int argc, char **argv, struct failure
 	static char placeholder[] = "x";
 	int i, ret;
 
-	at->args = calloc((size_t)argc + 10, sizeof(*at->args));
+	at->args = calloc((size_t)argc + 12, sizeof(*at->args));
 	if (!at->args)
 		return -ENOMEM;
 	at->args[at->count++] = argv[0];
@@ -121,22 +124,33 @@ static bool name_taken(const struct attach *at, const char *name)
 	return state_alive(at->options.state_dir, name) || !sysfs_find(name, &device);
 }
 
-/* The adapter runs in another folder: a path that begins in this one is completed. */
-static int complete_display(struct attach *at, struct failure *failure)
+/* The adapter runs in another folder: a path that begins in this one, behind @prefix, is completed. */
+static int complete_path(struct attach *at, char *option, const char *prefix, const char *value,
+			 char *whole, struct failure *failure)
 {
-	const char *display = at->options.display;
+	size_t skip = strlen(prefix);
 	char here[PATH_MAX];
 
-	if (!display || strncmp(display, "png=", 4) != 0 || display[4] == '/')
+	if (!value || strncmp(value, prefix, skip) != 0 || value[skip] == '/')
 		return 0;
 	if (!getcwd(here, sizeof(here)) ||
-	    snprintf(at->display, sizeof(at->display), "png=%s/%s", here, display + 4) >=
-		    (int)sizeof(at->display))
-		return failure_set(failure, -ENAMETOOLONG, "--display %s: too long", display);
-	at->args[at->count++] = display_option;
-	at->args[at->count++] = at->display;
+	    snprintf(whole, PATH_MAX, "%s%s/%s", prefix, here, value + skip) >= PATH_MAX)
+		return failure_set(failure, -ENAMETOOLONG, "%s %s: too long", option, value);
+	at->args[at->count++] = option;
+	at->args[at->count++] = whole;
 	at->args[at->count] = NULL;
 	return 0;
+}
+
+static int complete_paths(struct attach *at, struct failure *failure)
+{
+	int ret = complete_path(at, display_option, "png=", at->options.display, at->display,
+				failure);
+
+	if (ret)
+		return ret;
+	return complete_path(at, display_input_option, "", at->options.display_input,
+			     at->display_input, failure);
 }
 
 /* The arguments that depend on the name. */
@@ -335,7 +349,7 @@ static int attach(struct attach *at, struct failure *failure)
 	struct nodes nodes = { 0 };
 	int ret;
 
-	ret = complete_display(at, failure);
+	ret = complete_paths(at, failure);
 	if (!ret)
 		ret = modules_load_transport(at->options.node, failure);
 	if (ret)

@@ -16,6 +16,7 @@ int display_init(struct display *display, unsigned int nheads, uint32_t width, u
 	memset(display, 0, sizeof(*display));
 	client_init(&display->client, display);
 	control_init(&display->control, display);
+	input_init(&display->input, display);
 	display->nheads = nheads;
 	for (i = 0; i < VGPU_MAX_SCANOUTS; i++) {
 		display->heads[i].index = i;
@@ -34,6 +35,7 @@ void display_finish(struct display *display)
 		return;
 	client_stop(&display->client);
 	control_finish(&display->control);
+	input_finish(&display->input);
 	output_close(&display->output);
 	for (i = 0; i < VGPU_MAX_SCANOUTS; i++) {
 		dmabuf_unmap(&display->heads[i].dmabuf);

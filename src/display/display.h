@@ -7,6 +7,7 @@
  *	head.c		a head's picture and cursor
  *	output-*.c	where the picture goes
  *	control.c	the adapter's socket: hands over the back-end's, is told of new sizes
+ *	input.c		what is typed and pointed at there, for vhost-user-input
  *
  * One thread, one loop. What comes from the back-end is hostile: it can spoil its own picture and
  * nothing else.
@@ -18,6 +19,7 @@
 #include "display/client.h"
 #include "display/control.h"
 #include "display/head.h"
+#include "display/input.h"
 #include "display/output.h"
 
 #define DISPLAY_DEFAULT_WIDTH 1280
@@ -30,6 +32,7 @@ struct display {
 	struct output output;
 	struct client client;
 	struct control control;
+	struct input input;
 };
 
 /*

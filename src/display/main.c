@@ -30,6 +30,7 @@ enum {
 	OPT_MODE,
 	OPT_RESOLUTION,
 	OPT_HEADS,
+	OPT_INPUT,
 	OPT_VERBOSE,
 	OPT_VERSION,
 	OPT_HELP
@@ -41,6 +42,7 @@ struct display_options {
 	uint32_t width;
 	uint32_t height;
 	unsigned int heads;
+	const char *input;
 };
 
 static const struct option options[] = {
@@ -48,6 +50,7 @@ static const struct option options[] = {
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "resolution", required_argument, NULL, OPT_RESOLUTION },
 	{ "heads", required_argument, NULL, OPT_HEADS },
+	{ "input", required_argument, NULL, OPT_INPUT },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -64,6 +67,7 @@ static void print_usage(void)
 	       "      --mode MODE            %s\n"
 	       "      --resolution WxH       the mode that is offered (default %dx%d)\n"
 	       "      --heads N              1 to %d (default 1)\n"
+	       "      --input PATH           listen there for vhost-user-input: what is typed\n"
 	       "      --verbose              say more; twice: each message\n"
 	       "      --version\n"
 	       "      --help\n",
@@ -115,6 +119,9 @@ static int handle_option(int opt, struct display_options *o)
 			return 0;
 		log_error("--heads %s: a number from 1 to %u is needed", optarg, VGPU_MAX_SCANOUTS);
 		return -EINVAL;
+	case OPT_INPUT:
+		o->input = optarg;
+		return 0;
 	case OPT_VERBOSE:
 		log_set_level(log_enabled(LOG_LEVEL_INFO) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 		return 0;
@@ -207,6 +214,16 @@ static int signals_init(struct signals *signals)
 	return 0;
 }
 
+static int start_input(struct display *display, const char *path, struct failure *failure)
+{
+	if (!path)
+		return 0;
+	if (!display->output.ops->input)
+		return failure_set(failure, -EINVAL, "--input: nobody can type at --mode %s",
+				   display->output.ops->name);
+	return input_listen(&display->input, path, failure);
+}
+
 static int start(struct display *display, const struct display_options *o, struct signals *signals,
 		 struct failure *failure)
 {
@@ -219,6 +236,8 @@ static int start(struct display *display, const struct display_options *o, struc
 	ret = signals_init(signals);
 	if (!ret)
 		ret = output_open(display, o->mode, failure);
+	if (!ret)
+		ret = start_input(display, o->input, failure);
 	if (!ret)
 		ret = confine(display, failure);
 	if (ret)

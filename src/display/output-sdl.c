@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "display/display.h"
+#include "display/keys.h"
 
 /* SDL's events have no descriptor that could be waited for: they are looked for this often. */
 #define TICK_NS 16666667L
@@ -134,9 +135,76 @@ static void window_event(struct output *output, const SDL_WindowEvent *event)
 	case SDL_WINDOWEVENT_SIZE_CHANGED:
 		draw(own, head);
 		break;
+	case SDL_WINDOWEVENT_FOCUS_LOST:
+		input_release(&output->display->input);
+		break;
 	case SDL_WINDOWEVENT_CLOSE:
 		log_notice("a window was closed: the display ends");
 		loop_quit(output->display->loop, 0);
+		break;
+	default:
+		break;
+	}
+}
+
+/* SDL's scan codes are usages of HID's keyboard page, those beyond it are of other pages. */
+static void key_event(struct output *output, const SDL_KeyboardEvent *event)
+{
+	if (!event->repeat)
+		input_key(&output->display->input, keys_of_usage(event->keysym.scancode),
+			  event->type == SDL_KEYDOWN);
+}
+
+static void motion_event(struct output *output, const SDL_MouseMotionEvent *event)
+{
+	struct sdl_output *sdl = output->priv;
+	struct sdl_head *own = find_window(sdl, event->windowID);
+	const struct head *head;
+	int width, height;
+
+	if (!own)
+		return;
+	head = &output->display->heads[own - sdl->heads];
+	SDL_GetWindowSize(own->window, &width, &height);
+	/* the window shows the picture scaled until the driver follows */
+	if (width > 0 && height > 0)
+		input_point(&output->display->input, head,
+			    (int)((int64_t)event->x * head->width / width),
+			    (int)((int64_t)event->y * head->height / height));
+}
+
+static void button_event(struct output *output, const SDL_MouseButtonEvent *event)
+{
+	static const uint16_t codes[] = {
+		[SDL_BUTTON_LEFT] = BTN_LEFT, [SDL_BUTTON_MIDDLE] = BTN_MIDDLE,
+		[SDL_BUTTON_RIGHT] = BTN_RIGHT, [SDL_BUTTON_X1] = BTN_SIDE,
+		[SDL_BUTTON_X2] = BTN_EXTRA,
+	};
+
+	if (event->button < ARRAY_SIZE(codes))
+		input_key(&output->display->input, codes[event->button],
+			  event->type == SDL_MOUSEBUTTONDOWN);
+}
+
+static void take_event(struct output *output, const SDL_Event *event)
+{
+	switch (event->type) {
+	case SDL_WINDOWEVENT:
+		window_event(output, &event->window);
+		break;
+	case SDL_KEYDOWN:
+	case SDL_KEYUP:
+		key_event(output, &event->key);
+		break;
+	case SDL_MOUSEMOTION:
+		motion_event(output, &event->motion);
+		break;
+	case SDL_MOUSEBUTTONDOWN:
+	case SDL_MOUSEBUTTONUP:
+		button_event(output, &event->button);
+		break;
+	case SDL_MOUSEWHEEL:
+		input_wheel(&output->display->input, event->wheel.y, event->wheel.x);
 		break;
 	default:
 		break;
@@ -166,10 +234,8 @@ static void tick(void *data, uint32_t events)
 	(void)events;
 	if (read(sdl->timer_fd, &count, sizeof(count)) < 0)
 		return;
-	while (SDL_PollEvent(&event)) {
-		if (event.type == SDL_WINDOWEVENT)
-			window_event(output, &event.window);
-	}
+	while (SDL_PollEvent(&event))
+		take_event(output, &event);
 	for (i = 0; i < output->display->nheads; i++) {
 		struct sdl_head *own = &sdl->heads[i];
 
@@ -270,6 +336,7 @@ static void sdl_close(struct output *output)
 
 const struct output_ops output_sdl = {
 	.name = "sdl",
+	.input = true,
 	.wide = true,
 	.open = sdl_open,
 	.mode = sdl_mode,

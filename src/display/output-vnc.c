@@ -17,6 +17,7 @@
 #include "common/parse.h"
 #include "common/util.h"
 #include "display/display.h"
+#include "display/keys.h"
 
 #define DEFAULT_HOST "127.0.0.1"
 #define DEFAULT_PORT 5900
@@ -31,6 +32,7 @@ struct vnc_head {
 	rfbScreenInfoPtr screen;
 	struct loop_source *listener;
 	struct rect damage;
+	int buttons; /* as the viewers' pointer events have them */
 };
 
 struct vnc_output {
@@ -75,7 +77,7 @@ static void viewer_ready(void *data, uint32_t events)
 
 static void viewer_gone(rfbClientPtr viewer)
 {
-	const struct vnc_head *own = viewer->screen->screenData;
+	struct vnc_head *own = viewer->screen->screenData;
 	struct vnc_viewer *watched = viewer->clientData;
 
 	if (!watched)
@@ -84,6 +86,8 @@ static void viewer_gone(rfbClientPtr viewer)
 	fd_close(&watched->fd);
 	free(watched);
 	viewer->clientData = NULL;
+	own->buttons = 0;
+	input_release(&own->vnc->display->input);
 	log_info("head %u: a viewer has gone", own->head->index);
 }
 
@@ -104,6 +108,34 @@ static enum rfbNewClientAction viewer_came(rfbClientPtr viewer)
 		return RFB_CLIENT_REFUSE;
 	log_info("head %u: a viewer from %s", own->head->index, viewer->host);
 	return RFB_CLIENT_ACCEPT;
+}
+
+/* RFC 6143, 7.5.4 and 7.5.5 */
+static void viewer_typed(rfbBool down, rfbKeySym symbol, rfbClientPtr viewer)
+{
+	const struct vnc_head *own = viewer->screen->screenData;
+
+	input_key(&own->vnc->display->input, keys_of_symbol(symbol), down);
+}
+
+/* The wheels are buttons, a press is a click of them. */
+static void viewer_pointed(int buttons, int x, int y, rfbClientPtr viewer)
+{
+	static const uint16_t codes[] = { BTN_LEFT, BTN_MIDDLE, BTN_RIGHT };
+	struct vnc_head *own = viewer->screen->screenData;
+	struct input *input = &own->vnc->display->input;
+	int pressed = buttons & ~own->buttons;
+	int changed = buttons ^ own->buttons;
+	unsigned int i;
+
+	own->buttons = buttons;
+	input_point(input, own->head, x, y);
+	for (i = 0; i < ARRAY_SIZE(codes); i++) {
+		if (changed & 1 << i)
+			input_key(input, codes[i], buttons & 1 << i);
+	}
+	input_wheel(input, !!(pressed & 1 << 3) - !!(pressed & 1 << 4),
+		    !!(pressed & 1 << 6) - !!(pressed & 1 << 5));
 }
 
 /* A viewer's window got another size (the SetDesktopSize message). */
@@ -249,6 +281,8 @@ static int open_head(struct vnc_output *vnc, struct head *head, struct in_addr h
 	screen->cursor = NULL;
 	screen->newClientHook = viewer_came;
 	screen->setDesktopSizeHook = viewer_resized;
+	screen->kbdAddEvent = viewer_typed;
+	screen->ptrAddEvent = viewer_pointed;
 	rfbInitServer(screen);
 	if (screen->listenSock < 0)
 		return failure_set(failure, -EADDRINUSE,
@@ -321,6 +355,7 @@ static void vnc_close(struct output *output)
 const struct output_ops output_vnc = {
 	.name = "vnc",
 	.arg = "HOST:PORT",
+	.input = true,
 	.wide = true,
 	.open = vnc_open,
 	.mode = vnc_mode,

@@ -11,6 +11,9 @@ from gpus import Picture
 
 # Where map_state is in XWindowAttributes, counted in ints, where a long has 64 bits
 MAP_STATE = 23
+# X.h
+KEY_PRESS, KEY_RELEASE = 2, 3
+KEY_MASK = {True: 1, False: 2}
 
 
 class XServer:
@@ -53,15 +56,33 @@ class XServer:
 
     def resize(self, width, height):
         """Each window that is seen gets another size; returns how many there are."""
+        windows = self._windows()
+        for window in windows:
+            self.lib.XResizeWindow(self.display, window, width, height)
+        self.lib.XFlush(self.display)
+        return len(windows)
+
+    def key(self, code, down):
+        """A key of the first window, by its evdev code: X has 8 more."""
+        window = self._windows()[0]
+        event = struct.pack("=i4xQi4xQQQQQiiiiIIi", KEY_PRESS if down else KEY_RELEASE, 0, 1,
+                            self.display.value, window.value, self._root().value, 0, 0,
+                            1, 1, 1, 1, 0, code + 8, 1).ljust(192, b"\0")
+        self.lib.XSendEvent(self.display, window, 1, ctypes.c_long(KEY_MASK[down]), event)
+        self.lib.XFlush(self.display)
+
+    def point(self, x, y):
+        """The pointer goes to a place in the first window."""
+        self.lib.XWarpPointer(self.display, ctypes.c_ulong(0), self._windows()[0], 0, 0, 0, 0, x, y)
+        self.lib.XFlush(self.display)
+
+    def _windows(self):
         root, parent = ctypes.c_ulong(), ctypes.c_ulong()
         children, count = ctypes.POINTER(ctypes.c_ulong)(), ctypes.c_uint()
         self.lib.XQueryTree(self.display, self._root(), ctypes.byref(root), ctypes.byref(parent),
                             ctypes.byref(children), ctypes.byref(count))
-        windows = [window for window in children[:count.value] if self._seen(window)]
-        for window in windows:
-            self.lib.XResizeWindow(self.display, ctypes.c_ulong(window), width, height)
-        self.lib.XFlush(self.display)
-        return len(windows)
+        return [ctypes.c_ulong(window) for window in children[:count.value]
+                if self._seen(window)]
 
     def _root(self):
         return ctypes.c_ulong(self.lib.XDefaultRootWindow(self.display))
@@ -136,6 +157,12 @@ class Viewer:
         for _ in range(count):
             self._rectangle()
         return Picture.of_bgrx(self.width, self.height, self.pixels)
+
+    def key(self, symbol, down):
+        self.sock.sendall(struct.pack(">BBxxI", 4, down, symbol))
+
+    def point(self, buttons, x, y):
+        self.sock.sendall(struct.pack(">BBHH", 5, buttons, x, y))
 
     def resize(self, width, height):
         self.sock.sendall(struct.pack(">BxHHBxIHHHHI", 251, width, height, 1, 0, 0, 0, width, height,

@@ -1,25 +1,37 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* vhost-user-input: a keyboard, mouse, touchscreen, ... of this machine (virtio 1.x, 5.8). */
+/*
+ * vhost-user-input: a keyboard, mouse, touchscreen, ... of this machine, or what somebody types and
+ * points at where a GPU's pictures are shown (virtio 1.x, 5.8).
+ */
 #include <errno.h>
+#include <string.h>
 
+#include "backends/input/display.h"
 #include "backends/input/input.h"
+#include "common/display-input.h"
 #include "common/log.h"
 
 enum {
 	OPT_DEVICE = VU_OPTION_FIRST,
 	OPT_GRAB,
+	OPT_DISPLAY,
+	OPT_KIND,
 };
 
 struct program {
 	struct input_device input;
 	struct evdev evdev;
-	const char *path;
+	struct display_source display;
+	const char *path; /* of the node */
+	const char *display_path;
 	bool grab;
 };
 
 static const struct option options[] = {
 	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "grab", no_argument, NULL, OPT_GRAB },
+	{ "display", required_argument, NULL, OPT_DISPLAY },
+	{ "kind", required_argument, NULL, OPT_KIND },
 	{ 0 },
 };
 
@@ -27,35 +39,72 @@ static const char usage[] =
 	"An input device.\n"
 	"\n"
 	"      --device PATH          the device, /dev/input/eventN\n"
-	"      --grab                 nobody else on this machine gets its events\n";
+	"      --grab                 nobody else on this machine gets its events\n"
+	"      --display PATH         instead: what is typed at a GPU's display, by its\n"
+	"                             --display-input\n"
+	"      --kind keyboard|pointer\n"
+	"                             which of the two (default: keyboard)\n";
+
+static int parse_kind(struct program *program, const char *value)
+{
+	if (!strcmp(value, "keyboard")) {
+		program->display.kind = DISPLAY_INPUT_KEYBOARD;
+	} else if (!strcmp(value, "pointer")) {
+		program->display.kind = DISPLAY_INPUT_POINTER;
+	} else {
+		log_error("--kind %s: keyboard or pointer is needed", value);
+		return -EINVAL;
+	}
+	return 0;
+}
 
 static int parse(void *dev, int option, const char *value)
 {
 	struct program *program = dev;
 
-	if (option == OPT_DEVICE)
+	switch (option) {
+	case OPT_DEVICE:
 		program->path = value;
-	else
+		return 0;
+	case OPT_DISPLAY:
+		program->display_path = value;
+		return 0;
+	case OPT_KIND:
+		return parse_kind(program, value);
+	default:
 		program->grab = true;
-	return 0;
+		return 0;
+	}
+}
+
+/* One of the two. */
+static int open_source(struct program *program)
+{
+	struct input_device *input = &program->input;
+
+	if (!program->path == !program->display_path) {
+		log_error("one of --device and --display is needed: which device, e.g. "
+			  "--device /dev/input/event0?");
+		return -EINVAL;
+	}
+	if (program->path) {
+		input->ops = &evdev_ops;
+		input->dev = &program->evdev;
+		return evdev_open(&program->evdev, program->path, program->grab, &input->info);
+	}
+	input->ops = &display_ops;
+	input->dev = &program->display;
+	return display_open(&program->display, program->display_path, &input->info);
 }
 
 static int open_device(void *dev, struct vu_backend *backend, struct vu_device *device)
 {
 	struct program *program = dev;
 	struct input_device *input = &program->input;
-	int ret;
+	int ret = open_source(program);
 
-	if (!program->path) {
-		log_error("--device is missing: which device, e.g. "
-			  "--device /dev/input/event0?");
-		return -EINVAL;
-	}
-	ret = evdev_open(&program->evdev, program->path, program->grab, &input->info);
 	if (ret)
 		return ret;
-	input->ops = &evdev_ops;
-	input->dev = &program->evdev;
 	input->loop = vu_loop(backend);
 	input_init(input);
 	*device = (struct vu_device){
@@ -74,6 +123,7 @@ static void close_device(void *dev)
 	struct program *program = dev;
 
 	evdev_close(&program->evdev);
+	display_close(&program->display);
 }
 
 int main(int argc, char **argv)
@@ -87,7 +137,10 @@ int main(int argc, char **argv)
 		.open = open_device,
 		.close = close_device,
 	};
-	static struct program input = { .evdev = { .fd = -1 } };
+	static struct program input = {
+		.evdev = { .fd = -1 },
+		.display = { .fd = -1, .kind = DISPLAY_INPUT_KEYBOARD },
+	};
 
 	return vu_main(&program, &input, argc, argv);
 }
