@@ -129,7 +129,7 @@ def window_hands(t):
 def nobody_types_there(t):
     """Bad words of both sides, one line each."""
     out = t.run("virtio-loopback", "attach", "--type", "gpu", "--display", f"png={t.tmp}/p",
-                "--display-input", "hands", "--exec", OWN, status=1)
+                "--display-input", "hands", "--exec", OWN, status=2)
     t.check("--display-input needs --display sdl or vnc" in out, f"expected why not, saw {out!r}")
     out = t.run("vhost-user-input", "--display", t.tmp / "nothing", "--socket-path", t.tmp / "s",
                 status=1)
