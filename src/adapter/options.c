@@ -276,6 +276,27 @@ static int parse_succession(struct adapter_options *o, int opt)
 	}
 }
 
+/* Those of a GPU. -ENOENT: it is none of them. */
+static int parse_gpu(struct adapter_options *o, int opt, const char *arg)
+{
+	switch (opt) {
+	case OPT_DISPLAY:
+		return parse_display(o, arg);
+	case OPT_DISPLAY_INPUT:
+		o->display_input = arg;
+		return arg[0] ? 0 : -EINVAL;
+	case OPT_DISPLAY_PROGRAM:
+		o->display_program = arg;
+		return arg[0] ? 0 : -EINVAL;
+	case OPT_RESOLUTION:
+		return parse_resolution(o, arg);
+	case OPT_HEADS:
+		return parse_uint(arg, 1, VIRTIO_GPU_MAX_SCANOUTS, &o->heads);
+	default:
+		return -ENOENT;
+	}
+}
+
 /* One option and its value. -EINVAL and -ERANGE are worded by the caller. */
 static int parse_option(struct adapter_options *o, int opt, const char *arg,
 			struct failure *failure)
@@ -320,18 +341,6 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 		return parse_mac(arg, o->mac);
 	case OPT_MTU:
 		return parse_uint(arg, 68, 65535, &o->mtu);
-	case OPT_DISPLAY:
-		return parse_display(o, arg);
-	case OPT_DISPLAY_PROGRAM:
-		o->display_program = arg;
-		return arg[0] ? 0 : -EINVAL;
-	case OPT_RESOLUTION:
-		return parse_resolution(o, arg);
-	case OPT_HEADS:
-		return parse_uint(arg, 1, VIRTIO_GPU_MAX_SCANOUTS, &o->heads);
-	case OPT_DISPLAY_INPUT:
-		o->display_input = arg;
-		return arg[0] ? 0 : -EINVAL;
 	case OPT_NODE:
 		o->node = arg;
 		return 0;
@@ -358,7 +367,8 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 		o->version = true;
 		return 0;
 	default:
-		return parse_succession(o, opt);
+		ret = parse_gpu(o, opt, arg);
+		return ret == -ENOENT ? parse_succession(o, opt) : ret;
 	}
 }
 
@@ -389,7 +399,8 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 		return failure_set(failure, -EINVAL,
 				   "--display, --resolution and --heads are for --type gpu");
 	if (o->display_input &&
-	    (!o->display || (strncmp(o->display, "vnc", 3) && strcmp(o->display, "sdl"))))
+	    (!o->display ||
+	     (strncmp(o->display, "vnc", 3) != 0 && strcmp(o->display, "sdl") != 0)))
 		return failure_set(failure, -EINVAL,
 				   "--display-input needs --display sdl or vnc: nobody types elsewhere");
 	if (!o->display)

@@ -264,6 +264,7 @@ static void test_hostile_display(void **state)
 		{ EV_SYN, SYN_DROPPED, 0 }, { EV_LED, 0, 1 },	  { UINT16_MAX, UINT16_MAX, -1 },
 		{ EV_KEY, KEY_B, 1 },
 	};
+	static const struct display_input_event outside = { EV_ABS, ABS_X, -1 };
 	struct display_source source = { .kind = DISPLAY_INPUT_KEYBOARD };
 	struct input_event events[16];
 	int pair[2];
@@ -275,7 +276,7 @@ static void test_hostile_display(void **state)
 	assert_int_equal(display_ops.read(&source, events, 16), 1);
 	assert_int_equal(events[0].code, KEY_B);
 	source.kind = DISPLAY_INPUT_POINTER;
-	assert_int_equal(send(pair[1], &(struct display_input_event){ EV_ABS, ABS_X, -1 }, 8, 0), 8);
+	assert_int_equal(send(pair[1], &outside, sizeof(outside), 0), sizeof(outside));
 	assert_int_equal(display_ops.read(&source, events, 16), 0);
 	assert_int_equal(send(pair[1], wrong, 5, 0), 5);
 	assert_int_equal(display_ops.read(&source, events, 16), -EPROTO);
@@ -290,17 +291,19 @@ static void test_keys(void **state)
 		uint32_t symbol;
 		unsigned int key;
 	} symbols[] = {
-		{ 'a', KEY_A },	      { 'Z', KEY_Z },	   { '!', KEY_1 },	   { '~', KEY_GRAVE },
-		{ 0xff0d, KEY_ENTER }, { 0xffbe, KEY_F1 },  { 0xffc9, KEY_F12 },   { 0xff51, KEY_LEFT },
-		{ 0xff54, KEY_DOWN },  { 0xffe3, KEY_LEFTCTRL }, { 0xffeb, KEY_LEFTMETA },
-		{ 0xffe9, KEY_LEFTALT }, { 0xffb5, KEY_KP5 }, { 0xffff, KEY_DELETE },
-		{ 0xfe03, KEY_RIGHTALT }, { 0xe4, 0 }, { 0x10000, 0 }, { UINT32_MAX, 0 },
+		{ 'a', KEY_A },		{ 'Z', KEY_Z },		  { '!', KEY_1 },
+		{ '~', KEY_GRAVE },	{ 0xff0d, KEY_ENTER },	  { 0xffbe, KEY_F1 },
+		{ 0xffc9, KEY_F12 },	{ 0xff51, KEY_LEFT },	  { 0xff54, KEY_DOWN },
+		{ 0xffe3, KEY_LEFTCTRL }, { 0xffeb, KEY_LEFTMETA }, { 0xffe9, KEY_LEFTALT },
+		{ 0xffb5, KEY_KP5 },	{ 0xffff, KEY_DELETE },	  { 0xfe03, KEY_RIGHTALT },
+		{ 0xe4, 0 },		{ 0x10000, 0 },		  { UINT32_MAX, 0 },
 	};
 	static const unsigned int usages[][2] = {
-		{ 4, KEY_A },	 { 0x1d, KEY_Z },   { 0x1e, KEY_1 },	   { 0x27, KEY_0 },
-		{ 0x28, KEY_ENTER }, { 0x39, KEY_CAPSLOCK }, { 0x45, KEY_F12 }, { 0x52, KEY_UP },
-		{ 0x63, KEY_KPDOT }, { 0x73, KEY_F24 }, { 0xe7, KEY_RIGHTMETA }, { 0, 0 },
-		{ 0xe8, 0 }, { UINT32_MAX, 0 },
+		{ 4, KEY_A },	     { 0x1d, KEY_Z },	    { 0x1e, KEY_1 },
+		{ 0x27, KEY_0 },     { 0x28, KEY_ENTER },   { 0x39, KEY_CAPSLOCK },
+		{ 0x45, KEY_F12 },   { 0x52, KEY_UP },	    { 0x63, KEY_KPDOT },
+		{ 0x73, KEY_F24 },   { 0xe7, KEY_RIGHTMETA }, { 0, 0 },
+		{ 0xe8, 0 },	     { UINT32_MAX, 0 },
 	};
 	size_t i;
 
