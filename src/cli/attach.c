@@ -124,7 +124,7 @@ static bool name_taken(const struct attach *at, const char *name)
 	return state_alive(at->options.state_dir, name) || !sysfs_find(name, &device);
 }
 
-/* The adapter runs in another folder: a path behind @prefix that begins in this one is completed. */
+/* The adapter runs elsewhere: a path that begins in this folder, behind @prefix, is completed. */
 static int complete_path(struct attach *at, char *option, const char *prefix, const char *value,
 			 char *whole, struct failure *failure)
 {
