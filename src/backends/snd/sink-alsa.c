@@ -220,9 +220,10 @@ static int set_hw_params(const struct snd_stream *stream, struct alsa *alsa)
 	if (ret >= 0)
 		ret = snd_pcm_hw_params(pcm, hw);
 	if (ret < 0) {
-		log_error("ALSA's PCM %s does not take %s, %u channels, %u Hz: %s",
-			  snd_stream_target(stream), p->format->name, p->channels, p->rate,
-			  snd_strerror(ret));
+		if (!alsa->away)
+			log_error("ALSA's PCM %s does not take %s, %u channels, %u Hz: %s",
+				  snd_stream_target(stream), p->format->name, p->channels, p->rate,
+				  snd_strerror(ret));
 		return -EOPNOTSUPP;
 	}
 	alsa->buffer = buffer;
