@@ -151,6 +151,8 @@ bool vlb_queue_notify(struct virtqueue *vq)
 {
 	struct vlb_queue *queue = vq->priv;
 
+	if (unlikely(READ_ONCE(queue->quiet)))
+		WRITE_ONCE(queue->quiet, false);
 	if (likely(!queue->post) || vlb_post_notify(queue->post, vq))
 		vlb_queue_kick(queue);
 	return true;
@@ -239,6 +241,7 @@ int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq)
 			return err;
 	}
 	queue->broken_told = false;
+	queue->quiet = true;
 	vlb_record_add_queue(&queue->dev->bounce, queue->index, virtqueue_get_vring(vq));
 	rcu_assign_pointer(queue->vq, vq);
 	return 0;
@@ -279,6 +282,8 @@ void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out)
 	out->flags = VIRTIO_LOOPBACK_QUEUE_ENABLED;
 	if (virtqueue_is_broken(vq))
 		out->flags |= VIRTIO_LOOPBACK_QUEUE_BROKEN;
+	if (READ_ONCE(queue->quiet))
+		out->flags |= VIRTIO_LOOPBACK_QUEUE_QUIET;
 	if (queue->post) {
 		vlb_post_get(queue->post, out);
 		return;

@@ -30,6 +30,7 @@ struct vlb_post;
  * @work:    carries a call from the eventfd's wake-up, where the driver must not be
  *           entered (its callback may signal an eventfd), to an interrupt
  * @kicks:   signalled, ever; the driver serialises kicks of one queue
+ * @quiet:   the driver has not kicked since it set the queue up
  * @calls:   delivered, ever; irq_work serialises them
  * @sink:    the kernel is the device and gives every buffer back, see sink.h; changes under
  *           vlb_device.vq_lock, as the two that follow
@@ -48,6 +49,7 @@ struct vlb_queue {
 	struct vlb_call *call;
 	struct irq_work work;
 	u64 kicks;
+	bool quiet;
 	u64 calls;
 	bool sink;
 	u16 sink_avail;

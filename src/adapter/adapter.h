@@ -203,6 +203,14 @@ int queues_stop_one(struct adapter *a, unsigned int index, deadline_t deadline);
  */
 void queues_kick(struct adapter *a);
 
+/*
+ * queues_kick_again() - of those only that the driver has kicked
+ *
+ * For a back-end that has lost nothing otherwise. There are some that hang when a queue is kicked
+ * that Linux' driver never kicks: vhost-device-sound 0.3 with its events.
+ */
+void queues_kick_again(struct adapter *a);
+
 /* queues_forget() - the back-end is gone, nothing runs there */
 void queues_forget(struct adapter *a);
 

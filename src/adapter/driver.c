@@ -216,7 +216,7 @@ static void question(struct adapter *a, const struct virtio_loopback_msg *msg)
 		log_error("%s: cannot answer: %s", device_message_name(msg->type), strerror(-ret));
 	/* A driver may have kicked before the back-end saw its rings, as early as its probe. */
 	if (!answer && a->driver_ok)
-		queues_kick(a);
+		queues_kick_again(a);
 }
 
 static void registered(struct adapter *a, const struct virtio_loopback_msg *msg)
@@ -264,7 +264,7 @@ static void news(struct adapter *a, const struct virtio_loopback_msg *msg)
 		broken(a, msg);
 		break;
 	case VIRTIO_LOOPBACK_MSG_RESUMED:
-		queues_kick(a);
+		queues_kick_again(a);
 		break;
 	default:
 		log_debug("news of type %u from the kernel: not known", msg->type);

@@ -187,15 +187,33 @@ int queues_stop_all(struct adapter *a, deadline_t deadline)
 	return ret;
 }
 
-void queues_kick(struct adapter *a)
+static void kick_one(const struct adapter *a, unsigned int index)
 {
 	const uint64_t one = 1;
+
+	/* a full counter means that a kick waits there anyway */
+	if (a->queues[index].started && write(a->queues[index].kick_fd, &one, sizeof(one)) < 0)
+		log_debug("virtqueue %u: kick: %s", index, strerror(errno));
+}
+
+void queues_kick(struct adapter *a)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->plan.total; i++)
+		kick_one(a, i);
+}
+
+void queues_kick_again(struct adapter *a)
+{
+	struct virtio_loopback_queue state;
 	unsigned int i;
 
 	for (i = 0; i < a->plan.total; i++) {
-		/* a full counter means that a kick waits there anyway */
-		if (a->queues[i].started && write(a->queues[i].kick_fd, &one, sizeof(one)) < 0)
-			log_debug("virtqueue %u: kick: %s", i, strerror(errno));
+		if (a->queues[i].started && !device_get_queue(&a->device, i, &state) &&
+		    state.flags & VIRTIO_LOOPBACK_QUEUE_QUIET)
+			continue;
+		kick_one(a, i);
 	}
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from can import Interface, bus, traffic
 from harness import ALL, Case, test
+from sound import Card, Wav, noise, same_sound, write
 from storms import storm
 
 POWER = Path("/sys/power")
@@ -120,3 +121,42 @@ def can(t, turns):
     t.within(20, lambda: min(map(int.__sub__, counts(), before)) > 20, "frames after the restart")
     interface.down()
     interface.device.detach()
+
+
+@test(timeout=300, kernels=("debian-6.12", "debian-7"), tags=("sound",), needs=("aplay",),
+      cases={"check": {"turns": 1}, "long": Case({"turns": 20}, tier="long")})
+def sound(t, turns):
+    """The sound driver is frozen and restored, under programs that play and record, and without."""
+    levels(t, "mem")
+    out, source = t.tmp / "out.wav", Wav.write(t.tmp / "source.wav", noise(48000 * 2))
+    card = Card(t, "--backend", "wav", "--playback", out, "--capture", source)
+    raw = ("-q", "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000, "--buffer-time=400000")
+    player = t.start("aplay", *raw, "-D", card.hw, write(t.tmp / "in.raw", noise(48000 * 2) * 40))
+    got = t.tmp / "got.raw"
+    recorder = t.start("arecord", *raw, "-D", card.hw, got)
+
+    def sizes():
+        return [path.stat().st_size if path.exists() else 0 for path in (out, got)]
+
+    def go_on(when):
+        before = sizes()
+        t.within(20, lambda: min(map(int.__sub__, sizes(), before)) > 40000,
+                 f"sound both ways {when} ({player.said()!r}, {recorder.said()!r})")
+
+    def sleeps(kind):
+        (POWER / "pm_test").write_text(kind)
+        (POWER / "state").write_text("mem")
+
+    go_on("before")
+    for kind in ["devices", "core"] * turns:
+        sleeps(kind)
+        go_on(f"after a sleep to the level of {kind}")
+    for program in (player, recorder):
+        program.signal(signal.SIGTERM)
+        program.wait()
+    sleeps("devices")
+    t.equal(card.control("Line Out Jack"), "on", "jack after a sleep while nobody played")
+    before, data = len(Wav.read(out).data), noise(2048 * 10, seed=3)
+    card.aplay(write(t.tmp / "in.raw", data))
+    same_sound(t, Wav.read(out).data[before:], data, "played after a sleep while nobody played")
+    card.finish()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sound for tests: cards, wav files, PCMs through libasound, tones and how loud they are."""
 
+import array
 import ctypes
 import ctypes.util
 import math
@@ -116,6 +117,13 @@ class Wav:
             at += size + size % 2
         raise Failed(f"{path}: no samples in it")
 
+    def first(self):
+        """The samples of the first channel, whatever the format, as those of 16 bits."""
+        code, scale = {(1, 16): ("h", 1), (1, 32): ("i", 1 / 65536),
+                       (3, 32): ("f", 32768)}[self.tag, self.bits]
+        samples = array.array(code, self.data[:len(self.data) // self.block * self.block])
+        return [v * scale for v in samples[::self.channels]]
+
     @staticmethod
     def write(path, data, form="S16_LE", channels=2, rate=48000):
         tag, bits = WAV[form]
@@ -151,7 +159,7 @@ def tone(hz, seconds, rate=48000, level=12000):
 
 def left(data):
     """The samples of the first of two channels of 16 bits."""
-    return struct.unpack(f"<{len(data) // 2}h", data[:len(data) & ~3])[::2]
+    return struct.unpack(f"<{len(data) // 4 * 2}h", data[:len(data) & ~3])[::2]
 
 
 def loudness(samples, hz, rate=48000):
@@ -165,7 +173,7 @@ def loudness(samples, hz, rate=48000):
 
 def loudest(data, hz, window=4800, rate=48000):
     """The loudest that a tone is in any window: gaps of a busy machine do not matter."""
-    samples = left(data)
+    samples = left(data) if isinstance(data, bytes) else data
     return max(loudness(samples[at:at + window], hz, rate)
                for at in range(0, max(1, len(samples) - window), 2 * window))
 
@@ -244,6 +252,57 @@ class Pcm:
         if name in ("start", "drain", "drop", "prepare", "state"):
             return lambda: self._call(f"snd_pcm_{name}")
         raise AttributeError(name)
+
+
+PULSE_EVERY = 9600  # frames between two pulses
+PULSE = 1000  # the first one's height; each is one higher
+
+
+def round_trip_frames(playback, capture, latency_us, seconds=2):
+    """
+    A program that reads a period and writes one, with pulses in what it writes.
+
+    Returns the frames of the playback's buffer, of each pulse how many frames after it was written
+    it was read, and the error that ended it, an xrun for one, or None. It counts frames and looks at
+    no clock: at the moment of writing, the program has read as much as it has written, less the
+    buffer that it began with.
+    """
+    out = Pcm(playback, latency_us=latency_us)
+    back = Pcm(capture, capture=True, latency_us=latency_us)
+    try:
+        buffer, period = out.sizes()
+        heard, error = _lock_step(out, back, buffer, period, seconds * 48000)
+    finally:
+        back.close()
+        out.close()
+    samples = left(heard)
+    frames = []
+    for at in range(buffer, len(samples), PULSE_EVERY):
+        height = PULSE + (at - buffer) // PULSE_EVERY
+        seen = next((i for i, v in enumerate(samples) if v == height), None)
+        if seen is not None:
+            frames.append(seen - (at - buffer))
+    return buffer, frames, error
+
+
+def _lock_step(out, back, buffer, period, frames):
+    written, heard, error = buffer, [], None
+    out.write(b"\0" * (buffer * 4))
+    if out.state() == 2:  # prepared: a full buffer did not start it
+        out.start()
+    back.start()
+    try:
+        while written < frames:
+            heard.append(back.read(period))
+            part = bytearray(period * 4)
+            for i in range(-(written - buffer) % PULSE_EVERY, period, PULSE_EVERY):
+                height = PULSE + (written + i - buffer) // PULSE_EVERY
+                struct.pack_into("<2h", part, i * 4, height, height)
+            out.write(bytes(part))
+            written += period
+    except Alsa as e:
+        error = e
+    return b"".join(heard), error
 
 
 # PipeWire

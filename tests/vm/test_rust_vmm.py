@@ -10,6 +10,7 @@ in is for certain, and no other. That for CAN hands the driver's own frames back
 
 import os
 import select
+import signal
 import socket
 import time
 from pathlib import Path
@@ -21,16 +22,17 @@ import test_gpio
 from can import Interface, bus
 from gpios import INPUT, OUTPUT, Line, Sim, Watch, line_name
 from harness import test
+from sound import PipeWire, loudest, tone, write
 
 PEERS = Path(__file__).resolve().parents[2] / "build/peers"
 
 
-def peer(t, name, *args, suffix="0"):
-    """The program, listening at .socket; it puts a number behind the name that it is given."""
+def peer(t, name, *args, option="--socket-path", suffix="0", env=None):
+    """The program, listening at .socket; most put a number behind the name that they are given."""
     program, why = PEERS / name, PEERS / f"{name}.why"
     if not program.exists():
         t.skip(f"no {name}: {why.read_text().strip() if why.exists() else 'it was not built'}")
-    process = t.start(program, "--socket-path", t.tmp / "peer", *args)
+    process = t.start(program, option, t.tmp / "peer", *args, env=env)
     process.socket = t.tmp / f"peer{suffix}"
     t.within(10, lambda: process.socket.is_socket() or not process.alive(), "the peer's socket")
     t.check(process.alive(), f"{name} ended at once: {process.said()[-300:]}")
@@ -150,3 +152,44 @@ def input(t):
         t.equal(here.read(2, 5 * t.slow), [event, (0, 0, 0)], f"event {n}")
     here.close()
     device.detach("--force")
+
+
+def sound_card(t, backend, env=None):
+    process = peer(t, "vhost-device-sound", "--backend", backend, option="--socket", suffix="",
+                   env=env)
+    return t.attach("sound", socket=process.socket)
+
+
+def aplay(card, path):
+    return ("aplay", "-q", "-D", card.node, "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000, path)
+
+
+@test(timeout=60, tier="interop", tags=("sound",), needs=("aplay",))
+def sound_null(t):
+    """aplay plays to its end, again and again; nobody hears it."""
+    card = sound_card(t, "null")
+    path = write(t.tmp / "in.raw", tone(440, 1))
+    for _ in range(5):
+        t.run(*aplay(card, path))
+    card.detach()
+
+
+@test(timeout=120, tier="interop", tags=("sound",),
+      needs=("aplay", "pipewire", "wireplumber", "pw-record"))
+def sound_pipewire(t):
+    """What aplay plays is in what PipeWire plays."""
+    server = PipeWire(t)
+    card = sound_card(t, "pipewire", env=server.env)
+    player = t.start(*aplay(card, write(t.tmp / "in.raw", tone(440, 2) * 20)))
+    t.within(30, lambda: server.linked("audio-output", server.sink), "its stream in the mixer")
+    heard = t.tmp / "heard.wav"
+    recorder = server.record(heard)
+    t.within(30, lambda: heard.exists() and heard.stat().st_size > 200000, "sound recorded")
+    recorder.signal(signal.SIGINT)
+    recorder.wait()
+    seen, other = (loudest(heard.read_bytes()[44:], hz) for hz in (440, 3000))
+    t.check(seen > 9000 and other < 1200, "expected 440 Hz at about 12000 and next to no 3000 Hz, "
+            f"saw {seen:.0f} and {other:.0f}")
+    t.check(player.alive(), f"expected aplay to play on, saw {player.said()!r}")
+    player.kill()
+    card.detach("--force")

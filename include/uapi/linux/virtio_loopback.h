@@ -200,6 +200,7 @@ struct virtio_loopback_config {
 /* Bits of virtio_loopback_queue.flags. */
 #define VIRTIO_LOOPBACK_QUEUE_ENABLED	(1U << 0)	/* the driver uses it */
 #define VIRTIO_LOOPBACK_QUEUE_BROKEN	(1U << 1)	/* the driver gave it up */
+#define VIRTIO_LOOPBACK_QUEUE_QUIET	(1U << 2)	/* the driver has not kicked it yet */
 
 /**
  * struct virtio_loopback_queue - what the driver made of one virtqueue

@@ -220,9 +220,10 @@ static int set_hw_params(const struct snd_stream *stream, struct alsa *alsa)
 	if (ret >= 0)
 		ret = snd_pcm_hw_params(pcm, hw);
 	if (ret < 0) {
-		log_error("ALSA's PCM %s does not take %s, %u channels, %u Hz: %s",
-			  snd_stream_target(stream), p->format->name, p->channels, p->rate,
-			  snd_strerror(ret));
+		if (!alsa->away)
+			log_error("ALSA's PCM %s does not take %s, %u channels, %u Hz: %s",
+				  snd_stream_target(stream), p->format->name, p->channels, p->rate,
+				  snd_strerror(ret));
 		return -EOPNOTSUPP;
 	}
 	alsa->buffer = buffer;
@@ -320,7 +321,8 @@ static void come_back(struct snd_stream *stream, struct alsa *alsa)
 }
 
 /*
- * An xrun: the device stopped. All that it had it has played; what comes next starts it again.
+ * An xrun: the device stopped. All that it had it has played; what comes next, and what it had not
+ * taken yet, starts it again.
  *
  * Return: false when it is gone
  */
@@ -337,10 +339,9 @@ static bool recover(struct snd_stream *stream, struct alsa *alsa, int error)
 		return false;
 	}
 	if (!stream->capture)
-		snd_stream_done(stream, stream->taken, 0);
-	alsa->base = stream->taken;
+		snd_stream_done(stream, stream->taken - alsa->held, 0);
+	alsa->base = stream->taken - alsa->held;
 	alsa->moved = 0;
-	alsa->held = 0;
 	if (stream->queued > stream->taken || stream->capture)
 		log_debug("stream %u: ALSA's PCM %s had an xrun", stream->id,
 			  snd_stream_target(stream));
@@ -412,7 +413,7 @@ static void play(struct snd_stream *stream, struct alsa *alsa)
 
 	if (avail < 0 && !recover(stream, alsa, (int)avail))
 		return;
-	if (starved && stream->queued == stream->taken) {
+	if (starved && stream->queued == stream->taken && !alsa->held) {
 		stream->starved = true;
 		snd_stream_xrun(stream);
 	}

@@ -28,6 +28,8 @@
 
 #define NSEC_PER_MSEC 1000000U
 #define CHUNK_BYTES 16384
+/* The driver's buffer may be larger, by what it says; the rest waits in its messages */
+#define RING_MAX (4U << 20)
 /* How often a stream is looked after besides the cycles */
 #define WATCH_MS 20
 /*
@@ -373,7 +375,7 @@ static int create_stream(struct snd_stream *stream, struct pipewire *pw)
 	pw->quantum = 0;
 	pw->latency = 0;
 	pw->released = false;
-	ret = byte_ring_init(&pw->ring, stream->params.buffer_bytes);
+	ret = byte_ring_init(&pw->ring, MIN(stream->params.buffer_bytes, RING_MAX));
 	if (ret)
 		return ret;
 	reset_ring(stream, pw);

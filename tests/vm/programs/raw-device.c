@@ -90,6 +90,7 @@ void raw_take_ring(struct raw_device *dev)
 	if (ioctl(dev->fd, VIRTIO_LOOPBACK_GET_QUEUE, &queue) ||
 	    !(queue.flags & VIRTIO_LOOPBACK_QUEUE_ENABLED))
 		return;
+	dev->flags = queue.flags;
 	dev->vring.num = queue.num;
 	dev->vring.desc = (void *)(dev->pool + queue.desc_addr - RAW_POOL_BASE);
 	dev->vring.avail = (void *)(dev->pool + queue.driver_addr - RAW_POOL_BASE);

@@ -26,6 +26,7 @@
  * @kick:    eventfd
  * @call:    eventfd
  * @vring:   the queue, once the driver has set it up
+ * @flags:   of the queue, when the driver had set it up
  * @seen:    place in the available ring
  * @used:    place in the used ring
  * @answer:  whether messages are answered
@@ -43,6 +44,7 @@ struct raw_device {
 	size_t size;
 	int kick, call;
 	struct vring vring;
+	uint32_t flags;
 	uint16_t seen, used;
 	volatile bool answer, serve;
 	volatile uint8_t fill;

@@ -503,6 +503,7 @@ static void finish(struct raw_device *dev, const char *name)
 
 static void check_serves(void)
 {
+	struct virtio_loopback_queue queue = { .size = sizeof(queue) };
 	uint8_t bytes[32] = { 0 };
 	struct raw_device dev;
 	long got;
@@ -524,6 +525,10 @@ static void check_serves(void)
 			fail("byte %ld: expected 0xa5, saw %#x", i, bytes[i]);
 			break;
 		}
+	/* Before and after the driver's first kick. */
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_GET_QUEUE, &queue), 0, "GET_QUEUE");
+	EXPECT(dev.flags == (VIRTIO_LOOPBACK_QUEUE_ENABLED | VIRTIO_LOOPBACK_QUEUE_QUIET));
+	EXPECT(queue.flags == VIRTIO_LOOPBACK_QUEUE_ENABLED);
 	finish(&dev, "serves");
 	if (dev.dirty)
 		fail("stale bytes in buffers for the device: expected none, saw %zu", dev.dirty);
