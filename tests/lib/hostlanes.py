@@ -93,6 +93,8 @@ class StaticLane:
         self._licences(report)
         self._python(report)
         self._shell(report)
+        self._cross(report)
+        self._packaging(report)
         self._lint(report)
 
     @staticmethod
@@ -101,7 +103,7 @@ class StaticLane:
         return [TOP / name for name in listed.output.split("\n") if name and (TOP / name).exists()]
 
     def _licences(self, report):
-        wanted = ((r"^kernel/|^bench/.*/module/", "GPL-2.0-only"),
+        wanted = ((r"^kernel/|^bench/.*/module/|^packaging/mainline/", "GPL-2.0-only"),
                   (r"^include/uapi/", "GPL-2.0 WITH Linux-syscall-note"), (r"", "BSD-3-Clause"))
         wrong = []
         files = self._tracked("*.c", "*.h", "*.py", "*.sh", "*meson.build", "*Kbuild")
@@ -131,6 +133,31 @@ class StaticLane:
         report.result(self.name, "python-syntax", "FAIL" if wrong else "ok",
                       f"{len(files)} files", output="\n".join(wrong))
 
+    def _cross(self, report):
+        """What is built for arm64 is all that is built."""
+        info = "meson-info/intro-installed.json"
+        if not (TOP / "build-arm64" / info).exists() or not (TOP / "build" / info).exists():
+            report.result(self.name, "cross-build", "skip", "nothing is built: make build-arm64")
+            return
+        native, cross = (json.loads((TOP / folder / info).read_text()).values()
+                         for folder in ("build", "build-arm64"))
+        built = [{Path(name).name for name in names if "/bin/" in name}
+                 for names in (native, cross)]
+        lacking = sorted(built[0] - built[1])
+        report.result(self.name, "cross-build", "FAIL" if lacking else "ok",
+                      f"for arm64 there is no {', '.join(lacking)}" if lacking
+                      else f"{len(built[1])} programs")
+
+    def _packaging(self, report):
+        for name, argv in (("yocto-layer", ["tools/yocto-lint"]),
+                           ("yocto-lint", ["/usr/bin/python3", "tests/yocto/test_lint.py"]),
+                           ("yocto-ptest", ["/usr/bin/python3", "tests/yocto/test_ptest.py"]),
+                           ("mainline-series",
+                            ["/usr/bin/python3", "tests/mainline/test_series.py"])):
+            got = command.run(argv, 120)
+            report.result(self.name, name, "FAIL" if got.status else "ok", got.last, got.seconds,
+                          got.output)
+
     def _lint(self, report):
         report.progress(self.name, "tools/lint: clang-tidy and cppcheck over user space")
         got = command.run(["tools/lint"], 1800)
@@ -149,6 +176,35 @@ class StaticLane:
                 wrong.append(got.output)
         report.result(self.name, "shell-syntax", "FAIL" if wrong else "ok",
                       f"{len(scripts)} files", output="\n".join(wrong))
+
+
+class YoctoLane:
+    """bitbake itself over the layer, where OE_CORE names a checkout of openembedded-core."""
+
+    name = "yocto"
+
+    def run(self, report):
+        for task in ("parse", "native"):
+            report.progress(self.name, f"bitbake: {task}")
+            got = command.run(["tests/yocto/bitbake", task], 1800)
+            verdict = {0: "ok", 77: "skip"}.get(got.status, "FAIL")
+            report.result(self.name, task, verdict, got.last, got.seconds, got.output)
+
+
+class MainlineLane:
+    """The series for mainline: checkpatch, and a build in the tree of each kernel."""
+
+    name = "mainline"
+    sources = ("linux-source-6.12@bookworm", "linux-source-7.2@sid")
+
+    def run(self, report):
+        for source in self.sources:
+            report.progress(self.name, f"the series for {source}")
+            with tempfile.TemporaryDirectory(dir=TOP / "build", prefix="mainline-") as folder:
+                got = command.run(["tools/mainline-series", "--check", "--build", f"{folder}/tree",
+                                   source, f"{folder}/series"], 3600)
+            report.result(self.name, source.split("@")[0], "FAIL" if got.status else "ok", got.last,
+                          got.seconds, got.output)
 
 
 class KernelCheckLane:

@@ -2,8 +2,8 @@
 """Which lanes make up which target."""
 
 from .command import TOP
-from .hostlanes import (FuzzLane, HarnessLane, KernelCheckLane, PerformanceLane, QemuLane,
-                        StaticLane, UnitLane, VmRunLane)
+from .hostlanes import (FuzzLane, HarnessLane, KernelCheckLane, MainlineLane, PerformanceLane,
+                        QemuLane, StaticLane, UnitLane, VmRunLane, YoctoLane)
 from .vmlane import VmLane
 
 # What make check-debug takes: a debug kernel under emulation needs a minute or two for each,
@@ -28,7 +28,7 @@ def lanes(target, patterns=(), tags=(), end=None):
 
     if target == "check":
         return ([vm("debian-6.12", ["check"]), UnitLane(), StaticLane(), KernelCheckLane(),
-                 FuzzLane(seconds=30), VmRunLane(), HarnessLane(), PerformanceLane()]
+                 FuzzLane(seconds=30), VmRunLane(), HarnessLane(), PerformanceLane(), YoctoLane()]
                 # One lane has the CPUs for four queues to be used.
                 + [vm(k, ["check"], smp=4 if k == "debian-7" else 2) for k in KERNELS[1:]]
                 + [sleeping(KERNELS[0], ["check"])])
@@ -37,7 +37,7 @@ def lanes(target, patterns=(), tags=(), end=None):
         return [VmLane("debug", ["check"], patterns or DEBUG_SLICE, tags, end=end,
                        shard=(half, 2), limit=1800, second_try=True) for half in (0, 1)]
     if target == "long":
-        return ([FuzzLane(seconds=1800)]
+        return ([FuzzLane(seconds=1800), MainlineLane()]
                 + [vm("debug", ["check", "long"], limit=8 * 3600)]
                 + [vm(k, ["check", "long"], smp=4, limit=4 * 3600)
                    for k in KERNELS + ("debian-6.12-cloud", "plain")]

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from . import apt, paths, report
 from .report import VmError
@@ -171,3 +172,8 @@ def fetch(kernel):
         (work / "version").write_text(target.name + "\n")
         (work / "kdir").write_text(f"{build}\n")
         _slim(build)
+
+
+def tree(package, suite) -> Path:
+    """The unpacked sources of a Debian package of the kernel; not to be written to."""
+    return _source(SimpleNamespace(desc={"package": package, "suite": suite}))
