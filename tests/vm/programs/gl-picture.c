@@ -8,19 +8,18 @@
  * in the first mode until it is killed. Each line says what was expected and seen where it differs.
  */
 #include <err.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-#include <drm.h>
-#include <drm_mode.h>
+
 #include <epoxy/egl.h>
 #include <epoxy/gl.h>
 #include <gbm.h>
+
+#include "drm-card.h"
 
 #define SIDE 256 /* of the texture */
 
@@ -28,57 +27,21 @@
 #define EGL_DRM_RENDER_NODE_FILE_EXT 0x3377
 #endif
 
-static int card;
-static struct drm_mode_modeinfo mode;
-static uint32_t connector_id, crtc_id;
+static struct drm_card card;
 
 /* Lower left, lower right, upper left, upper right */
 static const uint8_t quarters[4][4] = {
 	{ 255, 0, 0, 255 }, { 0, 255, 0, 255 }, { 0, 0, 255, 255 }, { 255, 255, 0, 255 },
 };
 
-/* ---- the card ---- */
-
-static void call(unsigned long request, void *arg, const char *what)
-{
-	if (ioctl(card, request, arg) < 0)
-		err(1, "%s", what);
-}
-
-#define CALL(request, arg) call(DRM_IOCTL_##request, arg, #request)
-
-/* The first connector, the first CRTC, and the first mode. */
-static void find_mode(void)
-{
-	static uint32_t connectors[16], crtcs[16];
-	static struct drm_mode_modeinfo modes[128];
-	struct drm_mode_card_res res = { .connector_id_ptr = (uintptr_t)connectors, .count_connectors = 16,
-					 .crtc_id_ptr = (uintptr_t)crtcs, .count_crtcs = 16 };
-	struct drm_mode_get_connector connector = { 0 };
-
-	CALL(MODE_GETRESOURCES, &res);
-	connector.connector_id = connectors[0];
-	CALL(MODE_GETCONNECTOR, &connector);
-	if (!connector.count_modes || connector.count_modes > 128)
-		errx(1, "expected up to 128 modes, saw %u", connector.count_modes);
-	connector = (struct drm_mode_get_connector){ .connector_id = connectors[0], .modes_ptr = (uintptr_t)modes,
-						     .count_modes = connector.count_modes };
-	CALL(MODE_GETCONNECTOR, &connector);
-	mode = modes[0];
-	connector_id = connectors[0];
-	crtc_id = crtcs[0];
-}
-
 static void show(struct gbm_bo *bo)
 {
-	struct drm_mode_fb_cmd fb = { .width = mode.hdisplay, .height = mode.vdisplay, .pitch = gbm_bo_get_stride(bo),
-				      .bpp = 32, .depth = 24, .handle = gbm_bo_get_handle(bo).u32 };
-	struct drm_mode_crtc crtc = { 0 };
+	struct drm_mode_fb_cmd fb = { .width = card.mode.hdisplay, .height = card.mode.vdisplay,
+				      .pitch = gbm_bo_get_stride(bo), .bpp = 32, .depth = 24,
+				      .handle = gbm_bo_get_handle(bo).u32 };
 
-	CALL(MODE_ADDFB, &fb);
-	crtc = (struct drm_mode_crtc){ .set_connectors_ptr = (uintptr_t)&connector_id, .count_connectors = 1,
-				       .crtc_id = crtc_id, .fb_id = fb.fb_id, .mode = mode, .mode_valid = 1 };
-	CALL(MODE_SETCRTC, &crtc);
+	DRM_CARD_CALL(&card, MODE_ADDFB, &fb);
+	drm_card_show(&card, fb.fb_id);
 }
 
 /* ---- OpenGL ---- */
@@ -106,7 +69,7 @@ static EGLConfig find_config(void)
 static struct gbm_surface *start(void)
 {
 	static const EGLint version[] = { EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE };
-	struct gbm_device *gbm = gbm_create_device(card);
+	struct gbm_device *gbm = gbm_create_device(card.fd);
 	struct gbm_surface *target;
 	EGLContext context;
 	EGLConfig config;
@@ -117,7 +80,7 @@ static struct gbm_surface *start(void)
 	if (!eglInitialize(display, NULL, NULL) || !eglBindAPI(EGL_OPENGL_ES_API))
 		errx(1, "eglInitialize: %#x", eglGetError());
 	config = find_config();
-	target = gbm_surface_create(gbm, mode.hdisplay, mode.vdisplay, GBM_FORMAT_XRGB8888,
+	target = gbm_surface_create(gbm, card.mode.hdisplay, card.mode.vdisplay, GBM_FORMAT_XRGB8888,
 				    GBM_BO_USE_SCANOUT | GBM_BO_USE_RENDERING);
 	context = eglCreateContext(display, config, EGL_NO_CONTEXT, version);
 	surface = eglCreateWindowSurface(display, config, (EGLNativeWindowType)target, NULL);
@@ -272,14 +235,11 @@ int main(int argc, char **argv)
 	}
 	if (argc != 2)
 		errx(2, "usage: gl-picture [--find] CARD");
-	card = open(argv[1], O_RDWR | O_CLOEXEC);
-	if (card < 0)
-		err(1, "%s", argv[1]);
-	find_mode();
+	drm_card_open(&card, argv[1]);
 	target = start();
 	wrong = check_texture();
-	draw_quarters(mode.hdisplay, mode.vdisplay);
-	wrong += check_quarters(mode.hdisplay, mode.vdisplay);
+	draw_quarters(card.mode.hdisplay, card.mode.vdisplay);
+	wrong += check_quarters(card.mode.hdisplay, card.mode.vdisplay);
 	if (wrong)
 		return 1;
 	eglSwapBuffers(display, surface);
