@@ -1,20 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """virtio-loopback-display: a window, and VNC viewers, show the same pixels as the files."""
 
-from gpus import OWN, check_bars, connector, draw
+from gpus import check_bars, connector, draw
 from harness import test
-from viewers import Viewer, XServer
-
-SIZE = "1024x768"
-
-
-class Seen:
-    """An attached card, by what somebody sees of it."""
-
-    def __init__(self, t, display):
-        self.t = t
-        self.device = t.attach("gpu", "--display", display, "--resolution", SIZE, exec=OWN)
-        self.picture = None
+from viewers import SIZE, Seen, Viewer, XServer
 
 
 @test(timeout=90, tags=("gpu",), needs=("modetest", "Xvfb"))

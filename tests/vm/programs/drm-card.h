@@ -23,6 +23,9 @@ void drm_card_call(const struct drm_card *card, unsigned long request, void *arg
 /* The first connector, the first CRTC, and the first mode. */
 void drm_card_open(struct drm_card *card, const char *path);
 
+/* Another of the connector's modes */
+void drm_card_take_mode(struct drm_card *card, unsigned int width, unsigned int height);
+
 /* @fb: 0: nothing */
 void drm_card_show(const struct drm_card *card, uint32_t fb);
 

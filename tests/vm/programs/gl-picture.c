@@ -2,6 +2,7 @@
 /*
  * gl-picture CARD - OpenGL ES on a DRM card: what is drawn and read back, then what is shown
  * gl-picture --find CARD - the same without a screen, by the render node that EGL finds for it
+ * gl-picture --wayland - the same on the card that EGL chooses below a Wayland desktop (DRI_PRIME)
  *
  * Draws four quarters of known colours by the GPU and reads them back with glReadPixels; uploads a
  * texture of numbers, draws it pixel by pixel, and reads it back. Then it shows the four quarters
@@ -90,14 +91,38 @@ static struct gbm_surface *start(void)
 	return target;
 }
 
+/* On no surface: what is drawn goes to a texture. @device: whose display it is, or NULL: ask it */
+static void start_bare(EGLDeviceEXT device)
+{
+	static const EGLint version[] = { EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE };
+	EGLAttrib chosen = 0;
+	EGLContext context;
+	GLuint target, fb;
+	const char *name;
+
+	if (!eglInitialize(display, NULL, NULL) || !eglBindAPI(EGL_OPENGL_ES_API))
+		errx(1, "eglInitialize: %#x", eglGetError());
+	if (!device && eglQueryDisplayAttribEXT(display, EGL_DEVICE_EXT, &chosen))
+		device = (EGLDeviceEXT)chosen;
+	name = device ? eglQueryDeviceStringEXT(device, EGL_DRM_RENDER_NODE_FILE_EXT) : NULL;
+	printf("node %s\n", name ? name : "none");
+	context = eglCreateContext(display, EGL_NO_CONFIG_KHR, EGL_NO_CONTEXT, version);
+	if (!context || !eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, context))
+		errx(1, "EGL: %#x", eglGetError());
+	printf("renderer %s\n", (const char *)glGetString(GL_RENDERER));
+	glGenTextures(1, &target);
+	glBindTexture(GL_TEXTURE_2D, target);
+	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA, SIDE, SIDE, 0, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
+	glGenFramebuffers(1, &fb);
+	glBindFramebuffer(GL_FRAMEBUFFER, fb);
+	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, target, 0);
+}
+
 /* As a program does that is told a card and wants to compute on it. */
 static void start_device(const char *path)
 {
-	static const EGLint version[] = { EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE };
 	EGLDeviceEXT devices[16];
 	EGLint n = 0, i;
-	EGLContext context;
-	GLuint target, fb;
 	const char *name;
 
 	if (!eglQueryDevicesEXT(16, devices, &n))
@@ -109,21 +134,15 @@ static void start_device(const char *path)
 	}
 	if (i == n)
 		errx(1, "none of EGL's %d devices is %s", n, path);
-	name = eglQueryDeviceStringEXT(devices[i], EGL_DRM_RENDER_NODE_FILE_EXT);
-	printf("device %d of %d, node %s\n", i, n, name ? name : "none");
 	display = eglGetPlatformDisplayEXT(EGL_PLATFORM_DEVICE_EXT, devices[i], NULL);
-	if (!eglInitialize(display, NULL, NULL) || !eglBindAPI(EGL_OPENGL_ES_API))
-		errx(1, "eglInitialize: %#x", eglGetError());
-	context = eglCreateContext(display, EGL_NO_CONFIG_KHR, EGL_NO_CONTEXT, version);
-	if (!context || !eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, context))
-		errx(1, "EGL: %#x", eglGetError());
-	printf("renderer %s\n", (const char *)glGetString(GL_RENDERER));
-	glGenTextures(1, &target);
-	glBindTexture(GL_TEXTURE_2D, target);
-	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA, SIDE, SIDE, 0, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
-	glGenFramebuffers(1, &fb);
-	glBindFramebuffer(GL_FRAMEBUFFER, fb);
-	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, target, 0);
+	start_bare(devices[i]);
+}
+
+/* As any client of a desktop does. */
+static void start_wayland(void)
+{
+	display = eglGetPlatformDisplayEXT(EGL_PLATFORM_WAYLAND_KHR, NULL, NULL);
+	start_bare(NULL);
 }
 
 static bool close_to(const uint8_t *seen, const uint8_t *expected)
@@ -221,21 +240,21 @@ static int check_texture(void)
 	return wrong;
 }
 
-int main(int argc, char **argv)
+static int check_bare(void)
+{
+	int wrong;
+
+	draw_quarters(SIDE, SIDE);
+	wrong = check_quarters(SIDE, SIDE);
+	return check_texture() || wrong;
+}
+
+static int show_on(const char *path)
 {
 	struct gbm_surface *target;
 	int wrong;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc == 3 && !strcmp(argv[1], "--find")) {
-		start_device(argv[2]);
-		draw_quarters(SIDE, SIDE);
-		wrong = check_quarters(SIDE, SIDE);
-		return check_texture() || wrong;
-	}
-	if (argc != 2)
-		errx(2, "usage: gl-picture [--find] CARD");
-	drm_card_open(&card, argv[1]);
+	drm_card_open(&card, path);
 	target = start();
 	wrong = check_texture();
 	draw_quarters(card.mode.hdisplay, card.mode.vdisplay);
@@ -247,4 +266,19 @@ int main(int argc, char **argv)
 	printf("shown\n");
 	pause();
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 3 && !strcmp(argv[1], "--find")) {
+		start_device(argv[2]);
+		return check_bare();
+	}
+	if (argc != 2)
+		errx(2, "usage: gl-picture CARD | --find CARD | --wayland");
+	if (strcmp(argv[1], "--wayland") != 0)
+		return show_on(argv[1]);
+	start_wayland();
+	return check_bare();
 }
