@@ -66,8 +66,8 @@ struct vnc_viewer {
 };
 
 /*
- * A viewer that understands other sizes and asks for the whole picture is told the size in a message
- * of its own, and the library then leaves the pixels to the next time.
+ * A viewer that understands other sizes and asks for the whole picture is told the size in a
+ * message of its own, and the library then leaves the pixels to the next time.
  */
 static void process(rfbScreenInfoPtr screen)
 {

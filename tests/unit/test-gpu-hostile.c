@@ -2,7 +2,9 @@
 /*
  * vhost-user-gpu --virgl under a driver that means harm: ids, sizes, offsets, capability sets and
  * command streams that are made up, half of each likely enough to get past the first check. The
- * numbers come from a seed, so that a run can be repeated: test-gpu-hostile PROGRAM [SEED [ROUNDS]].
+ * numbers come from a seed, so that a run can be repeated:
+ *
+ *	test-gpu-hostile PROGRAM [SEED [ROUNDS]]
  *
  * Whatever comes, each command is answered, and the process goes on to serve one that means well.
  */
@@ -44,7 +46,8 @@ static uint32_t below(uint32_t n)
 /* A number as those have it who look for mistakes */
 static uint32_t odd(void)
 {
-	static const uint32_t edges[] = { 0, 1, 2, 3, 4, 64, 255, 4096, 0x7fffffff, 0x80000000, 0xfffffffc, 0xffffffff };
+	static const uint32_t edges[] = { 0, 1, 2, 3, 4, 64, 255, 4096,
+					  0x7fffffff, 0x80000000, 0xfffffffc, 0xffffffff };
 
 	switch (below(4)) {
 	case 0:
@@ -89,8 +92,8 @@ static struct virtio_gpu_ctrl_hdr header(void)
 static void contexts(void)
 {
 	if (below(3))
-		SUBMIT(virtio_gpu_ctx_create, VIRTIO_GPU_CMD_CTX_CREATE, .hdr = header(), .nlen = htole32(mostly(65)),
-		       .context_init = htole32(mostly(5)));
+		SUBMIT(virtio_gpu_ctx_create, VIRTIO_GPU_CMD_CTX_CREATE, .hdr = header(),
+		       .nlen = htole32(mostly(65)), .context_init = htole32(mostly(5)));
 	else
 		SUBMIT(virtio_gpu_ctx_destroy, VIRTIO_GPU_CMD_CTX_DESTROY, .hdr = header());
 }
@@ -98,22 +101,26 @@ static void contexts(void)
 static void context_resources(void)
 {
 	SUBMIT(virtio_gpu_ctx_resource,
-	       below(3) ? VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE : VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, .hdr = header(),
-	       .resource_id = htole32(id()));
+	       below(3) ? VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE : VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE,
+	       .hdr = header(), .resource_id = htole32(id()));
 }
 
 static void create_3d(void)
 {
 	SUBMIT(virtio_gpu_resource_create_3d, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, .hdr = header(),
-	       .resource_id = htole32(id()), .target = htole32(mostly(TARGETS)), .format = htole32(mostly(FORMATS)),
-	       .bind = htole32(1U << below(24) | (below(2) ? 1U << below(24) : 0)), .width = htole32(mostly(70)),
-	       .height = htole32(mostly(70)), .depth = htole32(mostly(3)), .array_size = htole32(mostly(8)),
-	       .last_level = htole32(mostly(4)), .nr_samples = htole32(mostly(3)), .flags = htole32(mostly(2)));
+	       .resource_id = htole32(id()), .target = htole32(mostly(TARGETS)),
+	       .format = htole32(mostly(FORMATS)),
+	       .bind = htole32(1U << below(24) | (below(2) ? 1U << below(24) : 0)),
+	       .width = htole32(mostly(70)), .height = htole32(mostly(70)),
+	       .depth = htole32(mostly(3)), .array_size = htole32(mostly(8)),
+	       .last_level = htole32(mostly(4)), .nr_samples = htole32(mostly(3)),
+	       .flags = htole32(mostly(2)));
 }
 
 static void plain_resources(void)
 {
-	struct virtio_gpu_rect r = { htole32(odd()), htole32(odd()), htole32(mostly(70)), htole32(mostly(70)) };
+	struct virtio_gpu_rect r = { htole32(odd()), htole32(odd()), htole32(mostly(70)),
+				     htole32(mostly(70)) };
 
 	switch (below(5)) {
 	case 0:
@@ -136,12 +143,13 @@ static void plain_resources(void)
 /* Pages that are there, and others */
 static void backing(const struct pages *pages)
 {
-	struct virtio_gpu_resource_attach_backing attach = { .hdr = header(), .resource_id = htole32(id()) };
+	struct virtio_gpu_resource_attach_backing attach = { .hdr = header(),
+							     .resource_id = htole32(id()) };
 	uint32_t i, n = gpu_put_entries(pages, req + sizeof(attach));
 
 	if (!below(4)) {
-		SUBMIT(virtio_gpu_resource_detach_backing, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, .hdr = header(),
-		       .resource_id = htole32(id()));
+		SUBMIT(virtio_gpu_resource_detach_backing, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
+		       .hdr = header(), .resource_id = htole32(id()));
 		return;
 	}
 	for (i = 0; i < n && !below(3); i++)
@@ -155,8 +163,12 @@ static void backing(const struct pages *pages)
 static void blob(const struct pages *pages)
 {
 	struct virtio_gpu_resource_create_blob create = {
-		.hdr = header(), .resource_id = htole32(id()), .blob_mem = htole32(mostly(4)),
-		.blob_flags = htole32(mostly(8)), .blob_id = odd(), .size = htole64(below(2) ? 4096 : odd()),
+		.hdr = header(),
+		.resource_id = htole32(id()),
+		.blob_mem = htole32(mostly(4)),
+		.blob_flags = htole32(mostly(8)),
+		.blob_id = odd(),
+		.size = htole64(below(2) ? 4096 : odd()),
 	};
 	uint32_t n = gpu_put_entries(pages, req + sizeof(create));
 
@@ -169,11 +181,13 @@ static void blob(const struct pages *pages)
 static void transfer_3d(void)
 {
 	SUBMIT(virtio_gpu_transfer_host_3d,
-	       below(2) ? VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D : VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, .hdr = header(),
-	       .box = { htole32(mostly(8)), htole32(mostly(8)), htole32(mostly(2)), htole32(mostly(70)),
-			htole32(mostly(70)), htole32(mostly(3)) },
+	       below(2) ? VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D : VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D,
+	       .hdr = header(),
+	       .box = { htole32(mostly(8)), htole32(mostly(8)), htole32(mostly(2)),
+			htole32(mostly(70)), htole32(mostly(70)), htole32(mostly(3)) },
 	       .offset = htole64(odd()), .resource_id = htole32(id()), .level = htole32(mostly(3)),
-	       .stride = htole32(below(2) ? 0 : odd()), .layer_stride = htole32(below(2) ? 0 : odd()));
+	       .stride = htole32(below(2) ? 0 : odd()),
+	       .layer_stride = htole32(below(2) ? 0 : odd()));
 }
 
 static void capsets(void)
@@ -195,7 +209,8 @@ static void stream(void)
 	while (words < most) {
 		len = below(4) ? below(24) : below(300);
 		put(sizeof(submit) + 4 * (size_t)words++,
-		    mostly(STREAM_COMMANDS) | (mostly(STREAM_OBJECTS) & 0xff) << 8 | (below(16) ? len : odd()) << 16);
+		    mostly(STREAM_COMMANDS) | (mostly(STREAM_OBJECTS) & 0xff) << 8 |
+			    (below(16) ? len : odd()) << 16);
 		for (i = 0; i < len; i++)
 			put(sizeof(submit) + 4 * (size_t)words++, below(2) ? mostly(16) : odd());
 	}
@@ -249,17 +264,22 @@ static void test_hostile_driver(void **state)
 	for (i = 0; i < rounds; i++)
 		anything(&pages);
 	/* ids that no one has used before */
-	assert_int_equal(SUBMIT(virtio_gpu_ctx_create, VIRTIO_GPU_CMD_CTX_CREATE, .hdr.ctx_id = htole32(1000)), OK);
+	assert_int_equal(SUBMIT(virtio_gpu_ctx_create, VIRTIO_GPU_CMD_CTX_CREATE,
+				.hdr.ctx_id = htole32(1000)),
+			 OK);
 	assert_int_equal(SUBMIT(virtio_gpu_resource_create_3d, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
-				.resource_id = htole32(1000), .target = htole32(2), .format = htole32(BGRX),
-				.bind = htole32(2), .width = htole32(64), .height = htole32(64),
+				.resource_id = htole32(1000), .target = htole32(2),
+				.format = htole32(BGRX), .bind = htole32(2), .width = htole32(64),
+				.height = htole32(64),
 				.depth = htole32(1), .array_size = htole32(1)),
 			 OK);
 	assert_int_equal(SUBMIT(virtio_gpu_ctx_resource, VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
 				.hdr.ctx_id = htole32(1000), .resource_id = htole32(1000)),
 			 OK);
-	assert_int_equal(SUBMIT(virtio_gpu_cmd_submit, VIRTIO_GPU_CMD_SUBMIT_3D, .hdr.ctx_id = htole32(1000),
-				.hdr.flags = htole32(VIRTIO_GPU_FLAG_FENCE), .hdr.fence_id = htole64(77)),
+	assert_int_equal(SUBMIT(virtio_gpu_cmd_submit, VIRTIO_GPU_CMD_SUBMIT_3D,
+				.hdr.ctx_id = htole32(1000),
+				.hdr.flags = htole32(VIRTIO_GPU_FLAG_FENCE),
+				.hdr.fence_id = htole64(77)),
 			 OK);
 	gpu_finish();
 }

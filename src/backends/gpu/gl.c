@@ -69,11 +69,13 @@ static EGLDeviceEXT find_cpu(void)
 	EGLDeviceEXT devices[MOST_DEVICES];
 	EGLint n = 0, i;
 
-	if (!named(client, "EGL_EXT_platform_device") || !named(client, "EGL_EXT_device_enumeration") ||
+	if (!named(client, "EGL_EXT_platform_device") ||
+	    !named(client, "EGL_EXT_device_enumeration") ||
 	    !eglQueryDevicesEXT(MOST_DEVICES, devices, &n))
 		return EGL_NO_DEVICE_EXT;
 	for (i = 0; i < n; i++)
-		if (named(eglQueryDeviceStringEXT(devices[i], EGL_EXTENSIONS), "EGL_MESA_device_software"))
+		if (named(eglQueryDeviceStringEXT(devices[i], EGL_EXTENSIONS),
+			  "EGL_MESA_device_software"))
 			return devices[i];
 	return EGL_NO_DEVICE_EXT;
 }
@@ -86,7 +88,8 @@ static int open_display(struct gl *gl, EGLDeviceEXT device)
 	if (!gl->display || !eglInitialize(gl->display, NULL, NULL))
 		return -ENODEV;
 	has = eglQueryString(gl->display, EGL_EXTENSIONS);
-	return named(has, "EGL_KHR_surfaceless_context") && named(has, "EGL_KHR_no_config_context") &&
+	return named(has, "EGL_KHR_surfaceless_context") &&
+			       named(has, "EGL_KHR_no_config_context") &&
 			       named(has, "EGL_KHR_create_context") && eglBindAPI(EGL_OPENGL_API) ?
 		       0 :
 		       -EOPNOTSUPP;
@@ -115,11 +118,11 @@ void gl_destroy(struct gl *gl)
 
 void *gl_context_create(struct gl *gl, bool shared, int major, int minor)
 {
-	const EGLint wanted[] = { EGL_CONTEXT_MAJOR_VERSION_KHR, major, EGL_CONTEXT_MINOR_VERSION_KHR, minor,
-				  EGL_NONE };
+	const EGLint wanted[] = { EGL_CONTEXT_MAJOR_VERSION_KHR, major,
+				  EGL_CONTEXT_MINOR_VERSION_KHR, minor, EGL_NONE };
 
-	return eglCreateContext(gl->display, EGL_NO_CONFIG_KHR, shared ? eglGetCurrentContext() : EGL_NO_CONTEXT,
-				wanted);
+	return eglCreateContext(gl->display, EGL_NO_CONFIG_KHR,
+				shared ? eglGetCurrentContext() : EGL_NO_CONTEXT, wanted);
 }
 
 void gl_context_destroy(struct gl *gl, void *context)
