@@ -105,6 +105,8 @@ DESKTOPS = {
     "qemu": Case({"backend": QEMU, "options": ["--use-pixman"]}, tier="long"),
     "virgl": Case({"backend": VIRGL, "options": []}, tier="long"),
     "own-gl": Case({"backend": OWN, "options": []}, tier="long"),
+    "others": Case({"backend": OWN, "options": ["--use-pixman"]}, tier="long",
+                   kernels=("debian-6.1", "debian-7", "debian-6.12-rt", "debian-6.12-arm64")),
 }
 
 
@@ -287,8 +289,8 @@ def resized(t):
 PRIMES = {"other": {"choice": "1"}, "name": {"choice": "platform-draw"}}
 
 
-@test(timeout=180, tags=("gpu", "gl", "desktop"), needs=("weston", "gl-picture"), tier="long",
-      cases=PRIMES)
+@test(kernels=("debian-6.12", "debian-7", "debug"), timeout=180, tags=("gpu", "gl", "desktop"),
+      needs=("weston", "gl-picture"), tier="long", cases=PRIMES)
 def prime(t, choice):
     """A client of a desktop on one card draws on the other one, which DRI_PRIME names."""
     shows = attach(t, VIRGL, name="desk")

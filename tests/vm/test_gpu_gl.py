@@ -38,6 +38,8 @@ def wrong_quarters(picture):
 
 RENDERERS = {
     "virgl": {"backend": VIRGL, "renderer": "virgl (LLVMPIPE"},
+    "others": Case({"backend": VIRGL, "renderer": "virgl (LLVMPIPE"}, tier="long",
+                   kernels=("debian-6.1", "debian-7", "debian-6.12-rt")),
     "own-2d": Case({"backend": OWN, "renderer": "llvmpipe"}, tier="long"),
     "qemu-2d": Case({"backend": QEMU, "renderer": "llvmpipe"}, tier="long"),
 }
