@@ -24,9 +24,11 @@ class Missing(Exception):
     """This kernel or this guest does not have it."""
 
 
-def run(*argv):
-    return subprocess.run([str(a) for a in argv], check=True, stdout=subprocess.PIPE,
-                          text=True).stdout
+def run(*argv, status=0):
+    done = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, text=True)
+    if done.returncode != status:
+        raise subprocess.CalledProcessError(done.returncode, argv)
+    return done.stdout
 
 
 def wait_until(condition, what):

@@ -55,6 +55,13 @@
 #define VLB_HAVE_MEMFD_PIN_FOLIOS 0
 #endif
 
+/* What the uevent callback of a struct device_type is given. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define VLB_UEVENT_DEVICE const struct device
+#else
+#define VLB_UEVENT_DEVICE struct device
+#endif
+
 static inline bool vlb_task_on_cpu(struct task_struct *task)
 {
 #if IS_ENABLED(CONFIG_SMP) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)

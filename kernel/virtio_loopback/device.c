@@ -449,6 +449,7 @@ static int vlb_device_add_parent(struct vlb_device *dev)
 	if (!parent)
 		return -ENOMEM;
 	parent->dev.groups = vlb_sysfs_groups;
+	parent->dev.type = &vlb_sysfs_type;
 	platform_set_drvdata(parent, vlb_device_get(dev));
 	dev->release_parent = parent->dev.release;
 	parent->dev.release = vlb_parent_release;

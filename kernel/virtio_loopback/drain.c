@@ -9,7 +9,6 @@
 #include "drain.h"
 #include "fence.h"
 #include "post.h"
-#include "sink.h"
 
 /* Some drivers take their buffers back in a work item of their own. */
 #define VLB_DRAIN_PATIENCE	(2 * HZ)
@@ -32,7 +31,7 @@ static void vlb_drain_use(struct vlb_queue *queue, struct virtqueue *vq,
 		struct vring_used_elem *elem = &vring->used->ring[(u16)(next + i) &
 								  (vring->num - 1)];
 
-		if (vlb_sink_wanted(queue->dev))
+		if (vlb_fence_carried(queue->dev->device_id))
 			vlb_fence_answer(&queue->dev->bounce, vring, list[i].head);
 		elem->id = cpu_to_virtio32(vq->vdev, list[i].head);
 		elem->len = 0;

@@ -11,9 +11,19 @@
 #define VLB_FENCE_H
 
 #include <linux/types.h>
+#include <linux/virtio_ids.h>
 
 struct vlb_bounce;
 struct vring;
+
+/**
+ * vlb_fence_carried() - can a request of this device type carry a fence?
+ * @device_id: virtio device id
+ */
+static inline bool vlb_fence_carried(u32 device_id)
+{
+	return device_id == VIRTIO_ID_GPU;
+}
 
 void vlb_fence_answer(struct vlb_bounce *bounce, const struct vring *vring, u16 head);
 

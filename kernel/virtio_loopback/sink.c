@@ -28,7 +28,8 @@ static void vlb_sink_use(struct vlb_queue *queue, struct virtqueue *vq, u16 head
 	const struct vring *vring = virtqueue_get_vring(vq);
 	struct vring_used_elem *elem = &vring->used->ring[queue->sink_used & (vring->num - 1)];
 
-	vlb_fence_answer(&queue->dev->bounce, vring, head);
+	if (vlb_fence_carried(queue->dev->device_id))
+		vlb_fence_answer(&queue->dev->bounce, vring, head);
 	elem->id = cpu_to_virtio32(vq->vdev, head);
 	elem->len = 0;
 	queue->sink_used++;

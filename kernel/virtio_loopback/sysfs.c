@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/device.h>
+#include <linux/kobject.h>
 #include <linux/sysfs.h>
 
+#include "compat.h"
 #include "device.h"
 #include "post.h"
 #include "sysfs.h"
@@ -143,4 +145,20 @@ static const struct attribute_group vlb_group = {
 const struct attribute_group *vlb_sysfs_groups[] = {
 	&vlb_group,
 	NULL
+};
+
+/*
+ * libdrm tells the cards of platform devices apart by this variable, and, where there is none, by
+ * the modalias, which all of ours share: programs would find one card for all of them, with the
+ * node of any.
+ */
+static int vlb_sysfs_uevent(VLB_UEVENT_DEVICE *parent, struct kobj_uevent_env *env)
+{
+	const struct vlb_device *dev = dev_get_drvdata(parent);
+
+	return add_uevent_var(env, "OF_FULLNAME=/virtio-loopback/%s", dev->name);
+}
+
+const struct device_type vlb_sysfs_type = {
+	.uevent = vlb_sysfs_uevent,
 };

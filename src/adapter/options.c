@@ -22,6 +22,8 @@
 #include "common/util.h"
 
 #define TIMEOUT_DEFAULT_MS 5000U
+/* It may have to compile what draws before it answers, on a CPU that then draws as well. */
+#define TIMEOUT_GPU_MS 20000U
 #define HEARTBEAT_DEFAULT_MS 5000U
 #define TIMEOUT_MAX_MS 60000
 #define KEEP_MS 60000U
@@ -117,7 +119,8 @@ void options_usage(void)
 	       "  --reconnect SECONDS|forever|off\n"
 	       "                       how long the device waits for a back-end that went away\n"
 	       "                       (forever)\n"
-	       "  --timeout SECONDS    how long the back-end may take for one command (%u)\n"
+	       "  --timeout SECONDS    how long the back-end may take for one command\n"
+	       "                       (%u; gpu: %u)\n"
 	       "  --heartbeat SECONDS  how often the back-end is asked for a sign of life; 0: never (%u)\n"
 	       "  --config-size N      bytes of configuration space, for a type given by number\n"
 	       "  --tag TEXT           fs: what to mount (the name)\n"
@@ -142,8 +145,8 @@ void options_usage(void)
 	       "  --no-sandbox         keep all privileges (for debugging)\n"
 	       "  --verbose            say more\n"
 	       "  --help, --version\n",
-	       device_type_names(), TIMEOUT_DEFAULT_MS / 1000, HEARTBEAT_DEFAULT_MS / 1000,
-	       DEVICE_NODE, STATE_DIR);
+	       device_type_names(), TIMEOUT_DEFAULT_MS / 1000, TIMEOUT_GPU_MS / 1000,
+	       HEARTBEAT_DEFAULT_MS / 1000, DEVICE_NODE, STATE_DIR);
 }
 
 int options_parse_reconnect(const char *text, uint64_t *ms)
@@ -390,6 +393,8 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 		return failure_set(failure, -EINVAL, "--type is missing");
 	if (!o->name)
 		return failure_set(failure, -EINVAL, "--name is missing");
+	if (!o->timeout_ms)
+		o->timeout_ms = o->type.id == VIRTIO_ID_GPU ? TIMEOUT_GPU_MS : TIMEOUT_DEFAULT_MS;
 	if (!o->type.id)
 		return 0;
 	if (!o->socket == !o->exec)
@@ -430,7 +435,6 @@ int options_parse(struct adapter_options *options, int argc, char **argv, struct
 
 	*options = (struct adapter_options){
 		.reconnect_ms = RECONNECT_FOREVER,
-		.timeout_ms = TIMEOUT_DEFAULT_MS,
 		.heartbeat_ms = HEARTBEAT_DEFAULT_MS,
 		.node = DEVICE_NODE,
 		.state_dir = STATE_DIR,

@@ -67,12 +67,22 @@ struct vnc_viewer {
 	struct loop_source *source;
 };
 
+/*
+ * A viewer that understands other sizes and asks for the whole picture is told the size in a
+ * message of its own, and the library then leaves the pixels to the next time.
+ */
+static void process(rfbScreenInfoPtr screen)
+{
+	rfbProcessEvents(screen, 0);
+	rfbProcessEvents(screen, 0);
+}
+
 static void viewer_ready(void *data, uint32_t events)
 {
 	const struct vnc_head *own = data;
 
 	(void)events;
-	rfbProcessEvents(own->screen, 0);
+	process(own->screen);
 }
 
 static void viewer_gone(rfbClientPtr viewer)
@@ -173,7 +183,7 @@ static void show(struct vnc_head *own)
 		     head->width);
 	rfbMarkRectAsModified(own->screen, (int)r.x, (int)r.y, (int)(r.x + r.width),
 			      (int)(r.y + r.height));
-	rfbProcessEvents(own->screen, 0);
+	process(own->screen);
 }
 
 static void timer_ready(void *data, uint32_t events)
@@ -225,7 +235,7 @@ static void vnc_mode(struct output *output, struct head *head)
 		set_format(screen);
 		free(before);
 	}
-	rfbProcessEvents(screen, 0);
+	process(screen);
 }
 
 /* ---- opening ---- */

@@ -40,7 +40,7 @@ def lanes(target, patterns=(), tags=(), end=None):
         return ([FuzzLane(seconds=1800), MainlineLane()]
                 + [vm("debug", ["check", "long"], limit=8 * 3600)]
                 + [vm(k, ["check", "long"], smp=4, limit=4 * 3600)
-                   for k in KERNELS + ("debian-6.12-cloud", "plain")]
+                   for k in KERNELS + ("debian-6.12-cloud", "plain", "no-dma-ops")]
                 + [sleeping(k, ["check", "long"]) for k in KERNELS])
     if target == "interop":
         return [QemuLane()] + [vm(k, ["interop"]) for k in KERNELS]

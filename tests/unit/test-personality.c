@@ -64,6 +64,7 @@ static void test_options(void **state)
 	assert_true(o.queue_size > 0);
 	assert_int_equal(parse(&o, &f, "--type rng --name r --exec cmd"), 0);
 	assert_true(o.reconnect_ms == RECONNECT_FOREVER);
+	assert_int_equal(o.timeout_ms, 5000);
 	assert_int_equal(parse(&o, &f,
 			       "--type gpu --name g --exec cmd --display png=/x "
 			       "--resolution 800x600 --heads 16"),
@@ -74,6 +75,7 @@ static void test_options(void **state)
 	assert_int_equal(parse(&o, &f, "--type gpu --name g --exec cmd"), 0);
 	assert_string_equal(o.display, "none");
 	assert_int_equal(o.heads, 1);
+	assert_int_equal(o.timeout_ms, 20000);
 	assert_int_equal(parse(&o, &f, "--type gpu --name g --exec cmd --display vnc=:1"), 0);
 }
 

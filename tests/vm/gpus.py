@@ -107,11 +107,12 @@ class Gpu:
     the product, that writes pictures as files.
     """
 
-    def __init__(self, t, *options, backend=QEMU, resolution="1024x768", own=False, **kw):
+    def __init__(self, t, *options, backend=QEMU, resolution="1024x768", own=False,
+                 folder="display", **kw):
         program = backend.split()[0]
         if "/" in program and not Path(program).exists():
             t.skip(f"{program} is not there")
-        self.t, self.own, self.folder = t, own, t.tmp / "display"
+        self.t, self.own, self.folder = t, own, t.tmp / folder
         self.folder.mkdir()
         if not own:
             probe = t.run("sh", "-c", "command -v display-probe").strip()
@@ -142,12 +143,7 @@ class Gpu:
         return counts["update"] + counts["dmabuf_update"]
 
     def stats(self):
-        out = {}
-        for line in self.t.run("virtio-loopback", "stats", self.device.name).splitlines():
-            words = line.split()
-            if len(words) == 2 and words[1].lstrip("-").isdigit():
-                out[words[0]] = int(words[1])
-        return out
+        return stats(self.t, self.device)
 
     def backend_pid(self):
         for line in self.t.run("virtio-loopback", "stats", self.device.name,
@@ -166,6 +162,35 @@ class Gpu:
             except OSError:
                 continue
         raise AssertionError(f"{name.decode()} does not run")
+
+
+def stats(t, device):
+    out = {}
+    for line in t.run("virtio-loopback", "stats", device.name).splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].lstrip("-").isdigit():
+            out[words[0]] = int(words[1])
+    return out
+
+
+def patience(t):
+    """Options for one that compiles what it draws with, on a machine that takes its time."""
+    return ("--timeout", min(60, round(20 * t.slow))) if t.slow > 1 else ()
+
+
+def render_node(gpu):
+    """Of the card, as the kernel has it."""
+    name = Path(gpu.device.node).name
+    nodes = list(Path(f"/sys/class/drm/{name}/device/drm").glob("renderD*"))
+    gpu.t.equal(len(nodes), 1, f"render nodes of {name}")
+    return f"/dev/dri/{nodes[0].name}"
+
+
+def check_bare(t, said, node):
+    """What gl-picture has to say that draws on no surface."""
+    for words in (f"node {node}\n", "renderer virgl (LLVMPIPE",
+                  "quarters: 0 of 65536 pixels are wrong", "texture: 0 of 65536 pixels are wrong"):
+        t.check(words in said, f"gl-picture: expected {words!r}, saw {said!r}")
 
 
 def connector(t):

@@ -150,6 +150,13 @@ def mouse(t):
                                             EV_REL: [0, 1, 8, 11]}, ids=(5, 1, 2, 3))
 
 
+def tablet(t, width, height):
+    """A pointer that says where it is, as virtual machines have it."""
+    return Source(t, "Tablet of the tests",
+                  {EV_KEY: range(BTN_LEFT, BTN_LEFT + 3), EV_ABS: [ABS_X, ABS_Y]},
+                  {ABS_X: (0, width - 1, 0, 0, 0), ABS_Y: (0, height - 1, 0, 0, 0)})
+
+
 def touchscreen(t):
     return Source(t, "Touchscreen of the tests",
                   {EV_KEY: [BTN_TOUCH], EV_ABS: [ABS_X, ABS_Y, SLOT, POSITION_X, POSITION_Y,

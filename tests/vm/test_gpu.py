@@ -151,6 +151,26 @@ def no_display(t, words):
     t.equal(t.devices(), [], "devices")
 
 
+@test(kernels=("no-dma-ops",), tier="long", timeout=60, tags=("gpu", "attach"),
+      cases={"own": {"backend": OWN}, "qemu": {"backend": QEMU}})
+def refused(t, backend):
+    """Where a card's driver could be given no mappings there is no card, and other devices are."""
+    t.run("modprobe", "virtio_gpu")
+    if "/" in backend and not Path(backend).exists():
+        t.skip(f"{backend} is not there")
+    said = t.run("virtio-loopback", "attach", "--type", "gpu", "--exec", backend, status=1)
+    t.check("ARCH_HAS_DMA_OPS" in said and "CONFIG_XEN" in said
+            and len(said.strip().splitlines()) == 1,
+            f"expected one line that names the option and who selects it, saw {said!r}")
+    t.equal(t.devices(), [], "devices")
+    t.equal(list(PLATFORM.glob("virtio-loopback.*")), [], "parents")
+    disk = t.attach("blk", exec=f"vhost-user-blk --image {t.image(8 << 20, fill=0x5a)}")
+    seen = Path(disk.node).read_bytes()
+    t.check(seen == b"\x5a" * (8 << 20), f"the disk beside it: expected 8 MiB of one byte, saw "
+            f"{len(seen)} bytes, {seen.count(0x5a)} of them right")
+    disk.detach()
+
+
 def window_log(path):
     return path.read_text().splitlines() if path.exists() else []
 

@@ -4,18 +4,7 @@
 from gpus import OWN, check_bars, connector, draw
 from harness import test
 from inputs import ABS_X, ABS_Y, BTN_LEFT, EV_ABS, EV_KEY, EV_REL, EV_SYN, KEY_A, Reader
-from viewers import Viewer, XServer
-
-SIZE = "1024x768"
-
-
-class Seen:
-    """An attached card, by what somebody sees of it."""
-
-    def __init__(self, t, display, *more):
-        self.t = t
-        self.device = t.attach("gpu", "--display", display, "--resolution", SIZE, *more, exec=OWN)
-        self.picture = None
+from viewers import SIZE, Seen, Viewer, XServer
 
 
 class Hands:

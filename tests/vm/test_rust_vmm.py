@@ -8,13 +8,16 @@ buffers that the driver has given for one frame or byte, and forget the others: 
 in is for certain, and no other. That for CAN hands the driver's own frames back to it.
 """
 
+import fcntl
 import os
 import select
 import signal
 import socket
+import struct
 import time
 from pathlib import Path
 
+import gpus
 import inputs
 import test_can
 import test_console
@@ -193,3 +196,26 @@ def sound_pipewire(t):
     t.check(player.alive(), f"expected aplay to play on, saw {player.said()!r}")
     player.kill()
     card.detach("--force")
+
+
+CREATE_DUMB = 3 << 30 | 32 << 16 | ord("d") << 8 | 0xb2
+
+
+@test(timeout=60, tier="interop", tags=("gpu",), needs=("modetest",))
+def gpu(t):
+    """The driver binds, and each of its commands is answered: what it maps, it can unmap again."""
+    if "virglrenderer" in t.run(PEERS / "vhost-device-gpu", "--help", status=None):
+        t.log("it could draw; what is tested here is what it does without")
+    backend = peer(t, "vhost-device-gpu", "--gpu-mode", "null", suffix="")
+    device = t.attach("gpu", "--display", "none", socket=backend.socket)
+    t.equal(device.node[:13], "/dev/dri/card", "the node")
+    t.run("modetest", "-M", "virtio_gpu", "-c")
+    rest = gpus.stats(t, device)["window_bytes"]
+    for turn in range(5):
+        card = os.open(device.node, os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(card, CREATE_DUMB, bytearray(struct.pack("=IIIIIIQ", 480, 640, 32, 0, 0, 0, 0)))
+        t.within(10, lambda: gpus.stats(t, device)["window_bytes"] >= rest + 640 * 480 * 4,
+                 "a buffer shown to the back-end")
+        os.close(card)
+        t.within(10, lambda: gpus.stats(t, device)["window_bytes"] == rest, "the buffer gone")
+    device.detach()

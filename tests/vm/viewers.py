@@ -6,14 +6,24 @@ import os
 import socket
 import struct
 
-from gpus import Picture
+from gpus import OWN, Picture
 
-
+SIZE = "1024x768"
 # Where map_state is in XWindowAttributes, counted in ints, where a long has 64 bits
 MAP_STATE = 23
 # X.h
 KEY_PRESS, KEY_RELEASE = 2, 3
 KEY_MASK = {True: 1, False: 2}
+
+
+class Seen:
+    """An attached card, by what somebody sees of it: picture() is theirs."""
+
+    def __init__(self, t, display, *more, backend=OWN):
+        self.t = t
+        self.device = t.attach("gpu", "--display", display, "--resolution", SIZE, *more,
+                               exec=backend)
+        self.picture = None
 
 
 class XServer:
@@ -134,6 +144,7 @@ class Viewer:
         return bytes(data)
 
     def _rectangle(self):
+        """Return: whether it has pixels"""
         x, y, width, height, encoding = struct.unpack(">HHHHi", self._take(12))
         if encoding == -223:
             self._new_size(width, height)
@@ -147,15 +158,21 @@ class Viewer:
                 self.pixels[at:at + 4 * width] = data[4 * n * width:4 * (n + 1) * width]
         else:
             raise AssertionError(f"encoding {encoding}: expected what was asked for")
+        return encoding == 0
+
+    def _update(self):
+        """Return: whether it has pixels"""
+        kind = self._take(1)[0]
+        self.t.equal(kind, 0, "the kind of the server's message")
+        _, count = struct.unpack(">BH", self._take(3))
+        return any([self._rectangle() for _ in range(count)])
 
     def picture(self):
         """Ask for all of it."""
         self.sock.sendall(struct.pack(">BBHHHH", 3, 0, 0, 0, self.width, self.height))
-        kind = self._take(1)[0]
-        self.t.equal(kind, 0, "the kind of the server's message")
-        _, count = struct.unpack(">BH", self._take(3))
-        for _ in range(count):
-            self._rectangle()
+        # the size comes first, and then without being asked for again what has that size
+        while not self._update():
+            pass
         return Picture.of_bgrx(self.width, self.height, self.pixels)
 
     def key(self, symbol, down):

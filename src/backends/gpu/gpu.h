@@ -9,6 +9,7 @@
  *	link.c		the socket to the display
  *	renderer-2d.c	resources as pixman images
  *	renderer-virgl.c	resources and contexts of virglrenderer
+ *	gl.c		the OpenGL that it draws with
  *
  * One thread. A command whose end the display decides is held back, and the queue behind it; the
  * display has a few seconds. Commands that wait for the graphics card are held back alone.

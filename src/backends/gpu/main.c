@@ -44,7 +44,7 @@ static const char usage[] =
 	"\n"
 	"      --virgl                OpenGL for the driver, by virglrenderer\n"
 	"      --render-node PATH     the graphics card for it, such as /dev/dri/renderD128\n"
-	"                             (default: one that EGL chooses, or the CPU)\n"
+	"                             (default: the first that works, or the CPU)\n"
 	"      --memory SIZE          most memory for the driver's resources (default 512M)\n";
 
 static int parse(void *dev, int option, const char *value)

@@ -17,6 +17,7 @@
 
 #include <virglrenderer.h>
 
+#include "backends/gpu/gl.h"
 #include "backends/gpu/gpu.h"
 #include "backends/gpu/pixels.h"
 #include "common/cleanup.h"
@@ -38,7 +39,8 @@ struct virgl_box {
 
 struct virgl {
 	struct virgl_renderer_callbacks callbacks;
-	const char *node;
+	const char *node; /* of the graphics card, NULL: the CPU draws */
+	struct gl *gl; /* on the CPU */
 	int poll_fd; /* the library's, -1: none */
 	int timer_fd; /* instead of it */
 	uint64_t made; /* fences */
@@ -518,9 +520,26 @@ static uint32_t command(struct gpu *gpu, uint32_t type, const void *request, siz
 /* The library closes what it is given. */
 static int get_drm_fd(void *cookie)
 {
-	const struct virgl *virgl = virgl_of(cookie);
+	return open(virgl_of(cookie)->node, O_RDWR | O_CLOEXEC);
+}
 
-	return virgl->node ? open(virgl->node, O_RDWR | O_CLOEXEC) : -1;
+static virgl_renderer_gl_context create_context(void *cookie, int scanout,
+						struct virgl_renderer_gl_ctx_param *param)
+{
+	(void)scanout;
+	return gl_context_create(virgl_of(cookie)->gl, param->shared, param->major_ver,
+				 param->minor_ver);
+}
+
+static void destroy_context(void *cookie, virgl_renderer_gl_context context)
+{
+	gl_context_destroy(virgl_of(cookie)->gl, context);
+}
+
+static int make_current(void *cookie, int scanout, virgl_renderer_gl_context context)
+{
+	(void)scanout;
+	return gl_make_current(virgl_of(cookie)->gl, context);
 }
 
 /* What the library says of the driver's mistakes, the driver can make it say again and again. */
@@ -547,44 +566,86 @@ static int watch_fences(struct gpu *gpu, struct virgl *virgl)
 	return loop_add(gpu->loop, fd, EPOLLIN, poll_ready, gpu) ? 0 : -errno;
 }
 
+/* By the library's own EGL on the card's node, or by ours on the CPU */
+static int start_library(struct gpu *gpu, const char *node)
+{
+	int flags = VIRGL_RENDERER_THREAD_SYNC | (node ? VIRGL_RENDERER_USE_EGL : 0);
+	struct virgl *virgl = virgl_of(gpu);
+
+	virgl->node = node;
+	return virgl_renderer_init(gpu, flags, &virgl->callbacks);
+}
+
+static int start_on_node(struct gpu *gpu, const char *node)
+{
+	int fd = open(node, O_RDWR | O_CLOEXEC), ret;
+
+	if (fd < 0) {
+		ret = -errno;
+		log_error("--render-node %s: %m", node);
+		return ret;
+	}
+	fd_close(&fd);
+	ret = start_library(gpu, node);
+	if (!ret)
+		return 0;
+	log_error("--render-node %s: OpenGL cannot be used there (virglrenderer: %d)", node, ret);
+	return -ENODEV;
+}
+
+static int start_on_cpu(struct gpu *gpu)
+{
+	struct virgl *virgl = virgl_of(gpu);
+	int ret;
+
+	virgl->gl = gl_create();
+	if (!virgl->gl)
+		return -ENODEV;
+	ret = start_library(gpu, NULL);
+	if (!ret)
+		return 0;
+	log_error("--virgl: OpenGL of the CPU is not enough (virglrenderer: %d)", ret);
+	gl_destroy(virgl->gl);
+	return -ENODEV;
+}
+
+/* The first card that does, or the CPU */
+static int start_anywhere(struct gpu *gpu)
+{
+	static char path[64]; /* the callback opens it again */
+	unsigned int i;
+
+	for (i = 0; !gl_find_node(i, path, sizeof(path)); i++)
+		if (!access(path, R_OK | W_OK) && !start_library(gpu, path))
+			return 0;
+	return start_on_cpu(gpu);
+}
+
 static int init(struct gpu *gpu, const char *node)
 {
-	int flags = VIRGL_RENDERER_USE_EGL | VIRGL_RENDERER_THREAD_SYNC;
 	struct virgl *virgl = calloc(1, sizeof(*virgl));
-	int fd, ret;
+	int ret;
 
 	if (!virgl)
 		return -ENOMEM;
 	virgl->callbacks.version = 2;
 	virgl->callbacks.write_fence = write_fence;
+	virgl->callbacks.create_gl_context = create_context;
+	virgl->callbacks.destroy_gl_context = destroy_context;
+	virgl->callbacks.make_current = make_current;
 	virgl->callbacks.get_drm_fd = get_drm_fd;
 	virgl->timer_fd = -1;
-	virgl->node = node;
 	gpu->renderer_priv = virgl;
-	if (node) {
-		fd = open(node, O_RDWR | O_CLOEXEC);
-		if (fd < 0) {
-			log_error("--render-node %s: %m", node);
-			ret = -errno;
-			goto err;
-		}
-		fd_close(&fd);
-	} else {
-		flags |= VIRGL_RENDERER_USE_SURFACELESS;
-	}
 	virgl_set_debug_callback(library_log);
-	ret = virgl_renderer_init(gpu, flags, &virgl->callbacks);
-	if (ret) {
-		log_error("--virgl: OpenGL cannot be used here (virglrenderer: %d): is an EGL driver installed, such as libgl1-mesa-dri?",
-			  ret);
-		ret = -ENODEV;
+	ret = node ? start_on_node(gpu, node) : start_anywhere(gpu);
+	if (ret)
 		goto err;
-	}
 	ret = watch_fences(gpu, virgl);
 	if (!ret)
 		return 0;
 	log_error("fences cannot be watched: %s", strerror(-ret));
 	virgl_renderer_cleanup(gpu);
+	gl_destroy(virgl->gl);
 err:
 	free(virgl);
 	gpu->renderer_priv = NULL;
@@ -605,6 +666,7 @@ static void finish(struct gpu *gpu)
 	struct virgl *virgl = virgl_of(gpu);
 
 	virgl_renderer_cleanup(gpu);
+	gl_destroy(virgl->gl);
 	fd_close(&virgl->timer_fd);
 	free(virgl);
 	gpu->renderer_priv = NULL;

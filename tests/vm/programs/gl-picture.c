@@ -2,25 +2,25 @@
 /*
  * gl-picture CARD - OpenGL ES on a DRM card: what is drawn and read back, then what is shown
  * gl-picture --find CARD - the same without a screen, by the render node that EGL finds for it
+ * gl-picture --wayland - the same on the card that EGL chooses below a Wayland desktop (DRI_PRIME)
  *
  * Draws four quarters of known colours by the GPU and reads them back with glReadPixels; uploads a
  * texture of numbers, draws it pixel by pixel, and reads it back. Then it shows the four quarters
  * in the first mode until it is killed. Each line says what was expected and seen where it differs.
  */
 #include <err.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-#include <drm.h>
-#include <drm_mode.h>
+
 #include <epoxy/egl.h>
 #include <epoxy/gl.h>
 #include <gbm.h>
+
+#include "drm-card.h"
 
 #define SIDE 256 /* of the texture */
 
@@ -28,57 +28,21 @@
 #define EGL_DRM_RENDER_NODE_FILE_EXT 0x3377
 #endif
 
-static int card;
-static struct drm_mode_modeinfo mode;
-static uint32_t connector_id, crtc_id;
+static struct drm_card card;
 
 /* Lower left, lower right, upper left, upper right */
 static const uint8_t quarters[4][4] = {
 	{ 255, 0, 0, 255 }, { 0, 255, 0, 255 }, { 0, 0, 255, 255 }, { 255, 255, 0, 255 },
 };
 
-/* ---- the card ---- */
-
-static void call(unsigned long request, void *arg, const char *what)
-{
-	if (ioctl(card, request, arg) < 0)
-		err(1, "%s", what);
-}
-
-#define CALL(request, arg) call(DRM_IOCTL_##request, arg, #request)
-
-/* The first connector, the first CRTC, and the first mode. */
-static void find_mode(void)
-{
-	static uint32_t connectors[16], crtcs[16];
-	static struct drm_mode_modeinfo modes[128];
-	struct drm_mode_card_res res = { .connector_id_ptr = (uintptr_t)connectors, .count_connectors = 16,
-					 .crtc_id_ptr = (uintptr_t)crtcs, .count_crtcs = 16 };
-	struct drm_mode_get_connector connector = { 0 };
-
-	CALL(MODE_GETRESOURCES, &res);
-	connector.connector_id = connectors[0];
-	CALL(MODE_GETCONNECTOR, &connector);
-	if (!connector.count_modes || connector.count_modes > 128)
-		errx(1, "expected up to 128 modes, saw %u", connector.count_modes);
-	connector = (struct drm_mode_get_connector){ .connector_id = connectors[0], .modes_ptr = (uintptr_t)modes,
-						     .count_modes = connector.count_modes };
-	CALL(MODE_GETCONNECTOR, &connector);
-	mode = modes[0];
-	connector_id = connectors[0];
-	crtc_id = crtcs[0];
-}
-
 static void show(struct gbm_bo *bo)
 {
-	struct drm_mode_fb_cmd fb = { .width = mode.hdisplay, .height = mode.vdisplay, .pitch = gbm_bo_get_stride(bo),
-				      .bpp = 32, .depth = 24, .handle = gbm_bo_get_handle(bo).u32 };
-	struct drm_mode_crtc crtc = { 0 };
+	struct drm_mode_fb_cmd fb = { .width = card.mode.hdisplay, .height = card.mode.vdisplay,
+				      .pitch = gbm_bo_get_stride(bo), .bpp = 32, .depth = 24,
+				      .handle = gbm_bo_get_handle(bo).u32 };
 
-	CALL(MODE_ADDFB, &fb);
-	crtc = (struct drm_mode_crtc){ .set_connectors_ptr = (uintptr_t)&connector_id, .count_connectors = 1,
-				       .crtc_id = crtc_id, .fb_id = fb.fb_id, .mode = mode, .mode_valid = 1 };
-	CALL(MODE_SETCRTC, &crtc);
+	DRM_CARD_CALL(&card, MODE_ADDFB, &fb);
+	drm_card_show(&card, fb.fb_id);
 }
 
 /* ---- OpenGL ---- */
@@ -106,7 +70,7 @@ static EGLConfig find_config(void)
 static struct gbm_surface *start(void)
 {
 	static const EGLint version[] = { EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE };
-	struct gbm_device *gbm = gbm_create_device(card);
+	struct gbm_device *gbm = gbm_create_device(card.fd);
 	struct gbm_surface *target;
 	EGLContext context;
 	EGLConfig config;
@@ -117,7 +81,7 @@ static struct gbm_surface *start(void)
 	if (!eglInitialize(display, NULL, NULL) || !eglBindAPI(EGL_OPENGL_ES_API))
 		errx(1, "eglInitialize: %#x", eglGetError());
 	config = find_config();
-	target = gbm_surface_create(gbm, mode.hdisplay, mode.vdisplay, GBM_FORMAT_XRGB8888,
+	target = gbm_surface_create(gbm, card.mode.hdisplay, card.mode.vdisplay, GBM_FORMAT_XRGB8888,
 				    GBM_BO_USE_SCANOUT | GBM_BO_USE_RENDERING);
 	context = eglCreateContext(display, config, EGL_NO_CONTEXT, version);
 	surface = eglCreateWindowSurface(display, config, (EGLNativeWindowType)target, NULL);
@@ -127,14 +91,38 @@ static struct gbm_surface *start(void)
 	return target;
 }
 
+/* On no surface: what is drawn goes to a texture. @device: whose display it is, or NULL: ask it */
+static void start_bare(EGLDeviceEXT device)
+{
+	static const EGLint version[] = { EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE };
+	EGLAttrib chosen = 0;
+	EGLContext context;
+	GLuint target, fb;
+	const char *name;
+
+	if (!eglInitialize(display, NULL, NULL) || !eglBindAPI(EGL_OPENGL_ES_API))
+		errx(1, "eglInitialize: %#x", eglGetError());
+	if (!device && eglQueryDisplayAttribEXT(display, EGL_DEVICE_EXT, &chosen))
+		device = (EGLDeviceEXT)chosen;
+	name = device ? eglQueryDeviceStringEXT(device, EGL_DRM_RENDER_NODE_FILE_EXT) : NULL;
+	printf("node %s\n", name ? name : "none");
+	context = eglCreateContext(display, EGL_NO_CONFIG_KHR, EGL_NO_CONTEXT, version);
+	if (!context || !eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, context))
+		errx(1, "EGL: %#x", eglGetError());
+	printf("renderer %s\n", (const char *)glGetString(GL_RENDERER));
+	glGenTextures(1, &target);
+	glBindTexture(GL_TEXTURE_2D, target);
+	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA, SIDE, SIDE, 0, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
+	glGenFramebuffers(1, &fb);
+	glBindFramebuffer(GL_FRAMEBUFFER, fb);
+	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, target, 0);
+}
+
 /* As a program does that is told a card and wants to compute on it. */
 static void start_device(const char *path)
 {
-	static const EGLint version[] = { EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE };
 	EGLDeviceEXT devices[16];
 	EGLint n = 0, i;
-	EGLContext context;
-	GLuint target, fb;
 	const char *name;
 
 	if (!eglQueryDevicesEXT(16, devices, &n))
@@ -146,21 +134,15 @@ static void start_device(const char *path)
 	}
 	if (i == n)
 		errx(1, "none of EGL's %d devices is %s", n, path);
-	name = eglQueryDeviceStringEXT(devices[i], EGL_DRM_RENDER_NODE_FILE_EXT);
-	printf("device %d of %d, node %s\n", i, n, name ? name : "none");
 	display = eglGetPlatformDisplayEXT(EGL_PLATFORM_DEVICE_EXT, devices[i], NULL);
-	if (!eglInitialize(display, NULL, NULL) || !eglBindAPI(EGL_OPENGL_ES_API))
-		errx(1, "eglInitialize: %#x", eglGetError());
-	context = eglCreateContext(display, EGL_NO_CONFIG_KHR, EGL_NO_CONTEXT, version);
-	if (!context || !eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, context))
-		errx(1, "EGL: %#x", eglGetError());
-	printf("renderer %s\n", (const char *)glGetString(GL_RENDERER));
-	glGenTextures(1, &target);
-	glBindTexture(GL_TEXTURE_2D, target);
-	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA, SIDE, SIDE, 0, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
-	glGenFramebuffers(1, &fb);
-	glBindFramebuffer(GL_FRAMEBUFFER, fb);
-	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, target, 0);
+	start_bare(devices[i]);
+}
+
+/* As any client of a desktop does. */
+static void start_wayland(void)
+{
+	display = eglGetPlatformDisplayEXT(EGL_PLATFORM_WAYLAND_KHR, NULL, NULL);
+	start_bare(NULL);
 }
 
 static bool close_to(const uint8_t *seen, const uint8_t *expected)
@@ -258,28 +240,25 @@ static int check_texture(void)
 	return wrong;
 }
 
-int main(int argc, char **argv)
+static int check_bare(void)
+{
+	int wrong;
+
+	draw_quarters(SIDE, SIDE);
+	wrong = check_quarters(SIDE, SIDE);
+	return check_texture() || wrong;
+}
+
+static int show_on(const char *path)
 {
 	struct gbm_surface *target;
 	int wrong;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc == 3 && !strcmp(argv[1], "--find")) {
-		start_device(argv[2]);
-		draw_quarters(SIDE, SIDE);
-		wrong = check_quarters(SIDE, SIDE);
-		return check_texture() || wrong;
-	}
-	if (argc != 2)
-		errx(2, "usage: gl-picture [--find] CARD");
-	card = open(argv[1], O_RDWR | O_CLOEXEC);
-	if (card < 0)
-		err(1, "%s", argv[1]);
-	find_mode();
+	drm_card_open(&card, path);
 	target = start();
 	wrong = check_texture();
-	draw_quarters(mode.hdisplay, mode.vdisplay);
-	wrong += check_quarters(mode.hdisplay, mode.vdisplay);
+	draw_quarters(card.mode.hdisplay, card.mode.vdisplay);
+	wrong += check_quarters(card.mode.hdisplay, card.mode.vdisplay);
 	if (wrong)
 		return 1;
 	eglSwapBuffers(display, surface);
@@ -287,4 +266,19 @@ int main(int argc, char **argv)
 	printf("shown\n");
 	pause();
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 3 && !strcmp(argv[1], "--find")) {
+		start_device(argv[2]);
+		return check_bare();
+	}
+	if (argc != 2)
+		errx(2, "usage: gl-picture CARD | --find CARD | --wayland");
+	if (strcmp(argv[1], "--wayland") != 0)
+		return show_on(argv[1]);
+	start_wayland();
+	return check_bare();
 }

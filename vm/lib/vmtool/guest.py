@@ -30,7 +30,7 @@ class Options:
     smp, mem, icount, root, timeout = 2, 3072, False, "host", 600
     module, leak_check, dmesg, boot_timeout, append = True, True, None, 180, ""
     accel = "auto"
-    sleep = False
+    sleep, gpu = False, False
 
 
 def program_dirs(arch):
@@ -136,6 +136,8 @@ class Run:
             machine.share("root", "/")
         else:
             machine.disk(image.fetch(self.kernel.arch))
+        if self.opt.gpu:
+            machine.gpu()
         if self.opt.sleep:
             machine.second_serial(work / "told")
             machine.swap(work / "swap", 1 << 30)
