@@ -39,10 +39,12 @@ static void attach_usage(void)
 {
 	printf("Usage: virtio-loopback attach --type TYPE [--name NAME]\n"
 	       "         (--socket PATH | --exec 'BACKEND ARG...') [OPTION...]\n"
+	       "       virtio-loopback attach --config FILE [OPTION...]\n"
 	       "\n"
 	       "Makes a vhost-user back-end a virtio device of this kernel. Prints NAME virtioN NODE...\n"
 	       "when its driver is bound and its nodes are there.\n"
 	       "\n"
+	       "  --config FILE        read options from there: virtio-loopback.conf(5)\n"
 	       "  --type TYPE          %s,\n"
 	       "                       or a virtio device id\n"
 	       "  --name NAME          by default the type and the first free number\n"
@@ -79,6 +81,7 @@ struct attach {
 	char log[PATH_MAX];
 	char ready[16];
 	char display[PATH_MAX];
+	char config[PATH_MAX + 16];
 };
 
 /*
@@ -136,6 +139,36 @@ static int complete_display(struct attach *at, struct failure *failure)
 	at->args[at->count++] = display_option;
 	at->args[at->count++] = at->display;
 	at->args[at->count] = NULL;
+	return 0;
+}
+
+static int complete_config(struct attach *at, struct failure *failure)
+{
+	const char *file = at->options.config;
+	char here[PATH_MAX];
+	unsigned int i;
+
+	if (!file || file[0] == '/')
+		return 0;
+	if (!getcwd(here, sizeof(here)) ||
+	    snprintf(at->config, sizeof(at->config), "--config=%s/%s", here, file) >=
+		    (int)sizeof(at->config))
+		return failure_set(failure, -ENAMETOOLONG, "--config %s: too long", file);
+	/* as one word or as two: the second is a word of its own that is there no more */
+	for (i = 1; i < at->count; i++) {
+		char *word = at->args[i], *value = strchr(word, '=');
+
+		if (strncmp(word, "--c", 3) != 0 || !strcmp(word, "--config-size") ||
+		    strcmp(value ? value + 1 : at->args[i + 1], file) != 0)
+			continue;
+		at->args[i] = at->config;
+		if (value)
+			return 0;
+		at->count--;
+		memmove(&at->args[i + 1], &at->args[i + 2],
+			(at->count - i) * sizeof(*at->args));
+		return 0;
+	}
 	return 0;
 }
 
@@ -336,6 +369,8 @@ static int attach(struct attach *at, struct failure *failure)
 	int ret;
 
 	ret = complete_display(at, failure);
+	if (!ret)
+		ret = complete_config(at, failure);
 	if (!ret)
 		ret = modules_load_transport(at->options.node, failure);
 	if (ret)

@@ -22,6 +22,9 @@
 #include "common/failure.h"
 
 #define STATE_DIR "/run/virtio-loopback"
+/* Who is in this group may make devices without being root, and see the state of all. */
+#define SERVICE_GROUP "virtio-loopback"
+#define STATE_DIR_MODE 03770
 #define STATE_NAME_MAX 32
 
 struct state_record {
