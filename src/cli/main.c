@@ -20,6 +20,7 @@ static const struct verb {
 	{ "list", command_list, "list [--json]" },
 	{ "stats", command_stats, "stats NAME [--json] [--watch]" },
 	{ "upgrade", command_upgrade, "upgrade NAME" },
+	{ "doctor", command_doctor, "doctor [--json] [--quiet]" },
 	{ "prepare", command_prepare, "prepare NAME" },
 	{ "backend", command_backend, "backend NAME" },
 };
