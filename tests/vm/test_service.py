@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 from pathlib import Path
 
 from disks import MIB
@@ -139,8 +140,8 @@ def backend_by_its_socket(t):
     t.check("no listening socket was passed on" in out, f"without a socket: saw {out!r}")
 
 
-def join_group(t):
-    """A group, and a state directory of its own, as the packages have them."""
+def make_group(t):
+    """The group that the packages bring; node and state directory go back to root in the end."""
     groups = Path("/etc/group")
     before = groups.read_text()
     groups.write_text(before + f"{GROUP}:x:4242:\n")
@@ -148,22 +149,22 @@ def join_group(t):
     t.at_end(lambda: (os.chown(STATE, 0, 0), STATE.chmod(0o700)))
     mode = NODE.stat().st_mode & 0o777
     t.at_end(lambda: (os.chown(NODE, 0, 0), NODE.chmod(mode)))
-    os.chown(NODE, 0, 4242)
-    NODE.chmod(0o660)
 
 
 @test(timeout=90, tags=("service",))
 def group_instead_of_root(t):
     """Who is in the group makes a device, sees root's, and cannot end that."""
-    join_group(t)
+    make_group(t)
+    os.chown(NODE, 0, 4242)
+    NODE.chmod(0o660)
     t.run("modprobe", "virtio_rng")
     conf = write_config(t, "roots", "[device]\ntype = rng\nexec = vhost-user-rng\n")
     t.run("virtio-loopback", "prepare", conf)
     t.equal(oct(STATE.stat().st_mode & 0o7777), oct(0o3770), "mode of the state directory")
     t.run("virtio-loopback", "attach", "--config", conf)
     t.at_end(t.run, "virtio-loopback", "detach", "--all", "--force", status=None, timeout=60)
-    member = ("setpriv", "--reuid=4343", "--regid=4343", "--groups=4242", "--inh-caps=-all",
-              "prlimit", "--memlock=16777216")
+    member = ("prlimit", "--memlock=16777216",
+              "setpriv", "--reuid=4343", "--regid=4343", "--groups=4242", "--inh-caps=-all")
     out = t.run(*member, "virtio-loopback", "attach", "--type", "rng", "--exec", "vhost-user-rng",
                 "--name", "mine")
     t.check(out.startswith("mine virtio"), f"expected the line of mine, saw {out!r}")
@@ -187,11 +188,12 @@ def group_instead_of_root(t):
 
 @test(timeout=90, tags=("service",))
 def names_by_udev(t):
-    """udev's links come with a device and its partitions, and go with it."""
+    """The node is the group's; links come with a device and its partitions, and go with it."""
     udevd = next((p for p in ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd")
                   if Path(p).exists()), None)
     if not udevd:
         t.skip("no systemd-udevd in this guest")
+    make_group(t)
     rules = Path("/run/udev/rules.d")
     rules.mkdir(parents=True, exist_ok=True)
     ours = rules / "60-virtio-loopback.rules"
@@ -205,8 +207,15 @@ def names_by_udev(t):
 
     t.at_end(end)
     t.within(20, lambda: Path("/run/udev/control").exists(), "udev's socket")
+    t.run("udevadm", "trigger", "/sys/class/misc/virtio-loopback")
+    t.within(20, lambda: (NODE.stat().st_gid, NODE.stat().st_mode & 0o777) == (4242, 0o660),
+             "the node is the group's, mode 0660")
     image = t.image(16 * MIB)
-    t.run("sfdisk", image, input="label: gpt\nsize=8M\n")
+    with open(image, "r+b") as f:  # a partition of 4 MiB after the first one
+        f.seek(446)
+        f.write(struct.pack("<BBBBBBBBII", 0, 0, 0, 0, 0x83, 0, 0, 0, 2048, 8192))
+        f.seek(510)
+        f.write(b"\x55\xaa")
     disk = t.attach("blk", exec=f"vhost-user-blk --image {image}", name="data.1")
     link = BY_NAME / "data.1"
     t.within(20, lambda: link.is_symlink() and str(link.resolve()) == disk.node, f"{link}")
