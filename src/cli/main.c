@@ -18,7 +18,7 @@ static const struct verb {
 	  "         [--reconnect SECONDS|forever|off] [--foreground]" },
 	{ "detach", command_detach, "detach NAME... | --all [--force]" },
 	{ "list", command_list, "list [--json]" },
-	{ "stats", command_stats, "stats NAME [--json] [--watch]" },
+	{ "stats", command_stats, "stats NAME [--json] [--watch] | stats --prometheus [NAME]" },
 	{ "upgrade", command_upgrade, "upgrade NAME" },
 	{ "doctor", command_doctor, "doctor [--json] [--quiet]" },
 	{ "prepare", command_prepare, "prepare NAME" },
