@@ -40,7 +40,7 @@ static int examine(bool json, bool quiet)
 	struct doctor d = {
 		.root = "",
 		.release = kernel.release,
-		.user = user ? user->pw_name : "this user",
+		.user = user ? user->pw_name : "<user>",
 		.uid = geteuid(),
 		.memlock = limit(RLIMIT_MEMLOCK),
 		.nofile = limit(RLIMIT_NOFILE),

@@ -363,7 +363,8 @@ static void test_configs(void **state)
 	(void)state;
 	make_sound();
 	put("/etc/virtio-loopback/other.conf", "[device]\ntype = rng\nexec = vhost-user-blk\nsize = 1\n");
-	finds("config", "/etc/virtio-loopback/other.conf:4: size:", "edit /etc/virtio-loopback/other.conf");
+	finds("config", "/etc/virtio-loopback/other.conf:4: size:",
+	      "edit /etc/virtio-loopback/other.conf");
 	gone("/etc/virtio-loopback/other.conf");
 	put("/sys/module/virtio_loopback/parameters/allowed_types", "4,18\n");
 	finds("config", "virtio id 2, and", "allowed_types");
