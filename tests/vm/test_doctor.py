@@ -6,6 +6,7 @@ tests/unit/test-doctor.c has the faults that cannot be planted in a guest.
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -28,10 +29,15 @@ def examine(t):
     return bad
 
 
-# The guest's programs are in the build, and its kernel's configuration is where the guest's is not.
 def sound(t):
-    bad = examine(t)
-    t.equal(bad, [], "what is bad in a sound guest")
+    t.equal(examine(t), [], "what is bad in a sound guest")
+
+
+def begin(t):
+    """Without what other tests configured."""
+    shutil.rmtree(CONFIGS, ignore_errors=True)
+    CONFIGS.mkdir()
+    sound(t)
 
 
 def mended(t, check, text, remedy=None):
@@ -46,7 +52,7 @@ def mended(t, check, text, remedy=None):
 
 @test(timeout=60, tags=("doctor",))
 def node_and_state(t):
-    sound(t)
+    begin(t)
     mode = NODE.stat().st_mode & 0o777
     t.at_end(NODE.chmod, mode)
     NODE.chmod(0o666)
@@ -64,7 +70,7 @@ def node_and_state(t):
 
 @test(timeout=60, tags=("doctor",))
 def configs(t):
-    CONFIGS.mkdir(exist_ok=True)
+    begin(t)
     conf = CONFIGS / "planted.conf"
     t.at_end(conf.unlink)
     conf.write_text("[device]\ntype = rng\nexec = /bin/true\npol = 4M\n")
@@ -79,6 +85,7 @@ def configs(t):
 @test(timeout=60, tags=("doctor",))
 def devices(t):
     """A device that waits for its back-end, and one that has lost its adapter."""
+    begin(t)
     backend = t.backend("vhost-user-blk", "--image", t.image(4 * MIB))
     disk = t.attach("blk", socket=backend.socket, name="lost")
     backend.kill()
