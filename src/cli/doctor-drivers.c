@@ -51,7 +51,8 @@ static void missing(struct doctor *d, const struct device_type *type)
 		   wanted ? ", and a configuration file wants it" : "");
 }
 
-static void check_driver(struct doctor *d, const struct device_type *type, char *there, size_t size)
+static void check_driver(struct doctor *d, const struct device_type *type, char *there,
+			 size_t size)
 {
 	size_t used = strlen(there);
 	char path[PATH_MAX];
