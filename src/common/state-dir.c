@@ -196,6 +196,7 @@ int state_read(const char *dir, const char *name, struct state_record *record)
 {
 	_cleanup_free_ char *line = NULL;
 	char path[PATH_MAX];
+	struct stat st;
 	size_t room = 0;
 	FILE *f;
 	int ret;
@@ -207,6 +208,8 @@ int state_read(const char *dir, const char *name, struct state_record *record)
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
+	if (fstat(fileno(f), &st) == 0)
+		record->owner = st.st_uid;
 	while (getline(&line, &room, f) > 0) {
 		char *value = strchr(line, '=');
 

@@ -28,6 +28,7 @@
 #define STATE_NAME_MAX 32
 
 struct state_record {
+	uid_t owner; /* whose words these are */
 	pid_t adapter_pid;
 	pid_t keeper_pid; /* 0: it has none */
 	uint32_t device_id;

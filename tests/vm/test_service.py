@@ -140,6 +140,10 @@ def backend_by_its_socket(t):
     t.check("no listening socket was passed on" in out, f"without a socket: saw {out!r}")
 
 
+MEMBER = ("prlimit", "--memlock=16777216",
+          "setpriv", "--reuid=4343", "--regid=4343", "--groups=4242", "--inh-caps=-all")
+
+
 def make_group(t):
     """The group that the packages bring; node and state directory go back to root in the end."""
     groups = Path("/etc/group")
@@ -151,20 +155,24 @@ def make_group(t):
     t.at_end(lambda: (os.chown(NODE, 0, 0), NODE.chmod(mode)))
 
 
+def open_to_group(t):
+    """As udev's rule does it, and what only root can load."""
+    os.chown(NODE, 0, 4242)
+    NODE.chmod(0o660)
+    t.run("modprobe", "virtio_rng")
+
+
 @test(timeout=90, tags=("service",))
 def group_instead_of_root(t):
     """Who is in the group makes a device, sees root's, and cannot end that."""
     make_group(t)
-    os.chown(NODE, 0, 4242)
-    NODE.chmod(0o660)
-    t.run("modprobe", "virtio_rng")
+    open_to_group(t)
     conf = write_config(t, "roots", "[device]\ntype = rng\nexec = vhost-user-rng\n")
     t.run("virtio-loopback", "prepare", conf)
     t.equal(oct(STATE.stat().st_mode & 0o7777), oct(0o3770), "mode of the state directory")
     t.run("virtio-loopback", "attach", "--config", conf)
     t.at_end(t.run, "virtio-loopback", "detach", "--all", "--force", status=None, timeout=60)
-    member = ("prlimit", "--memlock=16777216",
-              "setpriv", "--reuid=4343", "--regid=4343", "--groups=4242", "--inh-caps=-all")
+    member = MEMBER
     out = t.run(*member, "virtio-loopback", "attach", "--type", "rng", "--exec", "vhost-user-rng",
                 "--name", "mine")
     t.check(out.startswith("mine virtio"), f"expected the line of mine, saw {out!r}")
@@ -172,18 +180,41 @@ def group_instead_of_root(t):
     t.equal(sorted(seen), ["mine", "roots"], "devices that a member sees")
     t.check(seen["roots"]["adapter_pid"], "the adapter of roots is seen")
     t.equal(seen["roots"]["backend"], "exec vhost-user-rng", "the back-end of roots")
-    t.run(*member, "virtio-loopback", "detach", "roots", "--force", status=1, timeout=35)
+    out = t.run(*member, "virtio-loopback", "detach", "roots", "--force", status=1, timeout=10)
+    t.check("another user's" in out, f"a member's detach of root's device: saw {out!r}")
     t.equal(next(d["state"] for d in t.devices() if d["name"] == "roots"), "running",
             "state of roots after a member's detach")
-    t.run(*member, "virtio-loopback", "detach", "mine", timeout=35)
     # a stranger is told what is missing
     out = t.run("setpriv", "--reuid=4344", "--regid=4344", "--clear-groups", "virtio-loopback",
                 "attach", "--type", "rng", "--exec", "vhost-user-rng", status=1)
     t.check("ermission denied" in out, f"a stranger: saw {out!r}")
+    t.run(*member, "virtio-loopback", "detach", "mine", timeout=35)
     # root takes a name over that a member left files of
     (STATE / "left.lock").touch()
     os.chown(STATE / "left.lock", 4343, 4242)
     t.run("virtio-loopback", "attach", "--type", "rng", "--exec", "vhost-user-rng", "--name", "left")
+
+
+@test(timeout=120, tags=("service",), tier="long")
+def lies_of_a_member(t):
+    """What a member writes down does not make root end a process that is not the member's."""
+    make_group(t)
+    open_to_group(t)
+    conf = write_config(t, "any", "[device]\ntype = rng\nexec = vhost-user-rng\n")
+    t.run("virtio-loopback", "prepare", conf)
+    t.run(*MEMBER, "virtio-loopback", "attach", "--type", "rng", "--exec", "vhost-user-rng",
+          "--name", "mine")
+    t.at_end(t.run, "virtio-loopback", "detach", "--all", "--force", status=None, timeout=60)
+    record = STATE / "mine.state"
+    truth = dict(line.split("=", 1) for line in record.read_text().splitlines())
+    adapter, keeper = int(truth["adapter_pid"]), int(truth["keeper_pid"])
+    bystander = t.start("sleep", "1000")
+    os.kill(adapter, signal.SIGSTOP)  # so that root has to end it
+    record.write_text(record.read_text().replace(f"_pid={adapter}", f"_pid={bystander.pid}"))
+    t.run("virtio-loopback", "detach", "mine", "--force", status=1, timeout=40)
+    t.check(bystander.alive(), "a process that a member named is left alone")
+    for pid in (keeper, adapter):
+        os.kill(pid, signal.SIGKILL)
 
 
 @test(timeout=90, tags=("service",))
