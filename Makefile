@@ -12,7 +12,7 @@ MESON = meson
 BUILD = build
 
 .DEFAULT_GOAL = all
-.PHONY: all user modules check check-debug check-long check-interop bench demo install \
+.PHONY: all deb user modules check check-debug check-long check-interop bench demo install \
 	install-user install-modules build-arm64 clean help
 
 all: user modules
@@ -25,6 +25,7 @@ help:
 	@echo "make check-long      the full matrices and soaks"
 	@echo "make check-interop   against back-ends and front-ends that others wrote"
 	@echo "make bench           measurements, into bench/results/"
+	@echo "make deb             Debian packages, in build/deb/"
 	@echo "make install         everything (DESTDIR, PREFIX)"
 	@echo "make clean           what was built; not the cache in ~/.cache/virtio-loopback"
 
@@ -55,7 +56,7 @@ check-debug:
 	@tests/run debug $(if $(BUDGET),--budget $(BUDGET))
 
 check-long:
-	@tools/deps build vm check debug arm64
+	@tools/deps build vm check debug deb arm64
 	@$(MAKE) --no-print-directory user build-arm64
 	@tests/run long
 
@@ -73,6 +74,11 @@ demo:
 	@tools/deps build vm
 	@$(MAKE) --no-print-directory user
 	@NATIVE=$(NATIVE) demo/run $(DEVICE)
+
+# What the packages are checked for: lintian, and that a second build makes the same.
+deb:
+	@tools/deps build deb
+	@tools/deb --check
 
 install: install-user install-modules
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "adapter/console.h"
+#include "adapter/manager.h"
 #include "adapter/report.h"
 #include "adapter/sandbox.h"
 #include "common/cleanup.h"
@@ -47,6 +48,7 @@ void adapter_init(struct adapter *a, const struct adapter_options *options)
 	*a = (struct adapter){
 		.options = options,
 		.phase_until = DEADLINE_NEVER,
+		.watchdog = DEADLINE_NEVER,
 		.device.fd = -1,
 		.supervisor.sock = -1,
 		.pool.fd = -1,
@@ -89,13 +91,15 @@ static int take_name(struct adapter *a)
 
 int adapter_open_log(struct adapter *a, bool fresh)
 {
+	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
 	_cleanup_close_ int fd = -1;
 
 	if (!a->options->log)
 		return 0;
-	fd = open(a->options->log,
-		  O_WRONLY | O_CREAT | (fresh ? O_TRUNC : 0) | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-		  0600);
+	/* one that is there without O_CREAT, see state_lock() */
+	fd = open(a->options->log, flags | (fresh ? O_TRUNC : 0));
+	if (fd < 0 && errno == ENOENT)
+		fd = open(a->options->log, flags | O_CREAT, 0640);
 	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
 		return failure_set(&a->failure, -errno, "%s: %s", a->options->log, strerror(errno));
 	return 0;
@@ -439,6 +443,7 @@ void adapter_write_state(struct adapter *a)
 	ret = state_write(o->state_dir, o->name, &record);
 	if (ret)
 		log_warning("%s/%s.state: %s", o->state_dir, o->name, strerror(-ret));
+	manager_status(a);
 }
 
 void adapter_registered(struct adapter *a, bool bound)
@@ -461,6 +466,8 @@ void adapter_registered(struct adapter *a, bool bound)
 			   a->options->name);
 		adapter_end(a);
 	}
+	if (!a->reported)
+		manager_ready(a);
 	a->reported = true;
 	handover_end(a);
 }

@@ -11,6 +11,7 @@
  * recovery.c	the back-end went away
  * gpu.c	the display of a GPU, and its events
  * heartbeat.c	the back-end is there and does nothing
+ * manager.c	what the service manager is told
  *
  * The data never comes by here: kicks go from the driver to the back-end and calls back by eventfds
  * that both hold.
@@ -88,6 +89,7 @@ struct adapter {
 	struct handover handover;
 	struct recovery recovery;
 	deadline_t heartbeat; /* the next sign of life is asked for */
+	deadline_t watchdog; /* ... and given, to the service manager */
 
 	uint64_t offered; /* feature bits that the driver may use */
 	uint64_t accepted; /* ... and that it uses */

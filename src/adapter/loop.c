@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "adapter/adapter.h"
+#include "adapter/manager.h"
 #include "common/log.h"
 #include "common/parse.h"
 #include "common/util.h"
@@ -208,8 +209,8 @@ static void dispatch(struct adapter *a, const struct pollfd *fds)
 
 static int poll_timeout(const struct adapter *a)
 {
-	return deadline_poll_ms(
-		MIN(a->phase_until, MIN(recovery_deadline(a), heartbeat_deadline(a))));
+	return deadline_poll_ms(MIN(MIN(a->phase_until, manager_deadline(a)),
+				    MIN(recovery_deadline(a), heartbeat_deadline(a))));
 }
 
 int adapter_run(struct adapter *a)
@@ -230,6 +231,8 @@ int adapter_run(struct adapter *a)
 			recovery_run(a);
 		if (a->phase != ADAPTER_OVER && deadline_passed(heartbeat_deadline(a)))
 			heartbeat_run(a);
+		if (deadline_passed(manager_deadline(a)))
+			manager_run(a);
 	}
 	return a->exit_status;
 }

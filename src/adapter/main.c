@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "adapter/adapter.h"
+#include "adapter/manager.h"
 #include "adapter/sandbox.h"
 #include "common/log.h"
 
@@ -59,6 +60,7 @@ int main(int argc, char **argv)
 	struct failure failure = { 0 };
 
 	log_init(PROGRAM, LOG_LEVEL_NOTICE);
+	manager_init();
 	if (options_parse(&options, argc, argv, &failure)) {
 		log_error("%s", failure.text);
 		return 2;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "adapter/config-file.h"
 #include "adapter/device.h"
 #include "adapter/personality.h"
 #include "adapter/pool.h"
@@ -32,7 +33,8 @@
 #define RESOLUTION_MAX 16384
 
 enum {
-	OPT_NAME = 256,
+	OPT_CONFIG = 256,
+	OPT_NAME,
 	OPT_TYPE,
 	OPT_SOCKET,
 	OPT_EXEC,
@@ -66,6 +68,7 @@ enum {
 };
 
 static const struct option long_options[] = {
+	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "type", required_argument, NULL, OPT_TYPE },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -103,9 +106,11 @@ static const struct option long_options[] = {
 void options_usage(void)
 {
 	printf("Usage: virtio-loopback-adapter --type TYPE --name NAME (--socket PATH | --exec 'CMD')\n"
+	       "       virtio-loopback-adapter --config FILE\n"
 	       "\n"
 	       "Connects a vhost-user back-end to the drivers of this kernel, as one virtio device.\n"
 	       "\n"
+	       "  --config FILE        read options from there: virtio-loopback.conf(5)\n"
 	       "  --type TYPE          %s,\n"
 	       "                       or a virtio device id\n"
 	       "  --name NAME          name of the device\n"
@@ -308,6 +313,8 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 	int ret = 0;
 
 	switch (opt) {
+	case OPT_CONFIG:
+		return config_read(o, arg, failure);
 	case OPT_NAME:
 		o->name = arg;
 		return options_check_name(arg);
@@ -429,10 +436,42 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 	return 0;
 }
 
-int options_parse(struct adapter_options *options, int argc, char **argv, struct failure *failure)
-{
-	int opt, index, ret;
+/* ---- options from a file ---- */
 
+/* What describes a device, and not where this process finds things. */
+static bool for_file(int opt)
+{
+	return opt == OPT_NO_TAKEOVER || opt == OPT_NO_SANDBOX || opt == OPT_VERBOSE ||
+	       (opt >= OPT_TYPE && opt < OPT_NODE);
+}
+
+int options_set(struct adapter_options *options, const char *key, const char *value,
+		struct failure *failure)
+{
+	const struct option *o = long_options;
+	int ret;
+
+	while (o->name && (!for_file(o->val) || strcmp(o->name, key) != 0))
+		o++;
+	if (!o->name)
+		return -ENOENT;
+	if (o->has_arg) {
+		ret = parse_option(options, o->val, value, failure);
+	} else if (!strcmp(value, "yes")) {
+		ret = parse_option(options, o->val, NULL, failure);
+	} else {
+		ret = strcmp(value, "no") != 0 ? -EINVAL : 0;
+		if (ret)
+			failure_set(failure, ret, "yes or no, please");
+	}
+	if (ret)
+		failure_set(failure, ret, "%s",
+			    ret == -ERANGE ? "out of range" : "not understood");
+	return ret;
+}
+
+void options_init(struct adapter_options *options)
+{
 	*options = (struct adapter_options){
 		.reconnect_ms = RECONNECT_FOREVER,
 		.heartbeat_ms = HEARTBEAT_DEFAULT_MS,
@@ -443,6 +482,13 @@ int options_parse(struct adapter_options *options, int argc, char **argv, struct
 		.restart = true,
 		.sandbox = true,
 	};
+}
+
+int options_parse(struct adapter_options *options, int argc, char **argv, struct failure *failure)
+{
+	int opt, index, ret;
+
+	options_init(options);
 	opterr = 0;
 	optind = 0; /* start over, also when called again */
 	while ((opt = getopt_long(argc, argv, "", long_options, &index)) != -1) {

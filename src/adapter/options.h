@@ -43,6 +43,7 @@ struct adapter_options {
 	bool replace; /* ... or has one, which is asked to yield */
 	bool sandbox;
 	bool verbose;
+	const char *config; /* the file that options were read from, or NULL */
 	bool help, version;
 };
 
@@ -54,6 +55,21 @@ struct adapter_options {
  * @failure:	the reason in words
  */
 int options_parse(struct adapter_options *options, int argc, char **argv, struct failure *failure);
+
+/**
+ * options_set() - one option by its name, as from a file
+ * @options:	begun by options_init()
+ * @key:	an option that describes the device, without its dashes
+ * @value:	kept, not copied; of an option without one: yes or no
+ * @failure:	the reason in words, without the name of the option
+ *
+ * Return: 0, -ENOENT: there is no such option, or none for a file; or another negative errno.
+ */
+int options_set(struct adapter_options *options, const char *key, const char *value,
+		struct failure *failure);
+
+/* options_init() - as when nothing was said */
+void options_init(struct adapter_options *options);
 
 /* options_parse_reconnect() - "off", "forever", or seconds */
 int options_parse_reconnect(const char *text, uint64_t *ms);

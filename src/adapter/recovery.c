@@ -59,7 +59,11 @@ static void watch_backend(struct adapter *a, int sock)
 
 	fd_close(&a->recovery.backend);
 	a->recovery.pid = 0;
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0 ||
+	/*
+	 * A socket of the service manager's has that one for its peer. The process that it starts
+	 * cannot be told then: the end of the connection stands for its end.
+	 */
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 1 ||
 	    peer.pid == getpid())
 		return;
 	a->recovery.pid = peer.pid;

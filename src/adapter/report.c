@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/notify.h"
 #include "common/util.h"
 
 static int report(int fd, char *line, int length)
@@ -27,12 +26,9 @@ static int report(int fd, char *line, int length)
 int report_ok(int fd, int parent, int virtio_index, bool bound)
 {
 	char line[REPORT_MAX];
-	int ret;
 
-	ret = report(fd, line,
-		     snprintf(line, sizeof(line), "ok %d %d %d\n", parent, virtio_index, bound));
-	notify_send("READY=1");
-	return ret;
+	return report(fd, line,
+		      snprintf(line, sizeof(line), "ok %d %d %d\n", parent, virtio_index, bound));
 }
 
 int report_error(int fd, int error, const char *text)

@@ -15,8 +15,8 @@
 #define REPORT_MAX 512
 
 /*
- * Both close the descriptor; @fd < 0: nobody asked. Also to the service manager (sd_notify).
- * Return: 0, or -EPIPE when the one who asked is gone.
+ * Both close the descriptor; @fd < 0: nobody asked. Return: 0, or -EPIPE when the one who asked is
+ * gone.
  */
 int report_ok(int fd, int parent, int virtio_index, bool bound);
 int report_error(int fd, int error, const char *text);

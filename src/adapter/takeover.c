@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "adapter/adapter.h"
+#include "adapter/manager.h"
 #include "adapter/report.h"
 #include "adapter/sandbox.h"
 #include "common/cleanup.h"
@@ -402,6 +403,7 @@ static void report(struct adapter *a)
 		   a->recovery.waiting ? ", once its back-end is back" : "");
 	report_ok(a->options->ready_fd, a->parent, a->virtio_index,
 		  a->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	manager_ready(a);
 }
 
 static int inherit(struct adapter *a, struct inheritance *in)

@@ -40,10 +40,12 @@ static void attach_usage(void)
 {
 	printf("Usage: virtio-loopback attach --type TYPE [--name NAME]\n"
 	       "         (--socket PATH | --exec 'BACKEND ARG...') [OPTION...]\n"
+	       "       virtio-loopback attach --config FILE [OPTION...]\n"
 	       "\n"
 	       "Makes a vhost-user back-end a virtio device of this kernel. Prints NAME virtioN NODE...\n"
 	       "when its driver is bound and its nodes are there.\n"
 	       "\n"
+	       "  --config FILE        read options from there: virtio-loopback.conf(5)\n"
 	       "  --type TYPE          %s,\n"
 	       "                       or a virtio device id\n"
 	       "  --name NAME          by default the type and the first free number\n"
@@ -82,6 +84,7 @@ struct attach {
 	char ready[16];
 	char display[PATH_MAX];
 	char display_input[PATH_MAX];
+	char config[PATH_MAX + 16];
 };
 
 /*
@@ -151,6 +154,36 @@ static int complete_paths(struct attach *at, struct failure *failure)
 		return ret;
 	return complete_path(at, display_input_option, "", at->options.display_input,
 			     at->display_input, failure);
+}
+
+static int complete_config(struct attach *at, struct failure *failure)
+{
+	const char *file = at->options.config;
+	char here[PATH_MAX];
+	unsigned int i;
+
+	if (!file || file[0] == '/')
+		return 0;
+	if (!getcwd(here, sizeof(here)) ||
+	    snprintf(at->config, sizeof(at->config), "--config=%s/%s", here, file) >=
+		    (int)sizeof(at->config))
+		return failure_set(failure, -ENAMETOOLONG, "--config %s: too long", file);
+	/* as one word or as two: the second is a word of its own that is there no more */
+	for (i = 1; i < at->count; i++) {
+		char *word = at->args[i], *value = strchr(word, '=');
+
+		if (strncmp(word, "--c", 3) != 0 || !strcmp(word, "--config-size") ||
+		    strcmp(value ? value + 1 : at->args[i + 1], file) != 0)
+			continue;
+		at->args[i] = at->config;
+		if (value)
+			return 0;
+		at->count--;
+		memmove(&at->args[i + 1], &at->args[i + 2],
+			(at->count - i) * sizeof(*at->args));
+		return 0;
+	}
+	return 0;
 }
 
 /* The arguments that depend on the name. */
@@ -350,6 +383,8 @@ static int attach(struct attach *at, struct failure *failure)
 	int ret;
 
 	ret = complete_paths(at, failure);
+	if (!ret)
+		ret = complete_config(at, failure);
 	if (!ret)
 		ret = modules_load_transport(at->options.node, failure);
 	if (ret)

@@ -8,6 +8,9 @@ int command_detach(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_stats(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
+int command_doctor(int argc, char **argv);
+int command_prepare(int argc, char **argv);
+int command_backend(int argc, char **argv);
 
 #define EXIT_USAGE 2
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -47,6 +48,19 @@ static void detach_usage(void)
 	       "  --force  also those in use: their I/O ends in errors\n");
 }
 
+/*
+ * Somebody else may write what processes serve a device, but not have root end one that is not
+ * their own.
+ */
+static bool owns(const struct device_entry *entry, pid_t pid)
+{
+	struct stat st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return entry->owner == 0 || (stat(path, &st) == 0 && st.st_uid == entry->owner);
+}
+
 /* It would start another adapter. */
 static void stop_keeper(const struct device_entry *entry)
 {
@@ -54,7 +68,7 @@ static void stop_keeper(const struct device_entry *entry)
 	char path[64], name[32] = "";
 	FILE *f;
 
-	if (entry->keeper_pid <= 0)
+	if (entry->keeper_pid <= 0 || !owns(entry, entry->keeper_pid))
 		return;
 	pidfd = (int)syscall(SYS_pidfd_open, entry->keeper_pid, 0);
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)entry->keeper_pid);
@@ -76,7 +90,7 @@ static void kill_adapter(const struct device_entry *entry)
 		return;
 	pidfd = (int)syscall(SYS_pidfd_open, entry->adapter_pid, 0);
 	/* with the lock still held, this process is the one that the record names */
-	if (pidfd < 0 || !state_alive(STATE_DIR, entry->name))
+	if (pidfd < 0 || !state_alive(STATE_DIR, entry->name) || !owns(entry, entry->adapter_pid))
 		return;
 	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
@@ -91,6 +105,11 @@ static void begin(struct victim *v)
 	v->stage = STAGE_ASKED;
 	if (!ret)
 		return;
+	if (ret == -EACCES || ret == -EPERM) {
+		log_error("detach: %s: it is another user's: run as root", v->entry.name);
+		v->stage = STAGE_FAILED;
+		return;
+	}
 	kill_adapter(&v->entry);
 	v->stage = STAGE_KILLED;
 }
@@ -177,8 +196,11 @@ static int detach(struct victim *victims, size_t count, bool force)
 		}
 	}
 	for (i = 0; i < count; i++) {
-		if (victims[i].stage != STAGE_FAILED)
-			begin(&victims[i]);
+		if (victims[i].stage == STAGE_FAILED)
+			continue;
+		begin(&victims[i]);
+		if (victims[i].stage == STAGE_FAILED)
+			status = 1;
 	}
 	if (!wait_all(victims, count))
 		return status;

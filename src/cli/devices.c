@@ -22,6 +22,7 @@ static void add_record(struct device_entry *entry)
 	if (state_read(STATE_DIR, entry->name, &record))
 		return;
 	snprintf(entry->backend, sizeof(entry->backend), "%s", record.backend);
+	entry->owner = record.owner;
 	if (!alive)
 		return;
 	entry->keeper_pid = record.keeper_pid;

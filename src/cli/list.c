@@ -11,6 +11,7 @@
 #include "common/device-types.h"
 #include "common/json-writer.h"
 #include "common/log.h"
+#include "common/util.h"
 
 static void list_usage(void)
 {
@@ -57,29 +58,66 @@ static void list_json(const struct device_entry *entries, int count)
 	json_end(&w);
 }
 
+/* ---- as a table ---- */
+
+#define COLUMNS 7
+#define CELL_MAX (NODES_MAX * NODE_NAME_MAX)
+
+/* The text of one cell; of the headings when @e is NULL. */
+static const char *cell(const struct device_entry *e, unsigned int column, char buf[CELL_MAX])
+{
+	static const char *const headings[COLUMNS] = { "NAME",	 "TYPE",  "STATE",  "VIRTIO",
+						       "DRIVER", "NODES", "BACKEND" };
+	unsigned int n;
+
+	if (!e)
+		return headings[column];
+	buf[0] = '\0';
+	switch (column) {
+	case 0:
+		return e->name;
+	case 1:
+		return device_type_name(e->device_id, buf, CELL_MAX);
+	case 2:
+		return e->state;
+	case 3:
+		if (e->virtio_index >= 0)
+			snprintf(buf, CELL_MAX, "virtio%d", e->virtio_index);
+		break;
+	case 4:
+		return e->driver[0] ? e->driver : "-";
+	case 5:
+		for (n = 0; n < e->nodes.count; n++) {
+			strcat(buf, n ? "," : "");
+			strncat(buf, e->nodes.name[n], NODE_NAME_MAX - 2);
+		}
+		break;
+	default:
+		return e->backend[0] ? e->backend : "-";
+	}
+	return buf[0] ? buf : "-";
+}
+
 static void list_text(const struct device_entry *entries, int count)
 {
-	unsigned int n;
+	size_t width[COLUMNS] = { 0 };
+	char buf[CELL_MAX];
+	unsigned int column;
 	int i;
 
 	if (!count)
 		return;
-	printf("%-12s %-8s %-10s %-9s %-14s %-20s %s\n", "NAME", "TYPE", "VIRTIO", "STATE",
-	       "DRIVER", "NODES", "BACKEND");
-	for (i = 0; i < count; i++) {
-		const struct device_entry *e = &entries[i];
-		char number[16], index[24] = "-", nodes[NODES_MAX * NODE_NAME_MAX] = "";
-
-		if (e->virtio_index >= 0)
-			snprintf(index, sizeof(index), "virtio%d", e->virtio_index);
-		for (n = 0; n < e->nodes.count; n++) {
-			strcat(nodes, n ? "," : "");
-			strncat(nodes, e->nodes.name[n], NODE_NAME_MAX - 2);
-		}
-		printf("%-12s %-8s %-10s %-9s %-14s %-20s %s\n", e->name,
-		       device_type_name(e->device_id, number, sizeof(number)), index, e->state,
-		       e->driver[0] ? e->driver : "-", nodes[0] ? nodes : "-",
-		       e->backend[0] ? e->backend : "-");
+	for (i = -1; i < count; i++) {
+		for (column = 0; column < COLUMNS; column++)
+			width[column] = MAX(width[column],
+					    strlen(cell(i < 0 ? NULL : &entries[i], column, buf)));
+	}
+	for (i = -1; i < count; i++) {
+		/* nothing follows the last one, so nothing fills it up */
+		for (column = 0; column < COLUMNS - 1; column++)
+			printf("%-*s  ", (int)width[column],
+			       cell(i < 0 ? NULL : &entries[i], column, buf));
+		printf("%s\n", cell(i < 0 ? NULL : &entries[i], column, buf));
 	}
 }
 

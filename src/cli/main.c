@@ -13,13 +13,16 @@ static const struct verb {
 	const char *usage;
 } verbs[] = {
 	{ "attach", command_attach,
-	  "attach --type TYPE [--name NAME] (--socket PATH | --exec 'BACKEND ARG...')\n"
-	  "         [--queues N] [--queue-size N] [--pool SIZE] [--reconnect SECONDS|forever|off]\n"
-	  "         [--foreground]" },
+	  "attach (--config FILE | --type TYPE (--socket PATH | --exec 'BACKEND ARG...'))\n"
+	  "         [--name NAME] [--queues N] [--queue-size N] [--pool SIZE]\n"
+	  "         [--reconnect SECONDS|forever|off] [--foreground]" },
 	{ "detach", command_detach, "detach NAME... | --all [--force]" },
 	{ "list", command_list, "list [--json]" },
-	{ "stats", command_stats, "stats NAME [--json] [--watch]" },
+	{ "stats", command_stats, "stats NAME [--json] [--watch] | stats --prometheus [NAME]" },
 	{ "upgrade", command_upgrade, "upgrade NAME" },
+	{ "doctor", command_doctor, "doctor [--json] [--quiet]" },
+	{ "prepare", command_prepare, "prepare NAME" },
+	{ "backend", command_backend, "backend NAME" },
 };
 
 static void usage(FILE *out)

@@ -12,6 +12,8 @@
 #include "cli/adapter-client.h"
 #include "cli/command.h"
 #include "cli/devices.h"
+#include "cli/prometheus.h"
+#include "common/cleanup.h"
 #include "common/json-writer.h"
 #include "common/log.h"
 #include "common/parse.h"
@@ -22,10 +24,14 @@
 static void stats_usage(void)
 {
 	printf("Usage: virtio-loopback stats NAME [--json] [--watch]\n"
+	       "       virtio-loopback stats --prometheus [NAME]\n"
 	       "\n"
 	       "Shows the counters of a device: the kernel's, each virtqueue's, the adapter's.\n"
 	       "\n"
-	       "  --watch  again each second, until interrupted or the device is gone\n");
+	       "  --json        as a JSON object\n"
+	       "  --watch       again each second, with what was added in it, until interrupted or the\n"
+	       "                device is gone\n"
+	       "  --prometheus  in Prometheus' text format, of all devices or one\n");
 }
 
 /* "key value": a number stays one */
@@ -37,6 +43,53 @@ static void put_value(struct json_writer *w, const char *key, const char *value)
 		json_string(w, key, value);
 	else
 		json_u64(w, key, n);
+}
+
+/* ---- what was added since the last time, for --watch ---- */
+
+#define KNOWN_MAX 600
+
+static struct known {
+	char key[40];
+	uint64_t value;
+} known[KNOWN_MAX];
+static unsigned int known_count;
+static bool watching;
+
+/* " +N" in @buf; "" when it is the same, or seen for the first time */
+static const char *added(const char *key, uint64_t value, char *buf, size_t size)
+{
+	unsigned int i = 0;
+	uint64_t before;
+
+	buf[0] = '\0';
+	if (!watching)
+		return buf;
+	while (i < known_count && strcmp(known[i].key, key) != 0)
+		i++;
+	if (i == KNOWN_MAX)
+		return buf;
+	before = known[i].value;
+	if (i == known_count) {
+		snprintf(known[known_count++].key, sizeof(known[i].key), "%s", key);
+		before = value;
+	}
+	known[i].value = value;
+	if (value > before)
+		snprintf(buf, size, "  +%" PRIu64, value - before);
+	else if (value < before)
+		snprintf(buf, size, "  -%" PRIu64, before - value);
+	return buf;
+}
+
+static void print_value(const char *key, const char *value)
+{
+	char more[32] = "";
+	uint64_t n;
+
+	if (!parse_u64(value, 0, UINT64_MAX, &n) && strncmp(value, "0x", 2) != 0)
+		added(key, n, more, sizeof(more));
+	printf("  %-22s %s%s\n", key, value, more);
 }
 
 /* Lines of "key value", one by one. @w NULL: as text */
@@ -53,8 +106,20 @@ static void put_lines(struct json_writer *w, char *text)
 		if (w)
 			put_value(w, line, value);
 		else
-			printf("  %-22s %s\n", line, value);
+			print_value(line, value);
 	}
+}
+
+static void print_queue(unsigned int index, uint64_t kicks, uint64_t calls)
+{
+	char key[40], more[2][32];
+
+	snprintf(key, sizeof(key), "kicks of %u", index);
+	added(key, kicks, more[0], sizeof(more[0]));
+	snprintf(key, sizeof(key), "calls of %u", index);
+	added(key, calls, more[1], sizeof(more[1]));
+	printf("  virtqueue %-12u kicks %" PRIu64 "%s, calls %" PRIu64 "%s\n", index, kicks,
+	       more[0], calls, more[1]);
 }
 
 /* "index kicks calls" */
@@ -71,8 +136,7 @@ static void put_queues(struct json_writer *w, char *text)
 		if (sscanf(line, "%u %" SCNu64 " %" SCNu64, &index, &kicks, &calls) != 3)
 			continue;
 		if (!w) {
-			printf("  virtqueue %-12u kicks %" PRIu64 ", calls %" PRIu64 "\n", index,
-			       kicks, calls);
+			print_queue(index, kicks, calls);
 			continue;
 		}
 		json_object_begin(w, NULL);
@@ -160,12 +224,35 @@ static int watch(const char *name, bool json)
 {
 	struct timespec next;
 
+	watching = true;
 	clock_gettime(CLOCK_MONOTONIC, &next);
-	while (!show(name, json)) {
+	for (;;) {
+		if (!json && isatty(STDOUT_FILENO))
+			printf("\033[H\033[J"); /* at the top of an empty screen */
+		if (show(name, json))
+			break;
 		next.tv_sec++;
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
 	}
 	return 0; /* it ended, as devices do */
+}
+
+static int prometheus(const char *name)
+{
+	_cleanup_free_ struct device_entry *all = NULL;
+	struct device_entry one;
+	int count, ret;
+
+	if (name && devices_find(name, &one)) {
+		log_error("stats: %s: there is no such device", name);
+		return 1;
+	}
+	count = name ? 1 : devices_list(&all);
+	ret = count < 0 ? count : prometheus_print(name ? &one : all, count, stdout);
+	if (!ret)
+		return fflush(stdout) ? 1 : 0;
+	log_error("stats: %s", strerror(-ret));
+	return 1;
 }
 
 int command_stats(int argc, char **argv)
@@ -173,10 +260,11 @@ int command_stats(int argc, char **argv)
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "watch", no_argument, NULL, 'w' },
+		{ "prometheus", no_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	bool json = false, again = false;
+	bool json = false, again = false, text = false;
 	struct device_entry e;
 	int opt;
 
@@ -188,6 +276,9 @@ int command_stats(int argc, char **argv)
 		case 'w':
 			again = true;
 			break;
+		case 'p':
+			text = true;
+			break;
 		case 'h':
 			stats_usage();
 			return 0;
@@ -195,6 +286,12 @@ int command_stats(int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	}
+	if (text && (json || again)) {
+		log_error("stats: --prometheus goes with neither --json nor --watch");
+		return EXIT_USAGE;
+	}
+	if (text && optind + 1 >= argc)
+		return prometheus(optind < argc ? argv[optind] : NULL);
 	if (optind + 1 != argc) {
 		log_error("stats: the name of one device, please");
 		return EXIT_USAGE;

@@ -2,18 +2,56 @@
 #include "common/notify.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "common/parse.h"
+
+#define STATE_MAX 512
+
+static char taken[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+static uint64_t watchdog_ms;
+
+void notify_take(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET"), *interval = getenv("WATCHDOG_USEC");
+	uint64_t usec;
+
+	if (path && strlen(path) < sizeof(taken))
+		strcpy(taken, path);
+	if (taken[0] && interval && !parse_u64(interval, 1, UINT64_MAX, &usec))
+		watchdog_ms = usec / 1000;
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+}
+
+uint64_t notify_watchdog_ms(void)
+{
+	return watchdog_ms;
+}
+
+int notify_sendf(const char *fmt, ...)
+{
+	char state[STATE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(state, sizeof(state), fmt, ap);
+	va_end(ap);
+	return notify_send(state);
+}
 
 int notify_send(const char *state)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	const char *path = getenv("NOTIFY_SOCKET");
+	const char *path = taken[0] ? taken : getenv("NOTIFY_SOCKET");
 	_cleanup_close_ int fd = -1;
 	socklen_t len;
 

@@ -31,11 +31,19 @@ int state_dir_make(const char *dir, struct failure *failure)
 				   strerror(errno));
 	if (stat(dir, &st) < 0)
 		return failure_set(failure, -errno, "%s: %s", dir, strerror(errno));
-	/* In a directory that others write to, names could be changed under us. */
-	if (!S_ISDIR(st.st_mode) || (st.st_mode & 0022) ||
+	/*
+	 * In a directory that others write to, names could be changed under us. A group may, where
+	 * the sticky bit leaves each its own names.
+	 */
+	if (!S_ISDIR(st.st_mode) || (st.st_mode & 0002) ||
+	    ((st.st_mode & 0020) && !(st.st_mode & S_ISVTX)) ||
 	    (st.st_uid != geteuid() && st.st_uid != 0))
 		return failure_set(failure, -EPERM,
 				   "%s: not a directory that only its owner can write to", dir);
+	if (access(dir, W_OK | X_OK) < 0)
+		return failure_set(failure, -errno,
+				   "%s: %s: run as root, or join the group that it belongs to", dir,
+				   strerror(errno));
 	return 0;
 }
 
@@ -51,7 +59,15 @@ int state_lock(const char *dir, const char *name)
 		_cleanup_close_ int fd = -1;
 		struct stat mine, there;
 
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		/*
+		 * With O_CREAT not even root may open another one's file in a directory that a
+		 * group writes to (fs.protected_regular).
+		 */
+		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 && errno == ENOENT)
+			fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+		if (fd < 0 && errno == EEXIST)
+			continue;
 		if (fd < 0)
 			return -errno;
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
@@ -120,7 +136,8 @@ int state_write(const char *dir, const char *name, const struct state_record *re
 		ret = state_path(fresh, sizeof(fresh), dir, name, "state.new");
 	if (ret)
 		return ret;
-	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	unlink(fresh); /* of one that was killed while it wrote */
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd < 0)
 		return -errno;
 	f = fdopen(fd, "w");
@@ -179,6 +196,7 @@ int state_read(const char *dir, const char *name, struct state_record *record)
 {
 	_cleanup_free_ char *line = NULL;
 	char path[PATH_MAX];
+	struct stat st;
 	size_t room = 0;
 	FILE *f;
 	int ret;
@@ -190,6 +208,8 @@ int state_read(const char *dir, const char *name, struct state_record *record)
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
+	if (fstat(fileno(f), &st) == 0)
+		record->owner = st.st_uid;
 	while (getline(&line, &room, f) > 0) {
 		char *value = strchr(line, '=');
 

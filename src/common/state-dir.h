@@ -22,9 +22,13 @@
 #include "common/failure.h"
 
 #define STATE_DIR "/run/virtio-loopback"
+/* Who is in this group may make devices without being root, and see the state of all. */
+#define SERVICE_GROUP "virtio-loopback"
+#define STATE_DIR_MODE 03770
 #define STATE_NAME_MAX 32
 
 struct state_record {
+	uid_t owner; /* whose words these are */
 	pid_t adapter_pid;
 	pid_t keeper_pid; /* 0: it has none */
 	uint32_t device_id;

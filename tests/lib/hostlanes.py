@@ -278,6 +278,31 @@ class QemuLane:
             report.result(self.name, result, verdict, got.last, got.seconds, got.output)
 
 
+class PackagesLane:
+    """The Debian packages: lintian, two builds compared, and what they do in a guest with systemd."""
+
+    name = "packages"
+
+    def run(self, report):
+        lacking = command.missing("dpkg-buildpackage", "dh_dkms", "lintian", "mmdebstrap")
+        if lacking:
+            report.result(self.name, "build", "skip", f"{lacking} is not installed")
+            return
+        report.progress(self.name, "building the packages, twice")
+        got = command.run(["tools/deb", "--check"], 3600)
+        report.result(self.name, "build", "FAIL" if got.status else "ok", got.last, got.seconds,
+                      got.output)
+        if got.status:
+            return
+        report.progress(self.name, "installing them in a guest, and booting that twice")
+        got = command.run(["tests/packages/boot"], 5400)
+        rows = re.findall(r"^(ok|FAIL) (.*)$", got.output, re.M)
+        for verdict, what in rows:
+            report.result(self.name, what, verdict, "", output=got.output)
+        if not rows or (got.status and all(v == "ok" for v, _ in rows)):
+            report.result(self.name, "boot", "FAIL", got.last, got.seconds, got.output)
+
+
 class PerformanceLane:
     """
     Instruction counts of one kind against another's in the same guest: they repeat within a

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "cli/prometheus.h"
 #include "cli/sysfs.h"
 #include "common/util.h"
 
@@ -195,11 +196,47 @@ static void test_wait(void **state)
 	assert_false(sysfs_nodes(&d, NULL, &nodes)); /* nobody drives it */
 }
 
+static void test_prometheus(void **state)
+{
+	struct device_entry devices[2] = {
+		{ .name = "nine", .device_id = 2, .parent = 9, .state = "running", .pool = 4096 },
+		{ .name = "ten", .device_id = 999, .parent = -1, .state = "waiting" },
+	};
+	char *text = NULL;
+	size_t size;
+	FILE *f;
+
+	(void)state;
+	make_device(9, "nine", "2\n", 12);
+	make_file("platform/virtio-loopback.9/stats", "kicks 7\nmaps 5\nmaps_live 1\n");
+	make_file("platform/virtio-loopback.9/queues", "0 3 2\n1 4 5\n");
+	f = open_memstream(&text, &size);
+	assert_int_equal(prometheus_print(devices, 2, f), 0);
+	fclose(f);
+	assert_non_null(strstr(text, "# TYPE virtio_loopback_devices gauge\n"
+				     "virtio_loopback_devices 2\n"));
+	/* all samples of a metric stand together */
+	assert_non_null(strstr(text, "# TYPE virtio_loopback_running gauge\n"
+				     "virtio_loopback_running{device=\"nine\"} 1\n"
+				     "virtio_loopback_running{device=\"ten\"} 0\n"));
+	assert_non_null(strstr(text, "virtio_loopback_info{device=\"ten\",type=\"999\","
+				     "state=\"waiting\"} 1\n"));
+	assert_non_null(strstr(text, "# TYPE virtio_loopback_maps_total counter\n"
+				     "virtio_loopback_maps_total{device=\"nine\"} 5\n"));
+	assert_non_null(strstr(text, "# TYPE virtio_loopback_maps_live gauge\n"));
+	assert_non_null(strstr(text, "virtio_loopback_pool_used{device=\"nine\"} 512\n"));
+	assert_non_null(strstr(text, "virtio_loopback_kicks_total{device=\"nine\",queue=\"0\"} 3\n"
+				     "virtio_loopback_kicks_total{device=\"nine\",queue=\"1\"} 4\n"));
+	assert_null(strstr(text, "virtio_loopback_kicks_total{device=\"nine\"}"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_none, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_load, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_prometheus, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_nodes, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_wait, make_root, remove_root),
 	};

@@ -162,7 +162,16 @@ static void test_notify(void **state)
 	assert_int_equal(notify_send("READY=1"), 1);
 	assert_int_equal(recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT), 7);
 	assert_string_equal(buf, "READY=1");
-	unsetenv("NOTIFY_SOCKET");
+
+	/* kept from children, and used all the same */
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	notify_take();
+	assert_null(getenv("NOTIFY_SOCKET"));
+	assert_null(getenv("WATCHDOG_USEC"));
+	assert_int_equal(notify_watchdog_ms(), 30000);
+	assert_int_equal(notify_sendf("STATUS=%d", 7), 1);
+	assert_int_equal(recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT), 8);
+	assert_memory_equal(buf, "STATUS=7", 8);
 	close(fd);
 }
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cli/doctor.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "common/log.h"
+
+static void doctor_usage(void)
+{
+	printf("Usage: virtio-loopback doctor [--json] [--quiet]\n"
+	       "\n"
+	       "Looks for what is wrong: kernel, module, signature, drivers, permissions, limits,\n"
+	       "configuration files, devices. Below each finding stands what mends it. Exit status: 0\n"
+	       "when nothing is bad, 1 when something is.\n"
+	       "\n"
+	       "  --json   as a JSON object\n"
+	       "  --quiet  only what is worth reading\n");
+}
+
+static uint64_t limit(int resource)
+{
+	struct rlimit r;
+
+	if (getrlimit(resource, &r) < 0 || r.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return r.rlim_cur;
+}
+
+static int examine(bool json, bool quiet)
+{
+	struct passwd *user = getpwuid(geteuid());
+	struct utsname kernel;
+	struct doctor d = {
+		.root = "",
+		.release = kernel.release,
+		.user = user ? user->pw_name : "<user>",
+		.uid = geteuid(),
+		.memlock = limit(RLIMIT_MEMLOCK),
+		.nofile = limit(RLIMIT_NOFILE),
+	};
+	int ret;
+
+	if (uname(&kernel) < 0) {
+		log_error("doctor: %s", strerror(errno));
+		return 1;
+	}
+	doctor_check_files(&d);
+	doctor_check_devices(&d);
+	if (d.failed) {
+		log_error("doctor: %s", strerror(ENOMEM));
+		ret = 1;
+	} else {
+		if (json)
+			doctor_print_json(&d, stdout);
+		else
+			doctor_print(&d, !quiet, stdout);
+		ret = doctor_bad(&d) ? 1 : 0;
+	}
+	doctor_finish(&d);
+	return ret;
+}
+
+int command_doctor(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool json = false, quiet = false;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (opt) {
+		case 'j':
+			json = true;
+			break;
+		case 'q':
+			quiet = true;
+			break;
+		case 'h':
+			doctor_usage();
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		log_error("doctor: %s: not understood", argv[optind]);
+		return EXIT_USAGE;
+	}
+	return examine(json, quiet);
+}
