@@ -130,7 +130,7 @@ def sound(t, turns):
     levels(t, "mem")
     out, source = t.tmp / "out.wav", Wav.write(t.tmp / "source.wav", noise(48000 * 2))
     card = Card(t, "--backend", "wav", "--playback", out, "--capture", source)
-    raw = ("-q", "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000, "--buffer-time=400000")
+    raw = ("-q", "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000, "--buffer-time=1600000")
     player = t.start("aplay", *raw, "-D", card.hw, write(t.tmp / "in.raw", noise(48000 * 2) * 40))
     got = t.tmp / "got.raw"
     recorder = t.start("arecord", *raw, "-D", card.hw, got)
@@ -140,8 +140,10 @@ def sound(t, turns):
 
     def go_on(when):
         before = sizes()
-        t.within(20, lambda: min(map(int.__sub__, sizes(), before)) > 40000,
-                 f"sound both ways {when} ({player.said()!r}, {recorder.said()!r})")
+        t.within(20, lambda: min(map(int.__sub__, sizes(), before)) > 40000 or not
+                 (player.alive() and recorder.alive()), f"sound both ways {when}")
+        t.check(player.alive() and recorder.alive(), f"{when}: expected both programs to go on, saw "
+                f"{player.said()!r} and {recorder.said()!r}")
 
     def sleeps(kind):
         (POWER / "pm_test").write_text(kind)
