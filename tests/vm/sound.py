@@ -23,6 +23,8 @@ WAV = {"U8": (1, 8), "S16_LE": (1, 16), "S24_3LE": (1, 24), "S24_LE": (1, 24), "
 
 def driver_or_skip(t, module="virtio_snd"):
     """Skips where the kernel has no such driver."""
+    if Path("/sys/module", module.replace("-", "_")).exists():
+        return  # loaded, or built in; a guest that is to sleep has nothing more
     if subprocess.run(["modinfo", module], stdout=subprocess.DEVNULL,
                       stderr=subprocess.DEVNULL).returncode:
         t.skip(f"this kernel has no {module}")

@@ -433,7 +433,8 @@ static void keep_copies(void)
 	/* The tree of modules is too large to copy: what the tests need is loaded now. */
 	run_in_root((char *[]){ "modprobe", "-a", "virtio_blk", "ext4", NULL });
 	/* not every kernel has these */
-	run_in_root((char *[]){ "sh", "-c", "modprobe -aq vcan can-raw virtio_can || :", NULL });
+	run_in_root((char *[]){ "sh", "-c", "modprobe -aq vcan can-raw virtio_can virtio_snd || :",
+				NULL });
 	snprintf(path, sizeof(path), NEWROOT "%s", conf.modules);
 	let_go(path);
 	if (conf.out[0]) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* vhost-user-snd: a sound card that plays to, and records from, what this system has. */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,6 +10,7 @@
 #include "backends/snd/sink.h"
 #include "common/log.h"
 
+#define SND_RT_PRIORITY 5 /* below sound servers and the kernel's threads for interrupts */
 #define SND_NICE (-11) /* as sound servers have it */
 
 enum {
@@ -253,11 +255,17 @@ static int open_streams(struct snd_device *snd)
 }
 
 /*
- * Sound is the thing that people notice first when a machine has much to do. Where this is not
- * allowed it goes without.
+ * Sound is the thing that people notice first when a machine has much to do, and ALSA gives up a
+ * card that is late. Where a real-time policy is not allowed, a priority has to do; where that is
+ * not either, it goes without.
  */
 static void ask_for_priority(void)
 {
+	const struct sched_param param = { .sched_priority = SND_RT_PRIORITY };
+
+	if (!sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param))
+		return;
+	log_debug("no real-time policy: %m");
 	if (setpriority(PRIO_PROCESS, 0, SND_NICE) < 0)
 		log_debug("no priority of %d: %m", SND_NICE);
 }
