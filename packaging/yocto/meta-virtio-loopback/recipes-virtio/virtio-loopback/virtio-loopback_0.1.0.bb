@@ -43,7 +43,7 @@ PACKAGECONFIG ??= " \
     ${@bb.utils.contains('DISTRO_FEATURES', 'alsa', 'snd-alsa', '', d)} \
     ${@bb.utils.contains('DISTRO_FEATURES', 'opengl', 'gpu-virgl', '', d)} \
     ${@bb.utils.contains('DISTRO_FEATURES', 'opengl wayland', 'display-sdl', '', d)} \
-    ${@bb.utils.filter('DISTRO_FEATURES', 'seccomp', d)} \
+    ${@bb.utils.filter('DISTRO_FEATURES', 'seccomp systemd', d)} \
 "
 # The programs that are of use on the machine that builds, without any library.
 PACKAGECONFIG:class-native = "adapter cli console rng can gpio input snd display"
@@ -66,6 +66,7 @@ PACKAGECONFIG[display-png] = "-Ddisplay-png=enabled,-Ddisplay-png=disabled,libpn
 PACKAGECONFIG[display-vnc] = "-Ddisplay-vnc=enabled,-Ddisplay-vnc=disabled,libvncserver"
 PACKAGECONFIG[display-sdl] = "-Ddisplay-sdl=enabled,-Ddisplay-sdl=disabled,virtual/libsdl2"
 PACKAGECONFIG[seccomp] = "-Dseccomp=enabled,-Dseccomp=disabled,libseccomp"
+PACKAGECONFIG[systemd] = "-Dsystemd=enabled,-Dsystemd=disabled"
 PACKAGECONFIG[tests] = "-Dtests=enabled,-Dtests=disabled,cmocka"
 
 # Meson has noted how each test is called; install-ptest takes the programs along and writes it down.
@@ -103,6 +104,7 @@ FILES:${PN}-tools = " \
     ${nonarch_libdir}/tmpfiles.d \
     ${nonarch_libdir}/udev \
     ${nonarch_base_libdir}/udev \
+    ${nonarch_libdir}/systemd \
     ${systemd_system_unitdir} \
     ${sysconfdir}/virtio-loopback \
 "
