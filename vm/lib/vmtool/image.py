@@ -71,13 +71,18 @@ def fetch(arch) -> Path:
     return target
 
 
+def _hook(arch):
+    """What is only unpacked comes to no hook after that."""
+    return "--customize-hook" if arch == "amd64" else "--extract-hook"
+
+
 def _unpack_hooks(arch, folder):
     if not unpacked(arch):
         return []
     source = apt.Suite(suite(), arch)
     source.update()
     debs = source.download(unpacked(arch), folder)
-    return [f'--customize-hook=dpkg-deb -x {deb} "$1"' for deb in debs]
+    return [f'{_hook(arch)}=dpkg-deb -x {deb} "$1"' for deb in debs]
 
 
 def _command(arch, sources, tree, hooks):
@@ -89,9 +94,9 @@ def _command(arch, sources, tree, hooks):
     else:
         # Nothing of a foreign architecture can run here, so nothing is configured.
         argv += ["--variant=extract",
-                 "--customize-hook=cp \"$1/usr/share/base-passwd/passwd.master\" \"$1/etc/passwd\"",
-                 "--customize-hook=cp \"$1/usr/share/base-passwd/group.master\" \"$1/etc/group\"",
-                 "--customize-hook=ln -sf mawk \"$1/usr/bin/awk\""]
+                 "--extract-hook=cp \"$1/usr/share/base-passwd/passwd.master\" \"$1/etc/passwd\"",
+                 "--extract-hook=cp \"$1/usr/share/base-passwd/group.master\" \"$1/etc/group\"",
+                 "--extract-hook=ln -sf mawk \"$1/usr/bin/awk\""]
     return argv + hooks + [suite(), str(tree), str(sources)]
 
 
