@@ -68,7 +68,7 @@ def node_and_state(t):
     mended(t, "module", "keeps modprobe from loading it")
 
 
-@test(timeout=60, tags=("doctor",))
+@test(timeout=60, tags=("doctor",), tier="long")
 def configs(t):
     begin(t)
     conf = CONFIGS / "planted.conf"
@@ -82,7 +82,7 @@ def configs(t):
     mended(t, "drivers", "spi: the driver spi-virtio is not there", f"sed -i s/spi/rng/ {conf}")
 
 
-@test(timeout=60, tags=("doctor",))
+@test(timeout=60, tags=("doctor",), tier="long")
 def devices(t):
     """A device that waits for its back-end, and one that has lost its adapter."""
     begin(t)
