@@ -65,7 +65,8 @@ static void check_driver(struct doctor *d, const struct device_type *type, char 
 		doctor_say(d, doctor_wants(d, type->id) ? FINDING_BAD : FINDING_NOTE, "drivers",
 			   "apt install linux-image-<newer>, and reboot",
 			   "%s: needs Linux %u.%u: the driver of this one %s", type->name,
-			   type->driver_since >> 8, type->driver_since & 0xff, type->driver_trouble);
+			   type->driver_since >> 8, type->driver_since & 0xff,
+			   type->driver_trouble);
 		return;
 	}
 	snprintf(there + used, size - used, "%s%s", used ? ", " : "", type->name);

@@ -68,6 +68,7 @@ static const char *cell(const struct device_entry *e, unsigned int column, char 
 {
 	static const char *const headings[COLUMNS] = { "NAME",	 "TYPE",  "STATE",  "VIRTIO",
 						       "DRIVER", "NODES", "BACKEND" };
+	size_t used = 0;
 	unsigned int n;
 
 	if (!e)
@@ -87,10 +88,9 @@ static const char *cell(const struct device_entry *e, unsigned int column, char 
 	case 4:
 		return e->driver[0] ? e->driver : "-";
 	case 5:
-		for (n = 0; n < e->nodes.count; n++) {
-			strcat(buf, n ? "," : "");
-			strncat(buf, e->nodes.name[n], NODE_NAME_MAX - 2);
-		}
+		for (n = 0; n < e->nodes.count && used < CELL_MAX; n++)
+			used += (size_t)snprintf(buf + used, CELL_MAX - used, "%s%s", n ? "," : "",
+						 e->nodes.name[n]);
 		break;
 	default:
 		return e->backend[0] ? e->backend : "-";
