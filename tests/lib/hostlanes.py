@@ -153,7 +153,8 @@ class StaticLane:
                            ("yocto-lint", ["/usr/bin/python3", "tests/yocto/test_lint.py"]),
                            ("yocto-ptest", ["/usr/bin/python3", "tests/yocto/test_ptest.py"]),
                            ("mainline-series",
-                            ["/usr/bin/python3", "tests/mainline/test_series.py"])):
+                            ["/usr/bin/python3", "tests/mainline/test_series.py"]),
+                           ("sbom", ["/usr/bin/python3", "tests/packages/test_sbom.py"])):
             got = command.run(argv, 120)
             report.result(self.name, name, "FAIL" if got.status else "ok", got.last, got.seconds,
                           got.output)
