@@ -349,7 +349,7 @@ def two_devices(t):
 BAD = {
     "no-device": (["--device", "/dev/input/event999"], r"/dev/input/event999: No such file"),
     "no-input": (["--device", "/dev/null"], r"/dev/null: is no input device"),
-    "none": ([], r"--device is missing"),
+    "none": ([], r"one of --device and --display is needed"),
 }
 
 
