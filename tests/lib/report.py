@@ -59,8 +59,10 @@ class Report:
 
     def result(self, lane, name, verdict, reason="", seconds=None, output=""):
         """One test's result: ok, FAIL or skip."""
-        line = self._line(verdict, lane, name, reason, seconds)
         with self._lock:
+            if verdict == "skip" and (lane, name) in self._tried:
+                verdict, reason = "FAIL", f"it failed, and then was skipped: {reason}"
+            line = self._line(verdict, lane, name, reason, seconds)
             self.counts[verdict] += 1
             self._print(line)
             if verdict == "ok" and (lane, name) in self._tried:

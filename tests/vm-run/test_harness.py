@@ -96,6 +96,11 @@ class SecondTry(unittest.TestCase):
         self.assertEqual(tries, ["a", "a"])
         self.assertEqual((counts, second, status), ({"ok": 0, "FAIL": 1, "skip": 0}, 0, 1))
 
+    def test_skipped_at_the_second(self):
+        tries, counts, _, status = self.run_lane({"a": [("FAIL", True), ("skip", True)]})
+        self.assertEqual(tries, ["a", "a"])
+        self.assertEqual((counts, status), ({"ok": 0, "FAIL": 1, "skip": 0}, 1))
+
     def test_unsound_guest_is_final(self):
         tries, counts, _, status = self.run_lane({"a": [("FAIL", False), ("ok", True)]})
         self.assertEqual((tries, counts["FAIL"], status), (["a"], 1, 1))
