@@ -201,6 +201,7 @@ int input_listen(struct input *input, const char *path, struct failure *failure)
 	if (fd < 0)
 		return failure_set(failure, fd, "--input %s: %s", path, strerror(-fd));
 	input->listener = fd;
+	input->path = path;
 	input->source = loop_add(input->display->loop, fd, EPOLLIN, listener_ready, input);
 	return input->source ? 0 : failure_set(failure, -errno, "--input %s: %m", path);
 }
@@ -215,6 +216,8 @@ void input_finish(struct input *input)
 	}
 	loop_remove(input->display->loop, input->source);
 	input->source = NULL;
+	if (input->listener >= 0)
+		unlink(input->path);
 	fd_close(&input->listener);
 }
 

@@ -41,6 +41,7 @@ struct input_client {
 struct input {
 	struct display *display;
 	int listener; /* -1: nobody asked for it */
+	const char *path; /* of the listener's socket, removed with it */
 	struct loop_source *source;
 	struct input_standing now;
 	struct input_client clients[INPUT_CLIENTS_MAX];
@@ -48,7 +49,7 @@ struct input {
 
 void input_init(struct input *input, struct display *display);
 
-/* input_listen() - let clients connect at @path; 0 or a negative errno */
+/* input_listen() - let clients connect at @path, which outlives @input; 0 or a negative errno */
 int input_listen(struct input *input, const char *path, struct failure *failure);
 void input_finish(struct input *input);
 
