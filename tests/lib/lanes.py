@@ -24,7 +24,7 @@ def lanes(target, patterns=(), tags=(), end=None):
 
     def sleeping(kernel, tiers):
         return vm(kernel, tiers, folder=TOP / "tests/vm-sleep", name=f"vm-{kernel}-sleep",
-                  sleep=True)
+                  sleep=True, limit=600 if target == "check" else 4 * 3600)
 
     if target == "check":
         return ([vm("debian-6.12", ["check"]), UnitLane(), StaticLane(), KernelCheckLane(),

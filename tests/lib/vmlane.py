@@ -17,18 +17,23 @@ from vmtool import complaints, kernel as kernels  # noqa: E402
 
 # A test that crashes its guest costs a boot; after this many the rest counts as failed.
 MAX_RENEWALS = 8
+# Why what has not begun within the budget is skipped, and what remains of a test's time by then.
+OVER = "the time for this lane was over"
+GRACE_S = 240
 
 
 class VmLane:
     """All tests of some tiers on one guest kernel."""
 
-    def __init__(self, kernel, tiers, patterns=(), tags=(), smp=2, mem=3072, limit=1500,
+    def __init__(self, kernel, tiers, patterns=(), tags=(), smp=2, mem=3072, limit=None,
                  folder=TOP / "tests/vm", name=None, module=True, end=None,
                  shard=(0, 1), sleep=False, second_try=False):
         self.kernel, self.tiers, self.smp, self.mem = kernel, tiers, smp, mem
-        self.patterns, self.tags, self.limit = patterns, tags, limit
+        self.patterns, self.tags = patterns, tags
         # time.monotonic() from which on no test is begun; those are skipped, and say so.
         self.end = end
+        # Seconds that one guest may take; with an end to be met, that is what limits it.
+        self.limit = limit or (float("inf") if end else 1500)
         self.name, self.folder, self.module = name or f"vm-{kernel}", folder, module
         # (I, N): this lane has every Nth test, from the Ith on.
         self.shard = shard
@@ -78,7 +83,7 @@ class VmLane:
             return
         other = copy.copy(self)
         other.patterns = [glob.escape(name) for name in self.again]
-        other.shard, other.end, other.limit, other.second_try = (0, 1), None, 600, False
+        other.shard, other.limit, other.second_try = (0, 1), 600, False
         other.left = other.tests()
         report.progress(self.name, f"a second try for {', '.join(self.again)}")
         other.again = []
@@ -115,7 +120,7 @@ class VmLane:
     def _run_all(self, report):
         for boot in range(MAX_RENEWALS):
             if self.end and time.monotonic() > self.end:
-                self._all(report, "skip", "the time for this lane was over")
+                self._all(report, "skip", OVER)
                 return
             report.progress(self.name, f"booting the guest for {len(self.left)} tests"
                             if boot == 0 else f"a fresh guest for the {len(self.left)} left")
@@ -130,14 +135,13 @@ class VmLane:
     def _boot(self, report, boot):
         """One guest; takes what it has run off self.left. Returns why going on is no use."""
         total = len(self.tests())
-        limit, more = int(self.limit * max(1, self.slow / 2)), []
+        limit, more = self.limit * max(1, self.slow / 2), []
         if self.end:
-            # What has begun in time may end later: leave it some minutes.
-            limit = int(self._seconds_left()) + 600
-            more = ["--seconds", str(int(self._seconds_left()))]
+            more = ["--seconds", str(int(self._seconds_left())), "--grace", str(GRACE_S)]
+            limit = min(limit, self._seconds_left() + GRACE_S + 60)
         log = TOP / "vm/out" / f"{self.name}-{boot}.dmesg.txt"
         argv = ["vm/run", "--kernel", self.kernel, "--root", "image", "--smp", str(self.smp),
-                "--mem", str(self.mem), "--timeout", str(limit), "--dmesg", str(log)]
+                "--mem", str(self.mem), "--timeout", str(int(limit)), "--dmesg", str(log)]
         argv += [] if self.module else ["--no-module"]
         argv += ["--sleep"] if self.sleep else []
         argv += ["--"] + self._guest_command("--skip-first", str(total - len(self.left)), *more)

@@ -32,6 +32,8 @@ def main():
     p.add_argument("--skip-first", type=int, default=0, metavar="N", help="leave out the first N")
     p.add_argument("--seconds", type=float, default=float("inf"), metavar="N",
                    help="skip the tests that have not begun by then")
+    p.add_argument("--grace", type=float, default=float("inf"), metavar="N",
+                   help="what has begun by then fails when it takes that much longer")
     p.add_argument("--folder", type=Path, default=HERE, help="where the test modules are")
     p.add_argument("--list", action="store_true", help="only list the tests that would run")
     p.add_argument("pattern", nargs="*", help="names, with * and ?")
@@ -44,7 +46,7 @@ def main():
         for t in tests:
             print(t.name)
         return 0
-    runner.Runner(args.slow, args.seconds).run(tests)
+    runner.Runner(args.slow, args.seconds, args.grace).run(tests)
     return 0
 
 

@@ -119,8 +119,10 @@ def _child(test, slow, group, output, report):
 class Runner:
     """Runs tests and judges, after each, whether the guest is still sound."""
 
-    def __init__(self, slow, seconds):
+    def __init__(self, slow, seconds=float("inf"), grace=float("inf")):
+        # No test begins after the first, or lasts beyond the second.
         self.end = time.monotonic() + seconds
+        self.last = self.end + grace
         # No limit becomes endless: what hangs has to be told from what is slow.
         self.slow, self.number = min(slow * calibrate(), max(8, 1.5 * slow)), 0
         say("SPEED", round(self.slow, 2))
@@ -165,7 +167,7 @@ class Runner:
 
     def _fork(self, test, group, output):
         """The test's verdict, or what became of its process."""
-        limit = test.timeout * self.slow
+        limit = min(test.timeout * self.slow, self.last - time.monotonic())
         reader, writer = os.pipe()
         sys.stdout.flush()
         pid = os.fork()
@@ -187,7 +189,7 @@ class Runner:
             group.kill(10 * self.slow)
             os.waitpid(pid, os.WNOHANG)
             os.close(reader)
-            return {"result": "FAIL", "reason": f"not done within {limit:g} s"}
+            return {"result": "FAIL", "reason": f"not done within {limit:.0f} s"}
         with open(reader, "rb") as pipe:
             report = pipe.read()
         if not report:
