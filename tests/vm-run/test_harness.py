@@ -5,16 +5,21 @@
 import contextlib
 import fnmatch
 import io
+import json
+import socket
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
+sys.path.insert(0, str(TOP / "vm/lib"))
 
 from lib.report import SECOND_TRIES, Report  # noqa: E402
 from lib.vmlane import VmLane  # noqa: E402
+from vmtool import waker  # noqa: E402
 
 EXPECTED = {
     "passes": ("ok", r"^$"),
@@ -109,6 +114,50 @@ class SecondTry(unittest.TestCase):
         script = {str(n): [("FAIL", True), ("ok", True)] for n in range(SECOND_TRIES + 1)}
         _, counts, second, status = self.run_lane(script)
         self.assertEqual((counts["FAIL"], second, status), (1, SECOND_TRIES, 1))
+
+
+class Waking(unittest.TestCase):
+    """What is done for a guest that sleeps, against a monitor of this test's."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name) / "monitor"
+        self.waker = waker.Waker(path)
+        self.waker.step()  # QEMU does not listen yet
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            self.waker.step()
+            self.monitor, _ = listener.accept()
+        self.addCleanup(self.monitor.close)
+        self.addCleanup(self.waker.close)
+
+    def after(self, seconds, *events):
+        """The commands that the monitor got that long after these events."""
+        for event in events:
+            self.monitor.send(json.dumps({"event": event}).encode() + b"\r\n")
+            self.waker.step()
+        if self.waker.since:
+            self.waker.since -= seconds
+        self.waker.step()
+        return [json.loads(line)["execute"] for line in self.monitor.recv(4096).splitlines()]
+
+    def test_overslept(self):
+        self.assertEqual(self.after(waker.OVERSLEPT_S + 1, "SUSPEND"),
+                         ["qmp_capabilities", "system_wakeup"])
+
+    def test_asleep(self):
+        self.assertEqual(self.after(waker.OVERSLEPT_S - 5, "SUSPEND"), ["qmp_capabilities"])
+
+    def test_awake(self):
+        self.assertEqual(self.after(waker.OVERSLEPT_S + 1, "SUSPEND", "WAKEUP"),
+                         ["qmp_capabilities"])
+
+    def test_monitor_ends(self):
+        self.monitor.close()
+        self.waker.step()
+        self.waker.step()
 
 
 class Harness(unittest.TestCase):

@@ -55,9 +55,11 @@ def to_memory(t, turns):
         t.skip("this machine has no S3")
     (POWER / "mem_sleep").write_text("deep")
     device = attach(t)
-    
+    # An alarm that goes off on the way into the sleep is lost.
+    alarm = str(round(3 * t.slow))
+
     def strike():
-        subprocess.run(["rtcwake", "-m", "mem", "-s", "2"], check=True,
+        subprocess.run(["rtcwake", "-m", "mem", "-s", alarm], check=True,
                        stdout=subprocess.DEVNULL)
 
     storm(t, device, turns, strike)

@@ -14,6 +14,7 @@ from pathlib import Path
 from . import clock, complaints, initramfs, module, paths, report
 from .machine import Machine
 from .report import VmError
+from .waker import Waker
 
 # What the initramfs needs to reach the root file system.
 BASE_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
@@ -141,6 +142,7 @@ class Run:
         if self.opt.sleep:
             machine.second_serial(work / "told")
             machine.swap(work / "swap", 1 << 30)
+            machine.monitor(work / "monitor")
             machine.append += " no_console_suspend"
         for number, folder in enumerate(self._folders()):
             machine.share(f"folder{number}", folder)
@@ -212,15 +214,18 @@ class Run:
         with open(work / "qemu.txt", "wb") as log:
             qemu = subprocess.Popen(machine.command(), stdin=subprocess.DEVNULL, stdout=log,
                                     stderr=log, preexec_fn=_die_with_parent)
+        waker = Waker(work / "monitor") if self.opt.sleep else None
         try:
-            self._follow(qemu, ctl)
+            self._follow(qemu, ctl, waker)
         finally:
+            if waker:
+                waker.close()
             if qemu.poll() is None:
                 qemu.kill()
             qemu.wait()
         return self._judge(qemu, work, ctl)
 
-    def _follow(self, qemu, ctl):
+    def _follow(self, qemu, ctl, waker):
         streams = [Follow(ctl / "stdout", 1), Follow(ctl / "stderr", 2)]
         start, self.state, self.overdue = time.monotonic(), [], None
         limit, since = self.opt.boot_timeout, start
@@ -233,6 +238,8 @@ class Run:
                 for stream in streams:
                     stream.step()
                 break
+            if waker:
+                waker.step()
             seen = (ctl / "state").read_text().splitlines()
             if len(seen) != len(self.state):
                 self.state, since = seen, time.monotonic()

@@ -63,6 +63,9 @@ class Machine:
     def second_serial(self, path):
         self.argv += ["-chardev", f"file,id=told,path={_quote(path)}", "-serial", "chardev:told"]
 
+    def monitor(self, path):
+        self.argv += ["-qmp", f"unix:{_quote(path)},server=on,wait=off"]
+
     def share(self, tag, path, writable=False):
         """Show a folder of the host to the guest under a 9p tag."""
         mode = "" if writable else ",readonly=on"
