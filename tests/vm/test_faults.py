@@ -62,8 +62,9 @@ def each_call(t):
 
 @test(kernels=("debug",), timeout=400, tolerates=UNREGISTERED)
 def under_way(t):
-    """One in a hundred allocations of the module fails, in whatever context, while a disk comes, is
-    written, and goes: what works works right, what fails says so and leaves nothing."""
+    """One in a hundred allocations of the module fails, or one in a thousand, in whatever context,
+    while a disk comes, is written, and goes: what works works right, what fails says so and leaves
+    nothing."""
     image = t.image(16 << 20)
     start, end = text_of_module()
     slab = Injection(t, "failslab")
@@ -71,7 +72,8 @@ def under_way(t):
              stacktrace_depth=32, times=-1)
     came = refused = 0
     for turn in range(12):
-        slab.set(probability=1)
+        # Of each hundred, or of the tenth part of a thousand.
+        slab.set(probability=1, interval=10 if turn % 2 else 1)
         res = subprocess.run(
             ["virtio-loopback", "attach", "--type", "blk", "--name", "faulty", "--reconnect", "off",
              "--pool", "1M", "--exec", f"vhost-user-blk --image {image} --serial faulty"],
