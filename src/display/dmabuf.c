@@ -14,17 +14,10 @@
 
 #include "common/cleanup.h"
 
-#define FOURCC(a, b, c, d) \
-	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
-#define FOURCC_XR24 FOURCC('X', 'R', '2', '4')
-#define FOURCC_AR24 FOURCC('A', 'R', '2', '4')
-#define FOURCC_XB24 FOURCC('X', 'B', '2', '4')
-#define FOURCC_AB24 FOURCC('A', 'B', '2', '4')
-
 static bool known_format(uint32_t fourcc)
 {
-	return fourcc == FOURCC_XR24 || fourcc == FOURCC_AR24 || fourcc == FOURCC_XB24 ||
-	       fourcc == FOURCC_AB24;
+	return fourcc == VGPU_FOURCC_XR24 || fourcc == VGPU_FOURCC_AR24 ||
+	       fourcc == VGPU_FOURCC_XB24 || fourcc == VGPU_FOURCC_AB24;
 }
 
 static bool is_dmabuf(int fd)
@@ -127,7 +120,7 @@ void dmabuf_read(const struct dmabuf *buf, uint32_t x, uint32_t y, uint32_t widt
 		 uint32_t *dst, size_t stride)
 {
 	const struct vgpu_dmabuf_scanout *s = &buf->scanout;
-	bool swap = s->fd_drm_fourcc == FOURCC_XB24 || s->fd_drm_fourcc == FOURCC_AB24;
+	bool swap = s->fd_drm_fourcc == VGPU_FOURCC_XB24 || s->fd_drm_fourcc == VGPU_FOURCC_AB24;
 	uint32_t i;
 
 	sync_caches(buf, DMA_BUF_SYNC_START);

@@ -84,6 +84,14 @@ struct vgpu_update {
 	uint32_t height;
 };
 
+/* The kernel's names of formats (drm_fourcc.h): 32 bits a pixel, and their order */
+#define VGPU_FOURCC(a, b, c, d) \
+	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+#define VGPU_FOURCC_XR24 VGPU_FOURCC('X', 'R', '2', '4')
+#define VGPU_FOURCC_AR24 VGPU_FOURCC('A', 'R', '2', '4')
+#define VGPU_FOURCC_XB24 VGPU_FOURCC('X', 'B', '2', '4')
+#define VGPU_FOURCC_AB24 VGPU_FOURCC('A', 'B', '2', '4')
+
 /* "VhostUserGpuDMABUFScanout"; with the buffer's descriptor; without one it is off */
 struct vgpu_dmabuf_scanout {
 	uint32_t scanout_id;

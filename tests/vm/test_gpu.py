@@ -18,9 +18,19 @@ BACKENDS = {"qemu": {"backend": QEMU}, "own": {"backend": OWN}}
 PICTURES = {
     "qemu": {"backend": QEMU, "own": False},
     "qemu-files": Case({"backend": QEMU, "own": True}, tier="long"),
-    "own": Case({"backend": OWN, "own": False}, tier="long"),
+    "own": {"backend": OWN, "own": False},
+    "own-pixels": {"backend": OWN + " --no-dmabuf", "own": False},
     "own-files": {"backend": OWN, "own": True},
+    "own-pixels-files": Case({"backend": OWN + " --no-dmabuf", "own": True}, tier="long"),
 }
+
+
+def check_way(t, gpu, backend):
+    """Of the two ways that a picture can take to the display, it took the one it was to take."""
+    counts = gpu.counts()
+    seen = {way for way in ("update", "dmabuf_update") if counts[way]}
+    sent = "--no-dmabuf" in backend or not Path("/dev/udmabuf").exists()
+    t.equal(seen, {"update" if sent else "dmabuf_update"}, "how the display was told of pictures")
 
 
 @test(kernels=KERNELS, timeout=90, tags=("gpu",), needs=("modetest", "display-probe"),
@@ -43,6 +53,8 @@ def modetest(t, backend, own):
     t.equal(after["window_refused"], 0, "touches that were refused")
     if own:
         check_confined(t, gpu)
+    else:
+        check_way(t, gpu, backend)
     client.end()
     gpu.device.detach()
 

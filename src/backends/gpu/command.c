@@ -9,6 +9,7 @@
 
 #include "backends/gpu/gpu.h"
 #include "backends/gpu/pixels.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "vhost-user/edid.h"
@@ -441,6 +442,7 @@ int gpu_init(struct gpu *gpu, struct loop *loop, const struct gpu_renderer *rend
 	memset(gpu, 0, sizeof(*gpu));
 	gpu->loop = loop;
 	gpu->renderer = renderer;
+	gpu->udmabuf = -1;
 	gpu->memory_limit = GPU_DEFAULT_MEMORY;
 	ret = link_init(&gpu->link, loop, &link_ops, gpu);
 	if (ret) {
@@ -464,6 +466,7 @@ void gpu_finish(struct gpu *gpu)
 	gpu_reset(gpu);
 	gpu->renderer->finish(gpu);
 	link_finish(&gpu->link);
+	fd_close(&gpu->udmabuf);
 	gpu->renderer = NULL;
 }
 

@@ -6,6 +6,8 @@
  *	command.c	one command of the control queue or the cursor queue
  *	resource.c	the driver's resources and their backing pages
  *	scanout.c	what is shown on which head, and the cursors
+ *	shared-picture.c	a head's picture in memory that the display has too
+ *	udmabuf.c	such memory
  *	link.c		the socket to the display
  *	renderer-2d.c	resources as pixman images
  *	renderer-virgl.c	resources and contexts of virglrenderer
@@ -39,6 +41,8 @@ struct gpu {
 	const struct mem_table *mem; /* NULL while the queues are stopped */
 	const struct gpu_renderer *renderer;
 	void *renderer_priv;
+	bool no_dmabuf; /* the display is sent pixels only */
+	int udmabuf; /* the device that makes dmabufs of memory; -1: none */
 	struct link link;
 	struct gpu_resources resources;
 	struct gpu_scanout scanouts[VGPU_MAX_SCANOUTS];

@@ -2,6 +2,7 @@
 /* vhost-user-gpu: a GPU that draws in this process's memory, or by OpenGL on this machine's. */
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "backends/gpu/queue.h"
@@ -15,17 +16,21 @@
 
 #define GPU_QUEUES 2
 #define GPU_QUEUE_SIZE 1024
+/* with it, what the display is to show needs no socket */
+#define UDMABUF_NODE "/dev/udmabuf"
 
 enum {
 	OPT_VIRGL = VU_OPTION_FIRST,
 	OPT_RENDER_NODE,
 	OPT_MEMORY,
+	OPT_NO_DMABUF,
 };
 
 struct gpu_program {
 	struct gpu gpu;
 	struct gpu_queues queues;
 	bool virgl;
+	bool no_dmabuf;
 	const char *render_node;
 	uint64_t memory;
 	bool new_socket; /* since the control queue stopped */
@@ -36,6 +41,7 @@ static const struct option options[] = {
 	{ "virgl", no_argument, NULL, OPT_VIRGL },
 	{ "render-node", required_argument, NULL, OPT_RENDER_NODE },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "no-dmabuf", no_argument, NULL, OPT_NO_DMABUF },
 	{ 0 },
 };
 
@@ -45,7 +51,8 @@ static const char usage[] =
 	"      --virgl                OpenGL for the driver, by virglrenderer\n"
 	"      --render-node PATH     the graphics card for it, such as /dev/dri/renderD128\n"
 	"                             (default: the first that works, or the CPU)\n"
-	"      --memory SIZE          most memory for the driver's resources (default 512M)\n";
+	"      --memory SIZE          most memory for the driver's resources (default 512M)\n"
+	"      --no-dmabuf            send the display the pixels, also where it could have a dmabuf\n";
 
 static int parse(void *dev, int option, const char *value)
 {
@@ -62,6 +69,9 @@ static int parse(void *dev, int option, const char *value)
 #endif
 	case OPT_RENDER_NODE:
 		program->render_node = value;
+		return 0;
+	case OPT_NO_DMABUF:
+		program->no_dmabuf = true;
 		return 0;
 	default:
 		if (!parse_size(value, &program->memory) && program->memory >= 1 << 20)
@@ -187,13 +197,14 @@ static void fenced(struct gpu *gpu)
 }
 
 #ifdef HAVE_SECCOMP
-/* What is left after the device is open: listening, connections, shared memory */
+/* What is left after the device is open: listening, connections, memory that is shared */
 static const int own_calls[] = {
 	SCMP_SYS(socket),	 SCMP_SYS(bind),      SCMP_SYS(listen),	   SCMP_SYS(accept4),
 	SCMP_SYS(connect),	 SCMP_SYS(unlink),    SCMP_SYS(unlinkat),  SCMP_SYS(open),
 	SCMP_SYS(openat),	 SCMP_SYS(flock),     SCMP_SYS(eventfd2),  SCMP_SYS(timerfd_create),
 	SCMP_SYS(epoll_create1), SCMP_SYS(rename),    SCMP_SYS(renameat2), SCMP_SYS(getsockname),
-	SCMP_SYS(setsockopt),	 SCMP_SYS(signalfd4), SCMP_SYS(umask),
+	SCMP_SYS(setsockopt),	 SCMP_SYS(signalfd4), SCMP_SYS(umask),	   SCMP_SYS(memfd_create),
+	SCMP_SYS(ftruncate),	 SCMP_SYS(ioctl),
 };
 #else
 static const int own_calls[1];
@@ -213,6 +224,14 @@ static int confine(const struct gpu_program *program)
 	return ret;
 }
 
+static void open_udmabuf(struct gpu *gpu)
+{
+	gpu->udmabuf = open(UDMABUF_NODE, O_RDWR | O_CLOEXEC);
+	if (gpu->udmabuf < 0)
+		log_info("%s: %m: pictures are sent through the display's socket, which is slower",
+			 UDMABUF_NODE);
+}
+
 static int open_device(void *dev, struct vu_backend *backend, struct vu_device *device)
 {
 	struct gpu_program *program = dev;
@@ -230,6 +249,9 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 	ret = gpu_init(&program->gpu, vu_loop(backend), renderer, program->render_node);
 	if (ret)
 		return ret;
+	program->gpu.no_dmabuf = program->no_dmabuf;
+	if (!program->no_dmabuf)
+		open_udmabuf(&program->gpu);
 	program->gpu.memory_limit = program->memory;
 	program->gpu.work = work;
 	program->gpu.fenced = fenced;

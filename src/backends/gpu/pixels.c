@@ -37,21 +37,20 @@ pixman_format_code_t pixels_format(uint32_t format)
 	}
 }
 
-int pixels_convert(uint32_t *dst, const void *src, uint32_t format, uint32_t width,
-		   uint32_t height, size_t stride, bool alpha)
+int pixels_convert(const struct pixels *dst, const void *src, size_t stride, uint32_t format,
+		   uint32_t width, uint32_t height, bool alpha)
 {
 	pixman_format_code_t from = pixels_format(format);
 	pixman_format_code_t to = alpha ? PIXMAN_a8r8g8b8 : PIXMAN_x8r8g8b8;
 	pixman_image_t *in, *out;
 	int ret = -ENOMEM;
 
-	if (src == dst && (from == to || (!alpha && from == PIXMAN_a8r8g8b8)))
+	if (src == dst->at && (from == to || (!alpha && from == PIXMAN_a8r8g8b8)))
 		return 0;
 	/* pixman only reads it */
 	in = pixman_image_create_bits(from, (int)width, (int)height, (uint32_t *)(uintptr_t)src,
 				      (int)stride);
-	out = pixman_image_create_bits(to, (int)width, (int)height, dst,
-				       (int)(width * GPU_PIXEL_BYTES));
+	out = pixman_image_create_bits(to, (int)width, (int)height, dst->at, (int)dst->stride);
 	if (in && out) {
 		pixman_image_composite32(PIXMAN_OP_SRC, in, NULL, out, 0, 0, 0, 0, 0, 0, (int)width,
 					 (int)height);

@@ -14,15 +14,21 @@
 /* pixels_format() - pixman's name of a format, 0 for one that there is not */
 pixman_format_code_t pixels_format(uint32_t format);
 
+/* Pixels of four bytes, in lines @stride bytes apart */
+struct pixels {
+	uint32_t *at;
+	size_t stride;
+};
+
 /**
  * pixels_convert() - from any format to a8r8g8b8, or x8r8g8b8
- * @dst:	@width by @height, without gaps
- * @src:	of @format, lines @stride bytes apart; may be @dst when that has no gaps either
+ * @dst:	where to; what lies between its lines is left alone
+ * @src:	of @format, lines @stride bytes apart; may be @dst itself, with the same stride
  * @alpha:	keep it; the answer has 255 where @format has none
  *
  * Return: 0 or -ENOMEM.
  */
-int pixels_convert(uint32_t *dst, const void *src, uint32_t format, uint32_t width,
-		   uint32_t height, size_t stride, bool alpha);
+int pixels_convert(const struct pixels *dst, const void *src, size_t stride, uint32_t format,
+		   uint32_t width, uint32_t height, bool alpha);
 
 #endif

@@ -70,11 +70,12 @@ static uint32_t transfer(struct gpu *gpu, struct gpu_resource *res, const struct
 }
 
 static int read_pixels(struct gpu *gpu, struct gpu_resource *res, const struct gpu_box *box,
-		       uint32_t *dst, bool alpha)
+		       const struct pixels *dst, bool alpha)
 {
 	(void)gpu;
-	return pixels_convert(dst, pixel(res, box->x, box->y), res->format, box->width, box->height,
-			      (size_t)pixman_image_get_stride(res->priv), alpha);
+	return pixels_convert(dst, pixel(res, box->x, box->y),
+			      (size_t)pixman_image_get_stride(res->priv), res->format, box->width,
+			      box->height, alpha);
 }
 
 const struct gpu_renderer gpu_renderer_2d = {

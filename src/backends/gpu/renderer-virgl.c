@@ -203,18 +203,21 @@ static uint32_t transfer(struct gpu *gpu, struct gpu_resource *res, const struct
 }
 
 static int read_pixels(struct gpu *gpu, struct gpu_resource *res, const struct gpu_box *box,
-		       uint32_t *dst, bool alpha)
+		       const struct pixels *dst, bool alpha)
 {
 	struct virgl_box b = { box->x, box->y, 0, box->width, box->height, 1 };
-	size_t stride = (size_t)box->width * GPU_PIXEL_BYTES;
-	struct iovec iov = { .iov_base = dst, .iov_len = stride * box->height };
+	size_t line = (size_t)box->width * GPU_PIXEL_BYTES;
+	struct iovec iov = { .iov_base = dst->at,
+			     .iov_len = dst->stride * (box->height - 1) + line };
 
 	(void)gpu;
 	if (!pixels_format(res->format))
 		return -EOPNOTSUPP;
-	if (virgl_renderer_transfer_read_iov(res->id, 0, 0, (uint32_t)stride, 0, &b, 0, &iov, 1))
+	if (virgl_renderer_transfer_read_iov(res->id, 0, 0, (uint32_t)dst->stride, 0, &b, 0, &iov,
+					     1))
 		return -EIO;
-	return pixels_convert(dst, dst, res->format, box->width, box->height, stride, alpha);
+	return pixels_convert(dst, dst->at, dst->stride, res->format, box->width, box->height,
+			      alpha);
 }
 
 /* A display maps the buffer: it must be one without tiles. */

@@ -12,6 +12,7 @@
 struct gpu;
 struct gpu_answer;
 struct gpu_resource;
+struct pixels;
 
 struct gpu_box {
 	uint32_t x, y, width, height;
@@ -46,7 +47,7 @@ struct gpu_renderer {
 
 	/* Pixels of @box as x8r8g8b8 (with its alpha where @alpha); 0 or a negative errno. */
 	int (*read)(struct gpu *gpu, struct gpu_resource *res, const struct gpu_box *box,
-		    uint32_t *dst, bool alpha);
+		    const struct pixels *dst, bool alpha);
 
 	/*
 	 * NULL: none. A command that is not one of the common ones: @request of @len bytes, at

@@ -30,7 +30,7 @@ struct gpu_resource *resource_find(struct gpu *gpu, uint32_t id)
 	return NULL;
 }
 
-static bool charge(struct gpu *gpu, uint64_t bytes)
+bool resource_charge(struct gpu *gpu, uint64_t bytes)
 {
 	if (bytes > gpu->memory_limit - gpu->memory_used) {
 		log_ratelimited(LOG_LEVEL_WARNING,
@@ -43,6 +43,11 @@ static bool charge(struct gpu *gpu, uint64_t bytes)
 	return true;
 }
 
+void resource_uncharge(struct gpu *gpu, uint64_t bytes)
+{
+	gpu->memory_used -= bytes;
+}
+
 uint32_t resource_create(struct gpu *gpu, uint32_t id, enum gpu_resource_kind kind, uint64_t bytes,
 			 struct gpu_resource **res)
 {
@@ -50,11 +55,11 @@ uint32_t resource_create(struct gpu *gpu, uint32_t id, enum gpu_resource_kind ki
 
 	if (!id || resource_find(gpu, id))
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
-	if (gpu->resources.count >= GPU_MAX_RESOURCES || !charge(gpu, bytes))
+	if (gpu->resources.count >= GPU_MAX_RESOURCES || !resource_charge(gpu, bytes))
 		return VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
 	new = calloc(1, sizeof(*new));
 	if (!new) {
-		gpu->memory_used -= bytes;
+		resource_uncharge(gpu, bytes);
 		return VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
 	}
 	new->id = id;
@@ -75,7 +80,7 @@ void resource_forget(struct gpu *gpu, struct gpu_resource *res)
 		;
 	*p = res->next;
 	gpu->resources.count--;
-	gpu->memory_used -= res->bytes;
+	resource_uncharge(gpu, res->bytes);
 	free(res);
 }
 
@@ -219,12 +224,12 @@ uint32_t resource_attach(struct gpu *gpu, struct gpu_resource *res, const void *
 		return VIRTIO_GPU_RESP_ERR_UNSPEC;
 	if (!count || count > bytes / sizeof(struct virtio_gpu_mem_entry))
 		return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
-	if (!charge(gpu, backing_cost(count)))
+	if (!resource_charge(gpu, backing_cost(count)))
 		return VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
 	res->bytes += backing_cost(count);
 	if (take_entries(b, entries, count)) {
 		res->bytes -= backing_cost(count);
-		gpu->memory_used -= backing_cost(count);
+		resource_uncharge(gpu, backing_cost(count));
 		return VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
 	}
 	switch (backing_map(gpu, b)) {
@@ -252,7 +257,7 @@ void resource_detach(struct gpu *gpu, struct gpu_resource *res)
 		return;
 	backing_unmap(gpu, res);
 	res->bytes -= backing_cost(b->npages);
-	gpu->memory_used -= backing_cost(b->npages);
+	resource_uncharge(gpu, backing_cost(b->npages));
 	free(b->pages);
 	*b = (struct gpu_backing){ 0 };
 }

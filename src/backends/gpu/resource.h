@@ -89,6 +89,10 @@ void resource_detach(struct gpu *gpu, struct gpu_resource *res);
 /* resource_remap() - after a change of the memory table, for all resources */
 void resource_remap(struct gpu *gpu);
 
+/* resource_charge() - of the memory that the driver may take; false: there is not so much left */
+bool resource_charge(struct gpu *gpu, uint64_t bytes);
+void resource_uncharge(struct gpu *gpu, uint64_t bytes);
+
 /* A place in the backing that moves forward without searching again */
 struct backing_cursor {
 	const struct gpu_backing *backing;

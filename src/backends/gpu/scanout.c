@@ -61,8 +61,9 @@ uint32_t scanout_set(struct gpu *gpu, uint32_t id, struct gpu_resource *res,
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
-static void switch_off(struct gpu_scanout *s)
+static void switch_off(struct gpu *gpu, struct gpu_scanout *s)
 {
+	shared_picture_end(gpu, &s->shared);
 	s->resource_id = 0;
 	s->damage = (struct gpu_box){ 0 };
 	s->changed = true;
@@ -72,7 +73,7 @@ uint32_t scanout_off(struct gpu *gpu, uint32_t id)
 {
 	if (id >= VGPU_MAX_SCANOUTS)
 		return VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
-	switch_off(&gpu->scanouts[id]);
+	switch_off(gpu, &gpu->scanouts[id]);
 	link_push(&gpu->link);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
@@ -84,7 +85,7 @@ void scanout_resource_gone(struct gpu *gpu, uint32_t resource_id)
 
 	for (i = 0; i < VGPU_MAX_SCANOUTS; i++) {
 		if (gpu->scanouts[i].resource_id == resource_id) {
-			switch_off(&gpu->scanouts[i]);
+			switch_off(gpu, &gpu->scanouts[i]);
 			any = true;
 		}
 	}
@@ -99,7 +100,7 @@ void scanout_reset(struct gpu *gpu)
 	for (i = 0; i < VGPU_MAX_SCANOUTS; i++) {
 		struct gpu_scanout *s = &gpu->scanouts[i];
 
-		switch_off(s);
+		switch_off(gpu, s);
 		s->cursor.changed = false;
 		s->cursor.moved = s->cursor.visible;
 		s->cursor.visible = false;
@@ -143,6 +144,7 @@ bool scanout_pending(const struct gpu *gpu, uint32_t resource_id)
 /* A blob has no size of its own: it is long enough, and of the format that cursors have. */
 static int read_cursor(struct gpu *gpu, struct gpu_resource *res, uint32_t *pixels)
 {
+	const struct pixels dst = { pixels, (size_t)VGPU_CURSOR_SIZE * GPU_PIXEL_BYTES };
 	const struct gpu_box all = { 0, 0, VGPU_CURSOR_SIZE, VGPU_CURSOR_SIZE };
 	struct backing_cursor at;
 	const size_t bytes = sizeof(gpu->scanouts[0].cursor.pixels);
@@ -151,13 +153,12 @@ static int read_cursor(struct gpu *gpu, struct gpu_resource *res, uint32_t *pixe
 		backing_cursor_init(&at, &res->backing);
 		if (!backing_read(&at, 0, pixels, bytes))
 			return -EINVAL;
-		return pixels_convert(pixels, pixels, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM,
-				      VGPU_CURSOR_SIZE, VGPU_CURSOR_SIZE,
-				      (size_t)VGPU_CURSOR_SIZE * GPU_PIXEL_BYTES, true);
+		return pixels_convert(&dst, pixels, dst.stride, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM,
+				      VGPU_CURSOR_SIZE, VGPU_CURSOR_SIZE, true);
 	}
 	if (res->width != VGPU_CURSOR_SIZE || res->height != VGPU_CURSOR_SIZE)
 		return -EINVAL;
-	return gpu->renderer->read(gpu, res, &all, pixels, true);
+	return gpu->renderer->read(gpu, res, &all, &dst, true);
 }
 
 void scanout_cursor_set(struct gpu *gpu, uint32_t id, struct gpu_resource *res, uint32_t hot_x,
@@ -197,7 +198,7 @@ void scanout_cursor_move(struct gpu *gpu, uint32_t id, uint32_t x, uint32_t y)
 
 /* A picture in guest memory, straight from its pages */
 static int read_blob(const struct gpu_scanout *s, const struct gpu_resource *res,
-		     const struct gpu_box *box, uint32_t *dst)
+		     const struct gpu_box *box, const struct pixels *dst)
 {
 	struct backing_cursor cursor;
 	uint32_t y;
@@ -207,16 +208,16 @@ static int read_blob(const struct gpu_scanout *s, const struct gpu_resource *res
 		uint64_t at = s->fb.offset + (uint64_t)s->fb.stride * (box->y + y) +
 			      (uint64_t)box->x * GPU_PIXEL_BYTES;
 
-		if (!backing_read(&cursor, at, dst + (size_t)y * box->width,
+		if (!backing_read(&cursor, at, (uint8_t *)dst->at + y * dst->stride,
 				  (size_t)box->width * GPU_PIXEL_BYTES))
 			return -EINVAL;
 	}
-	return pixels_convert(dst, dst, s->fb.format, box->width, box->height,
-			      (size_t)box->width * GPU_PIXEL_BYTES, false);
+	return pixels_convert(dst, dst->at, dst->stride, s->fb.format, box->width, box->height,
+			      false);
 }
 
 static int read_picture(struct gpu *gpu, const struct gpu_scanout *s, struct gpu_resource *res,
-			const struct gpu_box *damage, uint32_t *dst)
+			const struct gpu_box *damage, const struct pixels *dst)
 {
 	struct gpu_box box = *damage;
 
@@ -227,22 +228,35 @@ static int read_picture(struct gpu *gpu, const struct gpu_scanout *s, struct gpu
 	return gpu->renderer->read(gpu, res, &box, dst, false);
 }
 
+/* The renderer's own buffer, or one that pictures are copied to */
+static int find_dmabuf(struct gpu *gpu, struct gpu_scanout *s, struct vgpu_dmabuf_scanout *d)
+{
+	struct gpu_resource *res = resource_find(gpu, s->resource_id);
+	int fd = -EOPNOTSUPP;
+
+	if (gpu->no_dmabuf)
+		return fd;
+	if (res && res->kind != GPU_RESOURCE_BLOB && gpu->renderer->export)
+		fd = gpu->renderer->export(gpu, res, d);
+	if (fd >= 0) {
+		shared_picture_end(gpu, &s->shared);
+		d->x = s->box.x;
+		d->y = s->box.y;
+		return fd;
+	}
+	return shared_picture_begin(gpu, &s->shared, s->box.width, s->box.height, d);
+}
+
 static int tell_dmabuf(struct gpu *gpu, unsigned int id, struct gpu_scanout *s,
 		       struct vgpu_message *msg)
 {
 	bool with_modifier = gpu->link.features & BIT_ULL(VGPU_PROTOCOL_F_DMABUF2);
-	struct gpu_resource *res = resource_find(gpu, s->resource_id);
 	struct vgpu_dmabuf_scanout d = { 0 };
-	int fd;
+	int fd = find_dmabuf(gpu, s, &d);
 
-	if (!res || res->kind == GPU_RESOURCE_BLOB || !gpu->renderer->export)
-		return -EOPNOTSUPP;
-	fd = gpu->renderer->export(gpu, res, &d);
 	if (fd < 0)
 		return fd;
 	d.scanout_id = id;
-	d.x = s->box.x;
-	d.y = s->box.y;
 	d.width = s->box.width;
 	d.height = s->box.height;
 	vgpu_message_init(msg, VGPU_REQUEST,
@@ -254,21 +268,23 @@ static int tell_dmabuf(struct gpu *gpu, unsigned int id, struct gpu_scanout *s,
 
 /*
  * A size that the display knows already is not told again: it would forget the picture between
- * two page flips.
+ * two page flips. Nor is a buffer that it has.
  */
 static int tell_scanout(struct gpu *gpu, unsigned int id, struct gpu_scanout *s,
 			struct vgpu_message *msg)
 {
 	uint32_t width = s->resource_id ? s->box.width : 0;
 	uint32_t height = s->resource_id ? s->box.height : 0;
+	int ret = width ? tell_dmabuf(gpu, id, s, msg) : -EOPNOTSUPP;
 
 	s->changed = false;
-	if (width && !tell_dmabuf(gpu, id, s, msg)) {
+	if (!ret) {
 		s->dmabuf = true;
 		s->told_width = 0;
 		s->told_height = 0;
-		return 0;
 	}
+	if (!ret || ret == -EALREADY)
+		return ret;
 	if (!s->dmabuf && s->told_width == width && s->told_height == height)
 		return -EAGAIN;
 	s->dmabuf = false;
@@ -279,6 +295,23 @@ static int tell_scanout(struct gpu *gpu, unsigned int id, struct gpu_scanout *s,
 	return 0;
 }
 
+/* Where the damage is to be read to: into the message, or into the buffer that the display has */
+static int begin_update(struct gpu_scanout *s, const struct vgpu_update *update,
+			struct vgpu_message *msg, struct pixels *dst)
+{
+	int ret;
+
+	if (s->dmabuf) {
+		vgpu_message_init(msg, VGPU_REQUEST, VGPU_DMABUF_UPDATE);
+		msg->payload.update = *update;
+		*dst = shared_picture_at(&s->shared, update->x, update->y);
+		return 0;
+	}
+	ret = vgpu_message_init_update(msg, update);
+	*dst = (struct pixels){ msg->pixels, (size_t)update->width * GPU_PIXEL_BYTES };
+	return ret;
+}
+
 static int tell_damage(struct gpu *gpu, unsigned int id, struct gpu_scanout *s,
 		       struct vgpu_message *msg)
 {
@@ -286,21 +319,17 @@ static int tell_damage(struct gpu *gpu, unsigned int id, struct gpu_scanout *s,
 				      s->damage.height };
 	struct gpu_resource *res = resource_find(gpu, s->resource_id);
 	struct gpu_box damage = s->damage;
+	struct pixels dst = { NULL, 0 };
 	int ret;
 
 	/* A picture in guest memory is read once that is there. */
 	if (!gpu->mem || (s->dmabuf && !link_room(&gpu->link)))
 		return -EAGAIN;
 	s->damage = (struct gpu_box){ 0 };
-	if (s->dmabuf) {
-		vgpu_message_init(msg, VGPU_REQUEST, VGPU_DMABUF_UPDATE);
-		msg->payload.update = update;
-		return 0;
-	}
-	ret = res ? vgpu_message_init_update(msg, &update) : -EINVAL;
-	if (ret)
+	if (!res || begin_update(s, &update, msg, &dst))
 		return -EAGAIN;
-	ret = read_picture(gpu, s, res, &damage, msg->pixels);
+	/* what the renderer handed out is there already */
+	ret = dst.at ? read_picture(gpu, s, res, &damage, &dst) : 0;
 	if (!ret)
 		return 0;
 	log_ratelimited(LOG_LEVEL_WARNING, "head %u: its picture cannot be read: %s", id,
@@ -358,6 +387,7 @@ void scanout_tell_again(struct gpu *gpu)
 	for (i = 0; i < VGPU_MAX_SCANOUTS; i++) {
 		struct gpu_scanout *s = &gpu->scanouts[i];
 
+		shared_picture_end(gpu, &s->shared);
 		s->dmabuf = false;
 		s->told_width = 0;
 		s->told_height = 0;

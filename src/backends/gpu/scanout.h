@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "backends/gpu/renderer.h"
+#include "backends/gpu/shared-picture.h"
 #include "vhost-user/gpu-message.h"
 
 struct gpu;
@@ -38,6 +39,7 @@ struct gpu_scanout {
 	struct gpu_framebuffer fb; /* for a blob */
 	bool changed; /* the display is to be told what is shown */
 	bool dmabuf; /* it was told of a buffer, not of pixels */
+	struct shared_picture shared; /* that buffer, where it is ours and not the renderer's */
 	uint32_t told_width; /* the size that it was told of */
 	uint32_t told_height;
 	struct gpu_box damage; /* pixels to be told, from the corner of @box on; width 0: none */
