@@ -510,6 +510,7 @@ static void test_lost_echoes(void **state)
 	struct can_message m = message(1, 8, false);
 	struct pollfd pfd = { .events = POLLIN };
 	struct request a, b;
+	uint8_t *buf;
 
 	(void)state;
 	begin(ALL_FEATURES);
@@ -526,6 +527,11 @@ static void test_lost_echoes(void **state)
 	answered(a, VIRTIO_CAN_RESULT_OK);
 	answered(b, VIRTIO_CAN_RESULT_OK);
 	assert_int_equal(w.can.lost, 0);
+	/* one was late: then a frame of the bus was lost, and the driver hears of it */
+	comes(&m, true);
+	buf = give_buffer(80);
+	can_bus_work(&w.can);
+	assert_int_equal(told_lost(buf), 1);
 	end();
 }
 

@@ -70,6 +70,7 @@ struct can_controller {
 
 	uint32_t dropped_seen; /* the bus's counter when last looked at */
 	struct can_overflow overflow;
+	uint64_t presumed; /* echoes that frames in @overflow were taken for, in all */
 	uint64_t lost; /* frames for the driver that got lost, and it was not told */
 	unsigned int unlost; /* frames handed over since it was told last */
 };

@@ -21,6 +21,7 @@ void can_tx_init(struct can_controller *can)
 	can->sent_last = CAN_NONE;
 	can->blocked = false;
 	can->overflow = (struct can_overflow){ 0 };
+	can->presumed = 0;
 }
 
 /* ---- the frames on their way ---- */
@@ -77,6 +78,7 @@ static void settle(struct can_controller *can)
 
 	if (can->sent_first != CAN_NONE && can->sent[can->sent_first].serial <= over->last)
 		return;
+	can->presumed += MIN(over->dropped, over->echoes);
 	can->lost += over->dropped - MIN(over->dropped, over->echoes);
 	*over = (struct can_overflow){
 		.dropped = over->later,
@@ -135,6 +137,15 @@ void can_tx_timer(struct can_controller *can)
 		can_set_timer(can, ECHO_MS);
 }
 
+/* An echo was not lost but late, on a busy machine: what was lost in its place was the driver's. */
+static void unpresume(struct can_controller *can)
+{
+	if (!can->presumed)
+		return; /* of a frame that was cancelled */
+	can->presumed--;
+	can->lost++;
+}
+
 /*
  * Controllers with several mailboxes may send in another order, so the frame is looked for. When
  * echoes were lost, those of the frames before it are taken to be among them.
@@ -146,8 +157,10 @@ void can_tx_echo(struct can_controller *can, const struct can_message *message)
 
 	while (id != CAN_NONE && !frame_equal(&can->sent[id].message, message))
 		id = can->sent[id].after;
-	if (id == CAN_NONE)
-		return; /* of a frame that was cancelled */
+	if (id == CAN_NONE) {
+		unpresume(can);
+		return;
+	}
 	while (over->dropped && can->sent_first != id &&
 	       can->sent[can->sent_first].serial <= over->last)
 		presume_sent(can);
@@ -250,5 +263,6 @@ void can_tx_cancel(struct can_controller *can)
 	can->blocked = false;
 	can->lost += can->overflow.dropped + can->overflow.later;
 	can->overflow = (struct can_overflow){ 0 };
+	can->presumed = 0; /* what comes of them now is of a frame that was cancelled */
 	vq_flush(&can->txq->vq);
 }
