@@ -211,7 +211,8 @@ class Runner:
         complaints of the kernel were none.
         """
         faults, renew = [], None
-        left = group.members()
+        # One that was on its way out when it was listed has left nothing.
+        left = [pid for pid in group.members() if _names([pid])]
         if left:
             faults.append(f"left running: {_names(left)}")
         names = devices.forgotten() if kernelwatch.MODULE.exists() else []
