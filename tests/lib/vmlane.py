@@ -33,7 +33,7 @@ class VmLane:
         # time.monotonic() from which on no test is begun; those are skipped, and say so.
         self.end = end
         # Seconds that one guest may take; with an end to be met, that is what limits it.
-        self.limit = limit or (float("inf") if end else 1500)
+        self.limit = limit or (float("inf") if end else 3600)
         self.name, self.folder, self.module = name or f"vm-{kernel}", folder, module
         # (I, N): this lane has every Nth test, from the Ith on.
         self.shard = shard
