@@ -58,6 +58,7 @@ static const unsigned int vlb_calls[] = {
 	VIRTIO_LOOPBACK_FETCH_FD,
 	VIRTIO_LOOPBACK_FAIL,
 	VIRTIO_LOOPBACK_SET_BACKEND,
+	VIRTIO_LOOPBACK_WINDOW_FD,
 };
 
 /*

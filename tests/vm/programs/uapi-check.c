@@ -404,6 +404,7 @@ static void expect_map(size_t length, int prot, int flags, int fd, off_t offset,
 
 static void check_window_refuses(void)
 {
+	struct { struct virtio_loopback_window args; uint64_t more; } larger = { 0 };
 	struct virtio_loopback_window args;
 	struct raw_device dev;
 
@@ -425,6 +426,10 @@ static void check_window_refuses(void)
 	args = (struct virtio_loopback_window){ .size = sizeof(args), .base = WINDOW_BASE };
 	args.reserved[4] = 1;
 	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_WINDOW_FD, &args), EINVAL, "reserved");
+	/* as a program has it that was built with a later header: the same call */
+	larger.args = (struct virtio_loopback_window){ .size = sizeof(larger), .flags = 1 };
+	expect_error(ioctl(dev.fd, _IOWR(VIRTIO_LOOPBACK_IOC, 0x10, typeof(larger)), &larger),
+		     EINVAL, "larger arguments");
 	raw_close(&dev);
 }
 
