@@ -221,8 +221,11 @@ static void vlb_teardown_work(struct work_struct *work)
 					      teardown_work);
 
 	mutex_lock(&dev->lock);
-	/* Taken over at the last moment: the reference went with it. */
-	if (dev->held) {
+	/*
+	 * Taken over at the last moment: the reference went with it. And if it is left again
+	 * already, a later run has that.
+	 */
+	if (dev->held || delayed_work_pending(&dev->teardown_work)) {
 		mutex_unlock(&dev->lock);
 		return;
 	}
@@ -681,6 +684,8 @@ void vlb_device_close(struct vlb_device *dev)
 {
 	unsigned long delay = 0;
 
+	/* For the lock to be there until it has been let go of: the teardown may be quick. */
+	vlb_device_get(dev);
 	mutex_lock(&dev->lock);
 	dev->pid = 0;
 	dev->held = false;
@@ -693,8 +698,10 @@ void vlb_device_close(struct vlb_device *dev)
 		vlb_device_set_state(dev, VIRTIO_LOOPBACK_DEAD);
 		vlb_messages_close(&dev->messages);
 	}
-	mutex_unlock(&dev->lock);
+	/* With the lock: a run that waits for it is to see that there is another one. */
 	queue_delayed_work(vlb_wq, &dev->teardown_work, delay);
+	mutex_unlock(&dev->lock);
+	vlb_device_put(dev);
 }
 
 /**

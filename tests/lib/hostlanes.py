@@ -167,7 +167,8 @@ class StaticLane:
                       got.seconds, got.output)
 
     def _shell(self, report):
-        scripts = [path for path in self._tracked("tools/*", "demo/*", ".ci/run", "tests/*/smoke")
+        scripts = [path for path in self._tracked("tools/*", "demo/*", ".ci/run", "tests/*/smoke",
+                                                   "tests/model/run")
                    if path.is_file() and re.match(rb"#!/bin/(ba)?sh", path.read_bytes()[:16])]
         wrong = []
         for path in scripts:
@@ -206,6 +207,23 @@ class MainlineLane:
                                    source, f"{folder}/series"], 3600)
             report.result(self.name, source.split("@")[0], "FAIL" if got.status else "ok", got.last,
                           got.seconds, got.output)
+
+
+class ModelLane:
+    """The model of teardown and takeover, by spin."""
+
+    name = "model"
+
+    def run(self, report):
+        report.progress(self.name, "spin")
+        got = command.run(["tests/model/run"], 3600)
+        rows = re.findall(r"^(ok|FAIL) (\w+): (.*)$", got.output, re.M)
+        for verdict, name, words in rows:
+            report.result(self.name, name, verdict, words, output=got.output)
+        if got.status == 77:
+            report.result(self.name, "run", "skip", got.last)
+        elif not rows or (got.status and all(row[0] == "ok" for row in rows)):
+            report.result(self.name, "run", "FAIL", got.last, got.seconds, got.output)
 
 
 class KernelCheckLane:
