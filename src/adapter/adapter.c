@@ -195,6 +195,21 @@ int adapter_open(struct adapter *a)
 
 /* ---- set-up: the back-end ---- */
 
+int adapter_confine(struct adapter *a)
+{
+	const struct adapter_options *o = a->options;
+	const struct sandbox_needs needs = {
+		.socket = o->reconnect_ms ? o->socket : NULL,
+		.state_dir = o->state_dir,
+		.node = o->node,
+	};
+
+	if (!o->sandbox)
+		return 0;
+	sandbox_lock_memory();
+	return sandbox_enter(&needs, &a->failure);
+}
+
 int adapter_connect(struct adapter *a)
 {
 	deadline_t deadline = adapter_deadline(a);

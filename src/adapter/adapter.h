@@ -121,6 +121,7 @@ void adapter_finish(struct adapter *a);
 /* The steps of set-up, in this order. 0, or a negative errno with a->failure worded. */
 int adapter_open(struct adapter *a); /* the name, the node, the helper of --exec */
 int adapter_connect(struct adapter *a); /* the back-end: socket and handshake */
+int adapter_confine(struct adapter *a); /* what it needs no more, unless it is to keep all */
 int adapter_create(struct adapter *a); /* the device, which its driver then probes */
 
 /**

@@ -5,7 +5,6 @@
 
 #include "adapter/adapter.h"
 #include "adapter/manager.h"
-#include "adapter/sandbox.h"
 #include "common/log.h"
 
 static int set_up(struct adapter *a)
@@ -24,11 +23,7 @@ static int set_up(struct adapter *a)
 		ret = adapter_connect(a);
 	if (ret)
 		return ret;
-	if (a->options->sandbox) {
-		sandbox_lock_memory();
-		ret = sandbox_enter(a->options->reconnect_ms ? a->options->socket : NULL,
-				    &a->failure);
-	}
+	ret = adapter_confine(a);
 	return ret ? ret : adapter_create(a);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #ifdef HAVE_SECCOMP
@@ -16,6 +17,7 @@
 #endif
 
 #include "common/cleanup.h"
+#include "common/confine.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -115,7 +117,7 @@ static const int allowed_calls[] = {
 	SCMP_SYS(accept4), SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(getsockopt),
 	SCMP_SYS(shutdown),
 	/* a new connection after a reconnect */
-	SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(eventfd2),
+	SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(eventfd2),
 	SCMP_SYS(pidfd_open),
 	/* the device; the rings in the pool, for a replay */
 	SCMP_SYS(ioctl), SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(mmap),
@@ -152,6 +154,10 @@ static int filter_calls(void)
 		if (ret == -EDOM || ret == -EINVAL)
 			ret = 0;
 	}
+	/* No other sockets than those with a path: there is no network. */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	if (!ret)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -164,15 +170,36 @@ static int filter_calls(void)
 }
 #endif
 
-int sandbox_enter(const char *socket, struct failure *failure)
+/* ---- files ---- */
+
+static int keep_files(const struct sandbox_needs *needs, struct failure *failure)
+{
+	const struct confine_path paths[] = {
+		{ needs->state_dir, CONFINE_READ | CONFINE_WRITE | CONFINE_CHANGE },
+		{ needs->node, CONFINE_READ | CONFINE_WRITE },
+		/* how large a pool may be, and how many queues are of use */
+		{ "/proc/meminfo", CONFINE_READ },
+		{ "/proc/stat", CONFINE_READ },
+		{ "/sys/devices/system/cpu", CONFINE_READ },
+		/* a text console that stays on a card in its way out */
+		{ "/sys/devices/virtual/vtconsole", CONFINE_READ | CONFINE_WRITE },
+	};
+
+	return confine_files(paths, ARRAY_SIZE(paths), false, failure);
+}
+
+int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
 {
 	int ret;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return failure_set(failure, -errno, "PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
-	ret = drop_capabilities(socket);
+	ret = drop_capabilities(needs->socket);
 	if (ret)
 		return failure_set(failure, ret, "cannot give up capabilities: %s", strerror(-ret));
+	ret = keep_files(needs, failure);
+	if (ret)
+		return ret;
 	ret = filter_calls();
 	if (ret)
 		return failure_set(failure, ret, "cannot filter system calls (seccomp): %s",

@@ -21,10 +21,22 @@ void sandbox_harden(void);
 void sandbox_lock_memory(void);
 
 /**
- * sandbox_enter() - give up capabilities, new privileges and most system calls
+ * struct sandbox_needs - what the process goes on to need
  * @socket:	the back-end's path that must stay reachable for a reconnect, or NULL
+ * @state_dir:	where its state is written
+ * @node:	/dev/virtio-loopback: a device may have to be made anew
+ */
+struct sandbox_needs {
+	const char *socket;
+	const char *state_dir;
+	const char *node;
+};
+
+/**
+ * sandbox_enter() - give up capabilities, new privileges, files and most system calls
+ * @needs:	what stays
  * @failure:	the reason in words
  */
-int sandbox_enter(const char *socket, struct failure *failure);
+int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure);
 
 #endif

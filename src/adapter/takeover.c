@@ -332,16 +332,6 @@ static int get_lock_and_control(struct adapter *a)
 		     0;
 }
 
-static int enter(struct adapter *a)
-{
-	const struct adapter_options *o = a->options;
-
-	if (!o->sandbox)
-		return 0;
-	sandbox_lock_memory();
-	return sandbox_enter(o->reconnect_ms ? o->socket : NULL, &a->failure);
-}
-
 static bool driver_gave_up(struct adapter *a)
 {
 	struct virtio_loopback_queue queue;
@@ -428,7 +418,7 @@ static int inherit(struct adapter *a, struct inheritance *in)
 	get_backend(a, &in->snapshot);
 	settle_inflight(a, &in->snapshot);
 	ret = get_keeper(a, (pid_t)in->snapshot.keeper_pid);
-	return ret ? ret : enter(a);
+	return ret ? ret : adapter_confine(a);
 }
 
 int adapter_takeover(struct adapter *a)

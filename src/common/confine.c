@@ -2,17 +2,29 @@
 #include "common/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #ifdef HAVE_SECCOMP
 #include <seccomp.h>
 #endif
 
+#include "common/cleanup.h"
+#include "common/log.h"
 #include "common/util.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define WITH_SANITIZER
+#endif
 
 /* ---- privileges ---- */
 
@@ -53,6 +65,129 @@ int confine_privileges(bool keep_override, struct failure *failure)
 	return 0;
 }
 
+/* ---- files ---- */
+
+/*
+ * Of the kernel's interface (Linux, Documentation/userspace-api/landlock.rst); the headers of the
+ * build may be older than the kernel.
+ */
+#define LANDLOCK_CREATE_RULESET	444
+#define LANDLOCK_ADD_RULE	445
+#define LANDLOCK_RESTRICT_SELF	446
+#define LANDLOCK_ASK_VERSION	(1U << 0)
+#define LANDLOCK_BELOW_PATH	1
+
+#define FS_EXECUTE	(1ULL << 0)
+#define FS_WRITE_FILE	(1ULL << 1)
+#define FS_READ_FILE	(1ULL << 2)
+#define FS_READ_DIR	(1ULL << 3)
+#define FS_REMOVE_DIR	(1ULL << 4)
+#define FS_REMOVE_FILE	(1ULL << 5)
+#define FS_MAKE_REG	(1ULL << 8)
+#define FS_MAKE_SOCK	(1ULL << 9)
+#define FS_MAKE_SYM	(1ULL << 12)
+#define FS_REFER	(1ULL << 13) /* ABI 2 */
+#define FS_TRUNCATE	(1ULL << 14) /* ABI 3 */
+#define FS_IOCTL_DEV	(1ULL << 15) /* ABI 5 */
+#define FS_OF_FILES	(FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
+#define NET_TCP		3ULL /* ABI 4: bind and connect */
+
+struct landlock_ruleset {
+	uint64_t files;
+	uint64_t network;
+};
+
+struct landlock_path {
+	uint64_t allowed;
+	int32_t fd;
+} __attribute__((packed));
+
+static uint64_t file_rights(int abi)
+{
+	uint64_t rights = FS_REFER - 1;
+
+	if (abi >= 2)
+		rights |= FS_REFER;
+	if (abi >= 3)
+		rights |= FS_TRUNCATE;
+	if (abi >= 5)
+		rights |= FS_IOCTL_DEV;
+	return rights;
+}
+
+static uint64_t path_rights(unsigned int access)
+{
+	uint64_t rights = 0;
+
+	if (access & CONFINE_READ)
+		rights |= FS_READ_FILE | FS_READ_DIR;
+	if (access & CONFINE_WRITE)
+		rights |= FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
+	if (access & CONFINE_CHANGE)
+		rights |= FS_MAKE_REG | FS_MAKE_SOCK | FS_MAKE_SYM | FS_REFER | FS_REMOVE_FILE;
+	if (access & CONFINE_REMOVE)
+		rights |= FS_REMOVE_FILE;
+	return rights;
+}
+
+static int allow_path(int ruleset, const struct confine_path *path, uint64_t handled)
+{
+	_cleanup_close_ int fd = path->path ? open(path->path, O_PATH | O_CLOEXEC) : -1;
+	struct landlock_path rule = { .allowed = path_rights(path->access) & handled, .fd = fd };
+	struct stat st;
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		rule.allowed &= FS_OF_FILES;
+	if (!rule.allowed)
+		return 0;
+	return syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_BELOW_PATH, &rule, 0) < 0 ? -errno : 0;
+}
+
+static int restrict_files(int abi, const struct confine_path *paths, size_t n, bool network)
+{
+	struct landlock_ruleset all = {
+		.files = file_rights(abi), .network = abi >= 4 && !network ? NET_TCP : 0,
+	};
+	_cleanup_close_ int ruleset = -1;
+	size_t i;
+	int ret;
+
+	ruleset = (int)syscall(LANDLOCK_CREATE_RULESET, &all,
+			       abi >= 4 ? sizeof(all) : sizeof(all.files), 0);
+	if (ruleset < 0)
+		return -errno;
+	for (i = 0; i < n; i++) {
+		ret = allow_path(ruleset, &paths[i], all.files);
+		if (ret)
+			return ret;
+	}
+	return syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) < 0 ? -errno : 0;
+}
+
+int confine_files(const struct confine_path *paths, size_t n, bool network, struct failure *failure)
+{
+	int abi = (int)syscall(LANDLOCK_CREATE_RULESET, NULL, 0, LANDLOCK_ASK_VERSION);
+	int ret = 0;
+
+	if (abi < 1) {
+		log_debug("the file system stays: this kernel has no Landlock");
+		return 0;
+	}
+#ifndef WITH_SANITIZER /* which looks for leaks in /proc */
+	ret = restrict_files(abi, paths, n, network);
+#else
+	(void)paths, (void)n, (void)network;
+#endif
+	if (ret)
+		return failure_set(failure, ret, "cannot give up the file system (Landlock): %s",
+				   strerror(-ret));
+	return 0;
+}
+
 /* ---- system calls ---- */
 
 #ifdef HAVE_SECCOMP
@@ -89,10 +224,50 @@ static const int dangerous_calls[] = {
 	SCMP_SYS(ioperm), SCMP_SYS(modify_ldt), SCMP_SYS(vhangup), SCMP_SYS(setuid),
 	SCMP_SYS(setgid), SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setgroups),
 	SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(chown), SCMP_SYS(fchown),
-	SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(setxattr), SCMP_SYS(lsetxattr),
-	SCMP_SYS(fsetxattr),
+	SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(chmod), SCMP_SYS(fchmodat),
+	SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr),
+};
+
+static const int listen_calls[] = {
+	SCMP_SYS(accept4), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(eventfd2),
+	SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(fstatfs), SCMP_SYS(timerfd_create),
+};
+static const int thread_calls[] = {
+	SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(rseq), SCMP_SYS(prctl),
+	SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_getaffinity),
+};
+static const int open_calls[] = {
+	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
+	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(symlink),
+	SCMP_SYS(symlinkat), SCMP_SYS(flock),
+};
+static const int device_calls[] = { SCMP_SYS(ioctl) };
+static const int data_calls[] = {
+	SCMP_SYS(pread64), SCMP_SYS(preadv), SCMP_SYS(preadv2), SCMP_SYS(pwrite64),
+	SCMP_SYS(pwritev), SCMP_SYS(pwritev2), SCMP_SYS(fdatasync), SCMP_SYS(fsync),
+	SCMP_SYS(fallocate), SCMP_SYS(statx),
+};
+static const int uring_calls[] = {
+	SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
+};
+static const int network_calls[] = {
+	SCMP_SYS(socket), SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(setsockopt),
+	SCMP_SYS(getsockname), SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(shutdown),
 };
 /* clang-format on */
+
+#define KIND(kind, calls) { kind, calls, ARRAY_SIZE(calls) }
+
+static const struct {
+	unsigned int kind;
+	const int *calls;
+	size_t n;
+} kinds_of_calls[] = {
+	KIND(CONFINE_LISTEN, listen_calls),   KIND(CONFINE_THREADS, thread_calls),
+	KIND(CONFINE_OPEN, open_calls),	      KIND(CONFINE_DEVICES, device_calls),
+	KIND(CONFINE_DATA, data_calls),	      KIND(CONFINE_URING, uring_calls),
+	KIND(CONFINE_NETWORK, network_calls),
+};
 
 static int add_calls(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t n)
 {
@@ -110,16 +285,10 @@ static int add_calls(scmp_filter_ctx ctx, uint32_t action, const int *calls, siz
 	return 0;
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_SANITIZER
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZER
-#endif
-
 static int load(scmp_filter_ctx ctx, int ret, struct failure *failure)
 {
+	/* Also in threads that a library has begun, unless a service manager's filter refuses. */
+	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 #ifndef WITH_SANITIZER /* which makes calls of its own, and traces the process at its end */
 	if (!ret)
 		ret = seccomp_load(ctx);
@@ -145,6 +314,22 @@ int confine_calls(const int *calls, size_t n, struct failure *failure)
 	return load(ctx, ret, failure);
 }
 
+int confine_kinds(unsigned int kinds, struct failure *failure)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	size_t i;
+	int ret;
+
+	if (!ctx)
+		return -ENOMEM;
+	ret = add_calls(ctx, SCMP_ACT_ALLOW, base_calls, ARRAY_SIZE(base_calls));
+	for (i = 0; i < ARRAY_SIZE(kinds_of_calls) && !ret; i++)
+		if (kinds & kinds_of_calls[i].kind)
+			ret = add_calls(ctx, SCMP_ACT_ALLOW, kinds_of_calls[i].calls,
+					kinds_of_calls[i].n);
+	return load(ctx, ret, failure);
+}
+
 int confine_calls_wide(struct failure *failure)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
@@ -157,6 +342,13 @@ int confine_calls_wide(struct failure *failure)
 		    failure);
 }
 #else
+int confine_kinds(unsigned int kinds, struct failure *failure)
+{
+	(void)kinds;
+	(void)failure;
+	return 0;
+}
+
 int confine_calls(const int *calls, size_t n, struct failure *failure)
 {
 	(void)calls;

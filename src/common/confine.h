@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a process that listens to untrusted peers gives up once it is set up: capabilities, new
- * privileges, system calls. Without libseccomp in the build the calls stay.
+ * privileges, the file system, system calls; in this order. Without libseccomp in the build the
+ * calls stay, and without Landlock in the kernel the file system does.
  */
 #ifndef VL_COMMON_CONFINE_H
 #define VL_COMMON_CONFINE_H
@@ -19,6 +20,44 @@
  * Return: 0 or a negative errno.
  */
 int confine_privileges(bool keep_override, struct failure *failure);
+
+/* What stays possible with a file, or with all that is below a folder. */
+#define CONFINE_READ	(1U << 0)
+#define CONFINE_WRITE	(1U << 1) /* what is there; devices can be asked, too */
+#define CONFINE_CHANGE	(1U << 2) /* a folder's entries are made, renamed and removed */
+#define CONFINE_REMOVE	(1U << 3) /* they are removed */
+
+struct confine_path {
+	const char *path; /* what is not there is passed over, and so is NULL */
+	unsigned int access; /* CONFINE_* */
+};
+
+/**
+ * confine_files() - from now on only these files can be opened (Landlock)
+ * @paths:	what stays
+ * @n:		how many
+ * @network:	TCP stays, too
+ * @failure:	the reason in words
+ *
+ * What is open stays open. Connecting to a socket by its path is not hindered, nor is asking whether
+ * a file is there. To be called after confine_privileges(), by the only thread.
+ *
+ * Return: 0, also where the kernel has no Landlock, or a negative errno.
+ */
+int confine_files(const struct confine_path *paths, size_t n, bool network,
+		  struct failure *failure);
+
+/* Kinds of system calls, for confine_kinds() */
+#define CONFINE_LISTEN	(1U << 0) /* connections, shared memory, the removal of the socket */
+#define CONFINE_THREADS	(1U << 1)
+#define CONFINE_OPEN	(1U << 2) /* files: opening, linking, renaming */
+#define CONFINE_DEVICES	(1U << 3) /* ioctl() */
+#define CONFINE_DATA	(1U << 4) /* what is in open files, at any place */
+#define CONFINE_URING	(1U << 5) /* io_uring: what it does is not looked at */
+#define CONFINE_NETWORK	(1U << 6) /* sockets of its own */
+
+/* confine_kinds() - as confine_calls(), with CONFINE_LISTEN and so on for the list */
+int confine_kinds(unsigned int kinds, struct failure *failure);
 
 /**
  * confine_calls() - from now on only these system calls, and those of the C library's own

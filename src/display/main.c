@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,13 +170,42 @@ static const int file_calls[] = {
 static const int file_calls[1];
 #endif
 
-static int confine(struct display *display, struct failure *failure)
+static int confine_paths(const struct output_ops *ops, const struct display_options *o,
+			 struct failure *failure)
+{
+	const char *folder = ops->folder ? strchr(o->mode, '=') : NULL;
+	char socket[PATH_MAX];
+	const struct confine_path own[] = {
+		{ folder ? folder + 1 : NULL, CONFINE_READ | CONFINE_WRITE | CONFINE_CHANGE },
+	};
+	struct confine_path wide[] = {
+		/* the socket of the input, in its folder */
+		{ NULL, CONFINE_REMOVE },
+		/* what windows and graphics cards may take */
+		{ "/", CONFINE_READ },
+		{ "/dev", CONFINE_WRITE },
+		{ "/dev/shm", CONFINE_WRITE | CONFINE_CHANGE },
+		{ getenv("XDG_RUNTIME_DIR"), CONFINE_WRITE | CONFINE_CHANGE },
+	};
+
+	if (o->input) {
+		snprintf(socket, sizeof(socket), "%s", o->input);
+		wide[0].path = dirname(socket);
+	}
+	return ops->wide ? confine_files(wide, ARRAY_SIZE(wide), true, failure) :
+			   confine_files(own, ARRAY_SIZE(own), false, failure);
+}
+
+static int confine(struct display *display, const struct display_options *o,
+		   struct failure *failure)
 {
 	const struct output_ops *ops = display->output.ops;
 	int ret;
 
 	ret = confine_privileges(ops->needs_override && ops->needs_override(&display->output),
 				 failure);
+	if (!ret)
+		ret = confine_paths(ops, o, failure);
 	if (ret)
 		return ret;
 	if (ops->wide)
@@ -239,7 +270,7 @@ static int start(struct display *display, const struct display_options *o, struc
 	if (!ret)
 		ret = start_input(display, o->input, failure);
 	if (!ret)
-		ret = confine(display, failure);
+		ret = confine(display, o, failure);
 	if (ret)
 		return ret;
 	fcntl(o->control_fd, F_SETFD, FD_CLOEXEC);

@@ -318,6 +318,7 @@ const struct output_ops output_png = {
 	.name = "png",
 	.arg = "DIR",
 	.arg_needed = true,
+	.folder = true,
 	.open = png_open,
 	.mode = png_mode,
 	.damage = png_damage,

@@ -17,6 +17,7 @@ struct output_ops {
 	const char *arg; /* what may stand behind "NAME=", for --help; NULL: nothing */
 	bool arg_needed;
 	bool input; /* somebody can type and point there */
+	bool folder; /* that argument is a folder that it writes to */
 	bool wide; /* its libraries use more of the kernel than can be listed */
 
 	/*

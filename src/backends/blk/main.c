@@ -152,6 +152,13 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 	return 0;
 }
 
+/* Each queue has a thread and a ring of its own, which come and go with the driver's. */
+static void needs(void *dev, struct vu_needs *needs)
+{
+	(void)dev;
+	needs->kinds |= CONFINE_THREADS | CONFINE_DATA | CONFINE_URING | CONFINE_DEVICES;
+}
+
 static void close_device(void *dev)
 {
 	struct blk_device *blk = dev;
@@ -169,6 +176,7 @@ int main(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.open = open_device,
+		.needs = needs,
 		.close = close_device,
 	};
 	struct blk_device blk = {

@@ -276,8 +276,11 @@ static int wait_for_work(struct blk_queue *q)
 static void *queue_thread(void *data)
 {
 	struct blk_queue *q = data;
+	char name[16];
 	int ret;
 
+	snprintf(name, sizeof(name), "blk-queue%u", q->queue->index);
+	pthread_setname_np(pthread_self(), name);
 	enable_ring(q);
 	q->may_pace = sched_getscheduler(0) == SCHED_OTHER;
 	q->paced_idx = q->vq->used_idx;
@@ -315,7 +318,6 @@ int blk_queue_start(void *dev, struct vu_queue *queue)
 {
 	struct blk_device *blk = dev;
 	struct blk_queue *q;
-	char name[16];
 	int ret;
 
 	q = calloc(1, sizeof(*q));
@@ -340,8 +342,6 @@ int blk_queue_start(void *dev, struct vu_queue *queue)
 	ret = -pthread_create(&q->thread, NULL, queue_thread, q);
 	if (ret)
 		goto err_ring;
-	snprintf(name, sizeof(name), "blk-queue%u", queue->index);
-	pthread_setname_np(q->thread, name);
 	queue->priv = q;
 	return 0;
 

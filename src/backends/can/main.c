@@ -65,6 +65,16 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 	return 0;
 }
 
+/*
+ * The interface may go and come back. (Its new socket has a smaller buffer then, if the machine's
+ * limit is lower: to exceed that is a privilege.)
+ */
+static void needs(void *dev, struct vu_needs *needs)
+{
+	(void)dev;
+	needs->kinds |= CONFINE_THREADS | CONFINE_NETWORK | CONFINE_DEVICES;
+}
+
 static void close_device(void *dev)
 {
 	struct can_program *program = dev;
@@ -82,6 +92,7 @@ int main(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.open = open_device,
+		.needs = needs,
 		.close = close_device,
 	};
 	struct can_program can = { .controller.timer_fd = -1 };

@@ -28,6 +28,7 @@
 
 #include "backends/common/loop.h"
 #include "backends/common/virtqueue.h"
+#include "common/confine.h"
 #include "vhost-user/message.h"
 
 struct vu_backend;
@@ -106,6 +107,24 @@ int vu_config_changed(struct vu_backend *backend);
 /* Values of a program's own long options are from here on. */
 #define VU_OPTION_FIRST 1000
 
+#define VU_NEEDS_PATHS 64
+
+/* What a program goes on to need beside its connections; all else is given up (confine.h). */
+struct vu_needs {
+	unsigned int kinds; /* CONFINE_LISTEN and so on */
+	bool wide; /* of a library whose system calls cannot be listed */
+	bool override; /* CAP_DAC_OVERRIDE: files of other users */
+	bool network; /* TCP */
+	struct confine_path paths[VU_NEEDS_PATHS];
+	size_t num_paths;
+};
+
+/* @path: NULL: nothing to add */
+void vu_needs_path(struct vu_needs *needs, const char *path, unsigned int access);
+
+/* vu_needs_removal() - @path is removed in the end */
+void vu_needs_removal(struct vu_needs *needs, const char *path);
+
 struct vu_program {
 	const char *name; /* vhost-user-TYPE */
 	const char *capabilities; /* JSON for --print-capabilities */
@@ -120,6 +139,9 @@ struct vu_program {
 	 * set). Errors are told by the program in one line.
 	 */
 	int (*open)(void *dev, struct vu_backend *backend, struct vu_device *device);
+
+	/* NULL: nothing more. When the device is open and its socket there, before the first message. */
+	void (*needs)(void *dev, struct vu_needs *needs);
 
 	/* NULL: no need. After the queues have stopped, or when open failed half-way. */
 	void (*close)(void *dev);

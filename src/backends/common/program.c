@@ -2,6 +2,7 @@
 /* The program around a device: command line, signals, sockets ("Backend program conventions"). */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ enum {
 	OPT_VERSION,
 	OPT_HELP,
 	OPT_VERBOSE,
+	OPT_NO_SANDBOX,
 };
 
 static const struct option common_options[] = {
@@ -34,11 +36,13 @@ static const struct option common_options[] = {
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
+	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
 };
 
 struct program_options {
 	const char *socket_path;
 	int fd;
+	bool no_sandbox;
 };
 
 static void print_usage(const struct vu_program *program)
@@ -49,6 +53,7 @@ static void print_usage(const struct vu_program *program)
 	       "      --socket-path PATH     listen at PATH; serve one front-end after the other\n"
 	       "      --fd N                 use the inherited socket N; end with its front-end\n"
 	       "      --print-capabilities   what this program can do, as JSON\n"
+	       "      --no-sandbox           keep all privileges (for debugging)\n"
 	       "      --verbose              say more; twice: each message\n"
 	       "      --version\n"
 	       "      --help\n",
@@ -100,6 +105,9 @@ static int handle_option(const struct vu_program *program, void *dev, int opt,
 	case OPT_HELP:
 		print_usage(program);
 		return 1;
+	case OPT_NO_SANDBOX:
+		options->no_sandbox = true;
+		return 0;
 	case OPT_VERBOSE:
 		log_set_level(log_enabled(LOG_LEVEL_INFO) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 		return 0;
@@ -278,6 +286,59 @@ static int open_socket(struct vu_backend *backend, const struct program_options 
 	return 0;
 }
 
+/* ---- what is given up ---- */
+
+void vu_needs_path(struct vu_needs *needs, const char *path, unsigned int access)
+{
+	char *copy = path ? strdup(path) : NULL;
+
+	if (copy && needs->num_paths < ARRAY_SIZE(needs->paths))
+		needs->paths[needs->num_paths++] = (struct confine_path){ copy, access };
+	else
+		free(copy);
+}
+
+void vu_needs_removal(struct vu_needs *needs, const char *path)
+{
+	char *copy = path ? strdup(path) : NULL;
+
+	if (copy)
+		vu_needs_path(needs, dirname(copy), CONFINE_REMOVE);
+	free(copy);
+}
+
+static int give_up(const struct vu_needs *needs, struct failure *failure)
+{
+	int ret = confine_privileges(needs->override, failure);
+
+	if (!ret)
+		ret = confine_files(needs->paths, needs->num_paths, needs->network, failure);
+	if (ret)
+		return ret;
+	return needs->wide ? confine_calls_wide(failure) : confine_kinds(needs->kinds, failure);
+}
+
+static int confine(const struct vu_program *program, void *dev,
+		   const struct program_options *options)
+{
+	struct vu_needs needs = { .kinds = CONFINE_LISTEN };
+	struct failure failure = { 0 };
+	size_t i;
+	int ret;
+
+	if (options->no_sandbox)
+		return 0;
+	vu_needs_removal(&needs, options->socket_path);
+	if (program->needs)
+		program->needs(dev, &needs);
+	ret = give_up(&needs, &failure);
+	if (ret)
+		log_error("%s", failure_text(&failure, ret));
+	for (i = 0; i < needs.num_paths; i++)
+		free((char *)needs.paths[i].path);
+	return ret;
+}
+
 /* ---- main ---- */
 
 static int run(const struct vu_program *program, void *dev, struct vu_backend *backend,
@@ -296,6 +357,8 @@ static int run(const struct vu_program *program, void *dev, struct vu_backend *b
 	if (ret)
 		goto out_device;
 	ret = open_socket(backend, options);
+	if (!ret)
+		ret = confine(program, dev, options);
 	if (ret)
 		goto out_device;
 	ret = loop_run(backend->loop);

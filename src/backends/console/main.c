@@ -349,6 +349,17 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 	return ret;
 }
 
+static void needs(void *dev, struct vu_needs *needs)
+{
+	struct console *console = dev;
+	unsigned int i;
+
+	needs->kinds |= CONFINE_DEVICES | CONFINE_OPEN;
+	/* links and sockets */
+	for (i = 0; i < console->num_ports; i++)
+		vu_needs_removal(needs, console->ports[i].ep.target);
+}
+
 static void close_device(void *dev)
 {
 	struct console *console = dev;
@@ -368,6 +379,7 @@ int main(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.open = open_device,
+		.needs = needs,
 		.close = close_device,
 	};
 	static struct console console = { .timer_fd = -1 };

@@ -88,6 +88,12 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 	return 0;
 }
 
+static void needs(void *dev, struct vu_needs *needs)
+{
+	(void)dev;
+	needs->kinds |= CONFINE_DEVICES;
+}
+
 static void close_device(void *dev)
 {
 	struct program *program = dev;
@@ -105,6 +111,7 @@ int main(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.open = open_device,
+		.needs = needs,
 		.close = close_device,
 	};
 	struct program gpio = { .chip.fd = -1 };

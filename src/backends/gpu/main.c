@@ -6,13 +6,9 @@
 #include <string.h>
 
 #include "backends/gpu/queue.h"
-#include "common/confine.h"
 #include "common/log.h"
 #include "common/parse.h"
 
-#ifdef HAVE_SECCOMP
-#include <seccomp.h>
-#endif
 
 #define GPU_QUEUES 2
 #define GPU_QUEUE_SIZE 1024
@@ -196,34 +192,6 @@ static void fenced(struct gpu *gpu)
 	gpu_queues_fenced(&container_of(gpu, struct gpu_program, gpu)->queues);
 }
 
-#ifdef HAVE_SECCOMP
-/* What is left after the device is open: listening, connections, memory that is shared */
-static const int own_calls[] = {
-	SCMP_SYS(socket),	 SCMP_SYS(bind),      SCMP_SYS(listen),	   SCMP_SYS(accept4),
-	SCMP_SYS(connect),	 SCMP_SYS(unlink),    SCMP_SYS(unlinkat),  SCMP_SYS(open),
-	SCMP_SYS(openat),	 SCMP_SYS(flock),     SCMP_SYS(eventfd2),  SCMP_SYS(timerfd_create),
-	SCMP_SYS(epoll_create1), SCMP_SYS(rename),    SCMP_SYS(renameat2), SCMP_SYS(getsockname),
-	SCMP_SYS(setsockopt),	 SCMP_SYS(signalfd4), SCMP_SYS(umask),	   SCMP_SYS(memfd_create),
-	SCMP_SYS(ftruncate),	 SCMP_SYS(ioctl),
-};
-#else
-static const int own_calls[1];
-#endif
-
-static int confine(const struct gpu_program *program)
-{
-	struct failure failure = { 0 };
-	int ret;
-
-	ret = confine_privileges(false, &failure);
-	if (!ret)
-		ret = program->virgl ? confine_calls_wide(&failure) :
-				       confine_calls(own_calls, ARRAY_SIZE(own_calls), &failure);
-	if (ret)
-		log_error("%s", failure_text(&failure, ret));
-	return ret;
-}
-
 static void open_udmabuf(struct gpu *gpu)
 {
 	gpu->udmabuf = open(UDMABUF_NODE, O_RDWR | O_CLOEXEC);
@@ -264,7 +232,22 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 		.config_size = sizeof(struct virtio_gpu_config),
 		.no_inflight = true, /* resources and contexts end with this process */
 	};
-	return confine(program);
+	return 0;
+}
+
+static void needs(void *dev, struct vu_needs *needs)
+{
+	struct gpu_program *program = dev;
+
+	/* memory that is shared with the display */
+	needs->kinds |= CONFINE_DEVICES;
+	if (!program->virgl)
+		return;
+	/* OpenGL's drivers open what they like: libraries, configuration, the card. */
+	needs->wide = true;
+	vu_needs_path(needs, "/", CONFINE_READ);
+	vu_needs_path(needs, "/dev", CONFINE_WRITE);
+	vu_needs_path(needs, "/dev/shm", CONFINE_WRITE | CONFINE_CHANGE);
 }
 
 static void close_device(void *dev)
@@ -289,6 +272,7 @@ int main(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.open = open_device,
+		.needs = needs,
 		.close = close_device,
 	};
 	static struct gpu_program program = { .memory = GPU_DEFAULT_MEMORY };

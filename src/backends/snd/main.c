@@ -303,6 +303,26 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 	return 0;
 }
 
+static void needs(void *dev, struct vu_needs *needs)
+{
+	struct snd_device *snd = dev;
+
+	if (!snd->ops->wide) {
+		needs->kinds |= CONFINE_DATA;
+		return;
+	}
+	/*
+	 * The libraries open devices and read configuration whenever a stream begins; a sound
+	 * server's socket may be another user's.
+	 */
+	needs->wide = true;
+	needs->override = true;
+	needs->network = true;
+	vu_needs_path(needs, "/", CONFINE_READ);
+	vu_needs_path(needs, "/dev", CONFINE_WRITE);
+	vu_needs_path(needs, "/dev/shm", CONFINE_WRITE | CONFINE_CHANGE);
+}
+
 static void close_device(void *dev)
 {
 	struct snd_device *snd = dev;
@@ -326,6 +346,7 @@ int main(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.open = open_device,
+		.needs = needs,
 		.close = close_device,
 	};
 	static struct snd_device snd;

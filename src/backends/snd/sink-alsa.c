@@ -613,6 +613,7 @@ static void alsa_close(struct snd_device *snd)
 
 const struct snd_sink_ops sink_alsa = {
 	.name = "alsa",
+	.wide = true,
 	.open = alsa_open,
 	.close = alsa_close,
 	.stream_open = alsa_stream_open,

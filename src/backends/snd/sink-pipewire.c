@@ -667,6 +667,7 @@ static void pipewire_close(struct snd_device *snd)
 
 const struct snd_sink_ops sink_pipewire = {
 	.name = "pipewire",
+	.wide = true,
 	.open = pipewire_open,
 	.close = pipewire_close,
 	.stream_open = pipewire_stream_open,

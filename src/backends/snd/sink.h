@@ -15,6 +15,7 @@
 struct snd_sink_ops {
 	const char *name;
 	bool wav_order; /* of channels; else ALSA's */
+	bool wide; /* of a library: its system calls cannot be listed */
 	bool needs_target; /* there is no default: --playback or --capture has to be given */
 
 	/* NULL: no need. Once for the program. Errors are told in one line. */

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What adapter, display and back-ends cannot do any more: each tries it itself (libforbidden.so)."""
+
+import os
+import signal
+from pathlib import Path
+
+import can
+import inputs
+from harness import Case, test
+
+# Kernels with Landlock: ABI 2 and later ones
+KERNELS = ("debian-6.1", "debian-6.12", "debian-7")
+EPERM, EACCES = 1, 13
+FILES = {"read", "write", "make", "rename", "remove", "mode"}
+CALLS = {"execute", "trace", "memory", "mount", "namespace"}
+ALL = FILES | CALLS | {"ring", "internet"}
+STATUS = {"CapEff": "0" * 16, "CapPrm": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1",
+          "Seccomp": "2"}
+
+
+class Forbidden:
+    """From here on what the test starts has the library in it."""
+
+    def __init__(self, t):
+        library = t.top / "build/tests/vm/programs/libforbidden.so"
+        t.check(library.exists(), f"expected {library}: make user")
+        self.t, self.folder = t, t.tmp / "forbidden"
+        self.folder.mkdir()
+        # Where nobody has anything to do: not in a folder that some process is left.
+        victims = Path("/etc/forbidden")
+        victims.mkdir()
+        t.at_end(victims.rmdir)
+        self.victim = victims / "victim"
+        t.at_end(lambda: [path.unlink() for path in victims.iterdir()])
+        os.environ.update(LD_PRELOAD=str(library), FORBIDDEN=str(self.folder),
+                          FORBIDDEN_VICTIM=str(self.victim))
+
+    def attempts(self, pid, confined=True):
+        """What this process has tried: {what: errno}."""
+        self.victim.touch()
+        self.victim.with_name("victim-remove").touch()
+        out = self.folder / str(pid)
+        if confined:
+            # it listens a moment before
+            self.t.within(5, lambda: "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text(),
+                          f"the filter of {pid}")
+        os.kill(pid, signal.SIGUSR2)
+        self.t.within(5, lambda: out.exists() and "end" in out.read_text(), f"the words of {pid}")
+        words = [line.split() for line in out.read_text().splitlines()]
+        return {name: int(error) for name, error in words if name != "end"}
+
+    def check(self, what, pid, allowed=()):
+        """All but these is refused, and refused by what it has given up."""
+        seen = self.attempts(pid)
+        self.t.log(f"{what}: {seen}")
+        self.t.equal(set(seen), ALL, f"{what}: what was tried")
+        done = sorted(name for name, error in seen.items() if error not in (EPERM, EACCES))
+        self.t.equal([name for name in done if name not in allowed], [],
+                     f"{what}: what it could do, or was not kept from ({seen})")
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            lines = dict(line.split(":\t", 1) for line in
+                         (task / "status").read_text().splitlines() if ":\t" in line)
+            self.t.equal({key: lines[key].strip() for key in STATUS}, STATUS,
+                         f"{what}: a thread's privileges")
+
+
+def rng(t):
+    return "vhost-user-rng", ()
+
+
+def blk(t):
+    return "vhost-user-blk", ("--image", t.image(1 << 20))
+
+
+def console(t):
+    return "vhost-user-console", ("--pty", t.tmp / "pty")
+
+
+def wav(t):
+    return "vhost-user-snd", ("--backend", "wav", "--playback", t.tmp / "out.wav")
+
+
+def gpu(t):
+    return "vhost-user-gpu", ()
+
+
+def vcan(t):
+    return "vhost-user-can", ("--interface", can.bus(t))
+
+
+def evdev(t):
+    source = inputs.Source(t, "keys", {inputs.EV_KEY: [30]})
+    return "vhost-user-input", ("--device", source.node)
+
+
+BACKENDS = {
+    "rng": {"make": rng}, "blk": {"make": blk, "allowed": ("ring",)},
+    "console": {"make": console}, "snd": {"make": wav}, "gpu": {"make": gpu},
+    # a socket it gets, which then leads nowhere
+    "can": {"make": vcan}, "input": {"make": evdev},
+}
+
+
+@test(timeout=40, kernels=("debian-6.12",), tags=("hostile", "confine"),
+      cases={k: Case(v) for k, v in BACKENDS.items()})
+def backend(t, make, allowed=()):
+    """A back-end once it listens."""
+    program, words = make(t)
+    forbidden = Forbidden(t)
+    started = t.backend(program, *words)
+    forbidden.check(program, started.pid, allowed)
+    started.terminate()
+    t.check(not Path(started.socket).exists(), "expected its socket to be removed")
+
+
+@test(timeout=40, kernels=("debian-6.12",), tags=("hostile", "confine"))
+def none_without(t):
+    """With --no-sandbox all of it goes: it is the sandbox that the other tests see."""
+    forbidden = Forbidden(t)
+    started = t.backend("vhost-user-rng", "--no-sandbox")
+    seen = forbidden.attempts(started.pid, confined=False)
+    refused = sorted(name for name, error in seen.items() if error in (EPERM, EACCES))
+    t.equal((set(seen), refused), (ALL, []), "what was tried, and what was refused")
+    started.terminate()
+
+
+@test(timeout=60, kernels=KERNELS, tags=("hostile", "confine"))
+def adapter(t):
+    """An adapter with a device, and the one that follows it; the device goes on."""
+    forbidden = Forbidden(t)
+    backend = t.backend("vhost-user-rng")
+    device = t.attach("rng", socket=backend.socket)
+    # TCP by a rule of its own from Linux 6.7 on, but there is no such socket in the first place
+    forbidden.check("adapter", device.info()["adapter_pid"])
+    t.run("virtio-loopback", "upgrade", device.name)
+    forbidden.check("its successor", device.info()["adapter_pid"])
+    backend.kill()
+    again = t.backend("vhost-user-rng", socket=backend.socket)
+    t.within(15, lambda: device.info()["state"] == "running", "the device with another back-end")
+    device.detach()
+    again.terminate()
+
+
+@test(timeout=90, kernels=("debian-6.12",), tags=("hostile", "confine"))
+def display(t):
+    """The display of a card that writes pictures: into its folder, and nowhere else."""
+    forbidden = Forbidden(t)
+    folder = t.tmp / "pictures"
+    device = t.attach("gpu", "--display", f"png={folder}", exec="vhost-user-gpu", timeout=60)
+    t.within(20, lambda: (folder / "head0.png").exists(), "a picture")
+    pids = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/comm")
+            if path.read_text().startswith("virtio-loopback-d"[:15])
+            and b"virtio-loopback-display" in (path.parent / "cmdline").read_bytes()]
+    t.equal(len(pids), 1, f"displays: {pids}")
+    forbidden.check("display", pids[0])
+    device.detach("--force")
