@@ -127,8 +127,8 @@ static int create_failed(const struct device *device, const struct virtio_loopba
 	case EPERM:
 		return failure_set(
 			failure, error,
-			"device type %u is not allowed here: it needs CAP_SYS_ADMIN, and "
-			"the module's parameter must permit the type",
+			"the module permits no device of type %u here: its parameter "
+			"allowed_types leaves it out (see modprobe.d)",
 			create->device_id);
 	case EFBIG:
 		return failure_set(failure, error,

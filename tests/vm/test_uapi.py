@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The module's interface, called rightly and wrongly, without adapter and back-end."""
 
+from pathlib import Path
+
 from harness import ALL, test
 
 
@@ -12,3 +14,20 @@ def calls(t):
     failed = [line for line in out.splitlines() if line.startswith("FAIL")]
     t.equal(failed, [], "checks that failed")
     t.check("checks, 0 failed" in out, f"expected the closing line, saw {out[-200:]!r}")
+
+
+@test(timeout=60)
+def types_restricted(t):
+    """With allowed_types nobody makes another device, not even root; it is said why."""
+    t.run("rmmod", "virtio_loopback")
+    t.at_end(t.run, "modprobe", "virtio_loopback")
+    t.at_end(t.run, "rmmod", "virtio_loopback", status=None)
+    t.run("modprobe", "virtio_loopback", "allowed_types=4,41")
+    parameter = Path("/sys/module/virtio_loopback/parameters/allowed_types")
+    t.equal(parameter.read_text().strip(), "4,41", "the parameter")
+    t.equal(parameter.stat().st_mode & 0o222, 0, "who may change it")
+    out = t.run("virtio-loopback", "attach", "--type", "blk", "--exec",
+                f"vhost-user-blk --image {t.image(1 << 20)}", status=1)
+    t.equal(len(out.strip().splitlines()), 1, f"lines that say why: {out!r}")
+    t.check("allowed_types" in out, f"expected the parameter to be named, saw {out!r}")
+    t.attach("rng", exec="vhost-user-rng").detach()
