@@ -277,8 +277,9 @@ void supervisor_finish(struct supervisor *s)
 		} while (!ret);
 	}
 	forget(s);
-	if (s->child)
-		waitpid(s->keeper, NULL, 0);
+	/* Nor is one waited for for ever that does not end: somebody may have stopped it. */
+	while (s->child && waitpid(s->keeper, NULL, WNOHANG) == 0 && !deadline_passed(deadline))
+		poll(NULL, 0, CONNECT_RETRY_MS);
 }
 
 int supervisor_adopt(struct supervisor *s, int sock, const char *command, const char *path,

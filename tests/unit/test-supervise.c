@@ -142,6 +142,23 @@ static void test_stopped(void **state)
 }
 
 /* An adapter that is killed takes its back-end along. */
+/* A keeper that somebody has stopped cannot end: it is left, and the adapter ends. */
+static void test_keeper_stopped(void **state)
+{
+	struct supervisor s;
+	pid_t keeper;
+
+	(void)state;
+	start(&s, "--fd {fd}");
+	check_serves(&s);
+	keeper = s.keeper;
+	assert_int_equal(kill(keeper, SIGSTOP), 0);
+	supervisor_finish(&s);
+	assert_int_equal(waitpid(keeper, NULL, WNOHANG), 0);
+	assert_int_equal(kill(keeper, SIGKILL), 0);
+	assert_int_equal(waitpid(keeper, NULL, 0), keeper);
+}
+
 static void test_adapter_killed(void **state)
 {
 	int pair[2];
@@ -206,6 +223,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_appended, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_listening, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_stopped, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_keeper_stopped, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_adapter_killed, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_refused, make_dir, remove_dir),
 	};
