@@ -12,6 +12,8 @@
 
 /* Some drivers take their buffers back in a work item of their own. */
 #define VLB_DRAIN_PATIENCE	(2 * HZ)
+/* That for all heads together, when each is offered: a ring may have 32768. */
+#define VLB_DRAIN_HEADS_PATIENCE (10 * HZ)
 
 /*
  * Puts heads into the used ring from where the driver will look next, and calls it. The
@@ -78,12 +80,15 @@ static void vlb_drain_wait(struct vlb_device *dev)
 		usleep_range(500, 1000);
 }
 
-/* Has the driver looked at what was put into the used ring? */
-static void vlb_drain_wait_taken(struct virtqueue *vq, unsigned int before)
+/*
+ * Has the driver looked at what was put into the used ring? One that looks when it is called has,
+ * already; for the others there is time until @end.
+ */
+static void vlb_drain_wait_taken(struct virtqueue *vq, unsigned int before, unsigned long end)
 {
 	unsigned int tries;
 
-	for (tries = 0; tries < 20; tries++) {
+	for (tries = 0; tries < 20 && time_before(jiffies, end); tries++) {
 		if (virtqueue_is_broken(vq) || virtqueue_enable_cb_prepare(vq) != before)
 			return;
 		usleep_range(500, 1000);
@@ -95,7 +100,7 @@ static void vlb_drain_wait_taken(struct virtqueue *vq, unsigned int before)
  * buffers: offered every head in turn it takes those that are its own, and breaks on
  * the others, from which it is brought back.
  */
-static void vlb_drain_every_head(struct vlb_queue *queue)
+static void vlb_drain_every_head(struct vlb_queue *queue, unsigned long end)
 {
 	struct virtqueue *vq = vlb_queue_vq(queue);
 	struct vlb_outstanding one = { 0 };
@@ -107,7 +112,7 @@ static void vlb_drain_every_head(struct vlb_queue *queue)
 	for (; one.head < num && vlb_bounce_live(&queue->dev->bounce); one.head++) {
 		before = virtqueue_enable_cb_prepare(vq);
 		vlb_drain_use(queue, vq, &one, 1);
-		vlb_drain_wait_taken(vq, before);
+		vlb_drain_wait_taken(vq, before, end);
 	}
 }
 
@@ -120,6 +125,7 @@ static void vlb_drain_every_head(struct vlb_queue *queue)
 void vlb_drain(struct vlb_device *dev)
 {
 	bool believable = true;
+	unsigned long end;
 	unsigned int i;
 
 	mutex_lock(&dev->vq_lock);
@@ -136,8 +142,9 @@ void vlb_drain(struct vlb_device *dev)
 	/* Counted up to here: reading the record is what finds them. */
 	believable &= !vlb_record_anomalies(&dev->bounce);
 	vlb_drain_wait(dev);
+	end = jiffies + VLB_DRAIN_HEADS_PATIENCE;
 	for (i = 0; !believable && i < dev->num_queues; i++)
-		vlb_drain_every_head(&dev->queues[i]);
+		vlb_drain_every_head(&dev->queues[i], end);
 	mutex_unlock(&dev->vq_lock);
 
 	vlb_drain_break(dev);

@@ -122,3 +122,18 @@ def refuses(t):
     t.equal(adapter_of(device), old, "the adapter after a refused upgrade")
     t.run("dd", f"if={device.node}", "of=/dev/null", "bs=1M", "count=4", "iflag=direct")
     device.detach()
+
+
+@test(timeout=60, tier="long", tags=("upgrade",))
+def adapter_stopped(t):
+    """One that cannot answer is not replaced, and not waited for without an end."""
+    device = t.attach("blk", **socket_of_ours(t))
+    old = adapter_of(device)
+    os.kill(old, signal.SIGSTOP)
+    t.at_end(os.kill, old, signal.SIGCONT)
+    out = t.run("virtio-loopback", "upgrade", device.name, status=1, timeout=40)
+    t.equal(len(out.strip().splitlines()), 1, f"lines that say why: {out!r}")
+    os.kill(old, signal.SIGCONT)
+    t.equal(adapter_of(device), old, "the adapter")
+    t.run("dd", f"if={device.node}", "of=/dev/null", "bs=1M", "count=4", "iflag=direct")
+    device.detach()
