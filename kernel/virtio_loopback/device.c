@@ -2,6 +2,7 @@
 #include <linux/cred.h>
 #include <linux/ctype.h>
 #include <linux/idr.h>
+#include <linux/kcov.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -140,6 +141,7 @@ static void vlb_start_work(struct work_struct *work)
 	struct vlb_vdev *vv = dev->vdev;
 	int err;
 
+	kcov_remote_start_common(dev->kcov);
 	err = register_virtio_device(&vv->vdev);
 	mutex_lock(&dev->lock);
 	if (err) {
@@ -155,6 +157,7 @@ static void vlb_start_work(struct work_struct *work)
 		put_device(&vv->vdev.dev);
 	WRITE_ONCE(dev->messages.register_error, err);
 	vlb_messages_raise(&dev->messages, VLB_EVENT_REGISTERED);
+	kcov_remote_stop();
 }
 
 /* Waits until the driver is gone; whatever it waits for must come or have been ended. */
@@ -182,6 +185,7 @@ static void vlb_stop_work(struct work_struct *work)
 {
 	struct vlb_device *dev = container_of(work, struct vlb_device, stop_work);
 
+	kcov_remote_start_common(dev->kcov);
 	vlb_device_unregister(dev);
 	mutex_lock(&dev->lock);
 	dev->stopping = false;
@@ -189,6 +193,7 @@ static void vlb_stop_work(struct work_struct *work)
 		vlb_device_set_state(dev, VIRTIO_LOOPBACK_CREATED);
 	mutex_unlock(&dev->lock);
 	vlb_messages_raise(&dev->messages, VLB_EVENT_UNREGISTERED);
+	kcov_remote_stop();
 }
 
 static void vlb_fail_work(struct work_struct *work)
@@ -199,10 +204,12 @@ static void vlb_fail_work(struct work_struct *work)
 	 * Before the lock: who holds it may wait for a driver that the back-end keeps busy, see
 	 * vlb_queues_end_walks().
 	 */
+	kcov_remote_start_common(dev->kcov);
 	vlb_pool_revoke(&dev->pool);
 	mutex_lock(&dev->lock);
 	vlb_device_end_io(dev);
 	mutex_unlock(&dev->lock);
+	kcov_remote_stop();
 }
 
 /* Any context: the driver is taking a buffer back. */
@@ -229,6 +236,7 @@ static void vlb_teardown_work(struct work_struct *work)
 		mutex_unlock(&dev->lock);
 		return;
 	}
+	kcov_remote_start_common(dev->kcov);
 	vlb_device_set_state(dev, VIRTIO_LOOPBACK_DEAD);
 	/*
 	 * The other ends see that nobody comes any more. Not only when the last user lets go
@@ -253,6 +261,7 @@ static void vlb_teardown_work(struct work_struct *work)
 	ida_free(&vlb_numbers, dev->number);
 	mutex_unlock(&vlb_devices_lock);
 	vlb_device_put(dev);
+	kcov_remote_stop();
 }
 
 static bool vlb_name_is_valid(const char *name)
@@ -376,6 +385,7 @@ static void vlb_device_init_fields(struct vlb_device *dev,
 	dev->message_timeout = msecs_to_jiffies(timeout);
 	dev->orphan_timeout = msecs_to_jiffies(args->orphan_timeout_ms);
 	dev->servers.adapter = get_pid(task_tgid(current));
+	dev->kcov = kcov_common_handle();
 	dev->state = VIRTIO_LOOPBACK_CREATED;
 	mutex_init(&dev->lock);
 	mutex_init(&dev->vq_lock);

@@ -96,6 +96,7 @@ struct vlb_vdev {
  * @suspended:  the system is about to sleep: messages wait for longer
  * @servers:    processes that the system's sleep must not stop first, see suspend.h;
  *              changes under @lock
+ * @kcov:       of a fuzzer: where the works' coverage goes (KCOV), 0 for anybody else
  */
 struct vlb_device {
 	struct kref ref;
@@ -142,6 +143,7 @@ struct vlb_device {
 	u8 status;
 	bool suspended;
 	struct vlb_servers servers;
+	u64 kcov;
 };
 
 int vlb_devices_init(void);

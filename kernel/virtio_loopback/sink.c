@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/delay.h>
 #include <linux/jiffies.h>
+#include <linux/kcov.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
@@ -80,6 +81,7 @@ void vlb_sink_work(struct work_struct *work)
 	struct vlb_device *dev = container_of(work, struct vlb_device, sink_work);
 	unsigned int i;
 
+	kcov_remote_start_common(dev->kcov);
 	mutex_lock(&dev->vq_lock);
 	for (i = 0; i < dev->num_queues; i++) {
 		struct virtqueue *vq = vlb_queue_vq(&dev->queues[i]);
@@ -89,6 +91,7 @@ void vlb_sink_work(struct work_struct *work)
 			vlb_sink_kick(dev);
 	}
 	mutex_unlock(&dev->vq_lock);
+	kcov_remote_stop();
 }
 
 /*

@@ -15,6 +15,16 @@
 #define KCOV_INIT_TRACE	_IOR('c', 1, unsigned long)
 #define KCOV_ENABLE	_IO('c', 100)
 #define KCOV_TRACE_PC	0
+#define KCOV_HANDLE	1 /* of ours: no other subsystem's, and not 0 */
+
+struct remote {
+	uint32_t mode;
+	uint32_t area;
+	uint32_t num_handles;
+	uint64_t common_handle;
+};
+
+#define KCOV_REMOTE_ENABLE	_IOW('c', 102, struct remote)
 
 /* Words that one program can leave; what is more is lost. */
 #define AREA		(1UL << 16)
@@ -24,6 +34,19 @@
 static uint64_t *areas[THREADS];
 static uint64_t places[PLACES];
 static unsigned int count;
+
+/*
+ * The first thread's is that of the works that its devices' calls queue; the others' are their own.
+ */
+static int enable(int fd, unsigned int thread)
+{
+	const struct remote remote = {
+		.mode = KCOV_TRACE_PC, .area = AREA, .common_handle = KCOV_HANDLE,
+	};
+
+	return thread ? ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC) :
+			ioctl(fd, KCOV_REMOTE_ENABLE, &remote);
+}
 
 bool coverage_open(unsigned int thread)
 {
@@ -38,7 +61,7 @@ bool coverage_open(unsigned int thread)
 	area = mmap(NULL, AREA * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (area == MAP_FAILED)
 		goto err_close;
-	if (ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC)) {
+	if (enable(fd, thread)) {
 		munmap(area, AREA * sizeof(uint64_t));
 		goto err_close;
 	}
