@@ -388,7 +388,7 @@ static int vlb_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	mutex_init(&vf->lock);
 	file->private_data = vf;
-	return nonseekable_open(inode, file);
+	return stream_open(inode, file);
 }
 
 static int vlb_release(struct inode *inode, struct file *file)
