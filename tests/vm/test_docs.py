@@ -21,7 +21,7 @@ def load(path):
 
 docs_check = load(TOP / "tests/docs-check")
 WITH_COMMANDS = {name: {"name": name} for name in docs_check.documents()
-                 if any(block.runs for block in docs_check.blocks((TOP / name).read_text()))}
+                 if any(block.runs() for block in docs_check.blocks((TOP / name).read_text()))}
 
 
 # What documents and demonstrations take for granted, and Debian's kernel has not.
