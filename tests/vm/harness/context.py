@@ -131,6 +131,10 @@ class Context:
         """Load a module of the kernel, or one that was built for tests; see aids.load()."""
         return aids.load(self, name)
 
+    def module_by_name(self, name):
+        """Let modprobe find it, without loading it; see aids.by_name()."""
+        aids.by_name(self, name)
+
     # Devices
 
     def backend(self, program, *args, socket=None, **kw):
