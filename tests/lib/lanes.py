@@ -16,6 +16,8 @@ DEBUG_SLICE = ("guest.debug_kernel_watches", "guest.module_is_loaded*", "blk.dat
                "faults.*")
 
 KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.1", "debian-7", "debian-6.12-arm64")
+# Those of make check-long alone.
+OTHER_KERNELS = ("debian-6.12-arm64-16k", "debian-6.12-cloud", "plain", "no-dma-ops")
 
 
 def lanes(target, patterns=(), tags=(), end=None):
@@ -41,7 +43,7 @@ def lanes(target, patterns=(), tags=(), end=None):
         return ([FuzzLane(seconds=1800), ModelLane(), MainlineLane(), PackagesLane()]
                 + [vm("debug", ["check", "long"], limit=8 * 3600)]
                 + [vm(k, ["check", "long"], smp=4, limit=4 * 3600)
-                   for k in KERNELS + ("debian-6.12-cloud", "plain", "no-dma-ops")]
+                   for k in KERNELS + OTHER_KERNELS]
                 + [sleeping(k, ["check", "long"]) for k in KERNELS])
     if target == "interop":
         return [QemuLane()] + [vm(k, ["interop"]) for k in KERNELS]

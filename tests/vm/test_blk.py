@@ -78,7 +78,7 @@ def data_in_full(t, backend, queues, pattern):
     verify(t, backend, queues, jobs, timeout=1100)
 
 
-@test(timeout=120, kernels=("debian-6.12-arm64",), needs=("fio",), tags=("data",),
+@test(timeout=120, kernels=("debian-6.12-arm64*",), needs=("fio",), tags=("data",),
       cases={b: {"backend": b} for b in BACKENDS})
 def data_on_arm64(t, backend):
     """The data of another architecture, in two sizes at two depths."""

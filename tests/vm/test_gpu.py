@@ -10,7 +10,7 @@ from harness import Case, test
 
 PLATFORM = Path("/sys/devices/platform")
 # By kernel: where the driver is there. It is in no cloud kernel.
-KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.12-arm64", "debian-6.1", "debian-7", "plain",
+KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.12-arm64*", "debian-6.1", "debian-7", "plain",
            "debug")
 BACKENDS = {"qemu": {"backend": QEMU}, "own": {"backend": OWN}}
 

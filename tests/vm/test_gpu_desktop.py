@@ -106,7 +106,7 @@ DESKTOPS = {
     "virgl": Case({"backend": VIRGL, "options": []}, tier="long"),
     "own-gl": Case({"backend": OWN, "options": []}, tier="long"),
     "others": Case({"backend": OWN, "options": ["--use-pixman"]}, tier="long",
-                   kernels=("debian-6.1", "debian-7", "debian-6.12-rt", "debian-6.12-arm64")),
+                   kernels=("debian-6.1", "debian-7", "debian-6.12-rt", "debian-6.12-arm64*")),
 }
 
 

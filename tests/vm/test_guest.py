@@ -29,12 +29,14 @@ def is_the_kernel_that_was_asked_for(t):
     release = os.uname().release
     patterns = {"debian-6.12": r"6\.12\.\d+\+deb\d+-a", "debian-6.12-rt": r"6\.12\..*-rt-a",
                 "debian-6.12-cloud": r"6\.12\..*-cloud-a", "debian-6.1": r"6\.1\.0-\d+-a",
-                "debian-7": r"7\.", "debian-6.12-arm64": r"6\.12\..*-arm64",
+                "debian-7": r"7\.", "debian-6.12-arm64": r"6\.12\..*-arm64$",
+                "debian-6.12-arm64-16k": r"6\.12\..*-arm64-16k$",
                 "plain": r"6\.12\..*-vlb$", "debug": r"6\.12\..*-vlb-debug$",
                 "no-dma-ops": r"7\..*-vlb-no-dma-ops$"}
     pattern = patterns.get(t.kernel)
     t.check(pattern, f"no pattern for the kernel {t.kernel!r}")
     t.check(re.match(pattern, release), f"{t.kernel}: expected {pattern}, saw {release}")
+    t.equal(os.sysconf("SC_PAGESIZE"), 16384 if t.kernel.endswith("-16k") else 4096, "page size")
 
 
 @test(kernels=ALL, timeout=20)

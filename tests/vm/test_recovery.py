@@ -43,7 +43,7 @@ def kills():
     for victim in ("backend", "adapter", "both"):
         for which in BACKENDS:
             args = {"victim": victim, "which": which}
-            every = ("debian-6.12", "debian-6.1", "debian-7", "debian-6.12-arm64", "debug")
+            every = ("debian-6.12", "debian-6.1", "debian-7", "debian-6.12-arm64*", "debug")
             cases[f"{victim}-{which}-10"] = Case(
                 {**args, "turns": 10},
                 kernels=every if victim == "both" and which == "ours" else every[:1],

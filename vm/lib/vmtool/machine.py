@@ -46,7 +46,8 @@ class Machine:
             self.argv += ["-accel", "kvm", "-cpu", self.arch["kvm_cpu"]]
         else:
             thread = "single" if icount else "multi"
-            cpu = self.arch["cpu"] + (self.arch["icount_cpu"] if icount else "")
+            cpu = kernel.desc.get("cpu", self.arch["cpu"])
+            cpu += self.arch["icount_cpu"] if icount else ""
             self.argv += ["-accel", f"tcg,thread={thread}", "-cpu", cpu]
         if icount:
             self.argv += ["-icount", "shift=1,sleep=off"]
