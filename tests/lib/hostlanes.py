@@ -331,6 +331,21 @@ class PackagesLane:
             report.result(self.name, f"boot-{suite}", "FAIL", got.last, got.seconds, got.output)
 
 
+class DocsLane:
+    """The commands of the documents that are for the host."""
+
+    name = "docs-host"
+
+    def run(self, report):
+        report.progress(self.name, "running tests/docs-host")
+        got = command.run(["tests/docs-host"], 9000)
+        rows = re.findall(r"^(ok|FAIL) (\S+) (.*)$", got.output, re.M)
+        for verdict, where, said in rows:
+            report.result(self.name, where, verdict, said[:200], output=got.output)
+        if not rows or (got.status and all(v == "ok" for v, _, _ in rows)):
+            report.result(self.name, "run", "FAIL", got.last, got.seconds, got.output)
+
+
 class PerformanceLane:
     """
     Instruction counts of one kind against another's in the same guest: they repeat within a

@@ -2,7 +2,7 @@
 """Which lanes make up which target."""
 
 from .command import TOP
-from .hostlanes import (FuzzLane, HarnessLane, KernelCheckLane, MainlineLane, ModelLane,
+from .hostlanes import (DocsLane, FuzzLane, HarnessLane, KernelCheckLane, MainlineLane, ModelLane,
                         PackagesLane, PerformanceLane, QemuLane, StaticLane, UnitLane, VmRunLane,
                         YoctoLane)
 from .vmlane import VmLane
@@ -40,7 +40,7 @@ def lanes(target, patterns=(), tags=(), end=None):
         return [VmLane("debug", ["check"], patterns or DEBUG_SLICE, tags, end=end,
                        shard=(half, 2), limit=1800, second_try=True) for half in (0, 1)]
     if target == "long":
-        return ([FuzzLane(seconds=1800), ModelLane(), MainlineLane(), PackagesLane()]
+        return ([FuzzLane(seconds=1800), ModelLane(), MainlineLane(), PackagesLane(), DocsLane()]
                 + [vm("debug", ["check", "long"], limit=8 * 3600)]
                 + [vm(k, ["check", "long"], smp=4, limit=4 * 3600)
                    for k in KERNELS + OTHER_KERNELS]
