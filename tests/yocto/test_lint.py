@@ -4,6 +4,7 @@
 
 import importlib.machinery
 import importlib.util
+import re
 import shutil
 import sys
 import tempfile
@@ -64,6 +65,21 @@ PLANTED = (
     ("one-line-function", 'do_install:append() { rm -rf ${D}/x; }'),
     ("shell", "do_install:append() {\n    if true; then\n}"),
     ("workdir", "do_install:append() {\n    install ${WORKDIR}/run-ptest ${D}\n}"),
+    ("reference", 'FILES:${PN} += "${bndir}/x"'),
+    ("reference", 'FILES:${PN} += "{bindir}/x"'),
+    ("reference", 'FILES:${PN} += "$bindir}/x"'),
+    ("reference", "EXTRA_OEMESON += \"${@d.getVar('SUMARY')}\""),
+    ("feature", "PACKAGECONFIG += \"${@bb.utils.filter('DISTRO_FEATURES', 'sistemd', d)}\""),
+    ("python", "PACKAGECONFIG += \"${@bb.utils.filter('DISTRO_FEATURES', d)}\""),
+    ("python", "EXTRA_OEMESON += \"${@nme}\""),
+    ("python", "EXTRA_OEMESON += \"${@d.gtVar('S')}\""),
+    ("value", 'PACKAGECONFIG += "block"'),
+    ("value", 'BBCLASSEXTEND = "natve"'),
+    ("value", 'RPROVIDES:${PN} += "kernel-module-virtio-loop"'),
+    ("value", 'FILES:${PN} += "usr/bin"'),
+    ("operator", 'PACKAGES = "x"'),
+    ("shell", "do_install:append() {\n    instal -d ${D}\n}"),
+    ("shell", "do_install:append() {\n    install -m 755 x ${D}\n}"),
     ("function", "do_instal:append() {\n    true\n}"),
     ("function", "do_install:append() {\n    true"),
     ("blanks", 'EXTRA_OEMESON += " " '),
@@ -95,6 +111,16 @@ CHANGED = (
     ("fragment", CFG, "CONFIG_CAN=m", "CONFIG_CAN=yes"),
     ("fragment", CFG, "CONFIG_CAN=m", "CONFIG_CAN=m\nCONFIG_CAN=y"),
 )
+
+
+def statements(lines):
+    """The numbers of the lines that are neither comments nor what people read."""
+    prose = False
+    for number, line in enumerate(lines):
+        prose = prose and lines[number - 1].endswith("\\") or bool(
+            re.match(r"(SUMMARY|DESCRIPTION)\b|.*'SUMMARY:'", line))
+        if line.strip() and not line.startswith("#") and not prose:
+            yield number
 
 
 def load():
@@ -159,6 +185,22 @@ class Lint(unittest.TestCase):
                     said = lint.lint_file(self.layer, path)
                     self.assertTrue(any(s.startswith(f"{path}:") for s in said),
                                     f"{path.name}: nothing found of {wrong!r}")
+            path.write_text("\n".join(lines))
+
+    def test_lost_letter(self):
+        """Each word of each line without its second letter; what is prose may be anything."""
+        for path in sorted(self.layer.rglob("*")):
+            if path.suffix not in (".bb", ".bbappend", ".inc", ".conf"):
+                continue
+            lines = path.read_text().split("\n")
+            code = list(statements(lines))
+            self.assertTrue(code, f"{path.name}: expected something to plant a fault in")
+            for number in code:
+                for word in re.finditer(r"\S\S+", lines[number]):
+                    wrong = lines[number][:word.start() + 1] + lines[number][word.start() + 2:]
+                    path.write_text("\n".join(lines[:number] + [wrong] + lines[number + 1:]))
+                    self.assertTrue(lint.lint_file(self.layer, path) or lint.lint(self.layer),
+                                    f"{path.name}:{number + 1}: nothing found of {wrong!r}")
             path.write_text("\n".join(lines))
 
 
