@@ -2,13 +2,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """tools/mainline-series leaves out what is for other versions, and nothing else."""
 
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
 import itertools
+import os
 import re
 import sys
+import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.dont_write_bytecode = True
 TOP = Path(__file__).resolve().parents[2]
@@ -83,6 +88,33 @@ class Series(unittest.TestCase):
             text = "\n".join(files.values())
             used = set(re.findall(r"\bVLB_(?:HAVE|DMA_OPS)_\w+", text))
             self.assertEqual(used - set(re.findall(r"#define (VLB_\w+)", text)), set(), base)
+
+    def test_tree_is_laid_out_anew(self):
+        """What has not changed keeps its time, what is gone goes, and the tree stays as it was."""
+        with tempfile.TemporaryDirectory() as tmp:
+            tree, folder = Path(tmp, "tree"), Path(tmp, "laid")
+            tree.mkdir()
+            for name in ("Kconfig", "other"):
+                (tree / name).write_text("tree\n")
+
+            def lay(**files):
+                def applied(_tree, _out, _work, target):
+                    for name, text in files.items():
+                        (target / name).write_text(text)
+                    yield from ()
+                with mock.patch.object(series, "applied", applied), \
+                        contextlib.redirect_stdout(io.StringIO()):
+                    series.lay(tree, folder, None, None)
+                return {p.name: p.read_text() for p in folder.iterdir() if p.name[0] != "."}
+            seen = lay(Kconfig="series\n", driver="1\n")
+            self.assertEqual(seen, {"Kconfig": "series\n", "driver": "1\n", "other": "tree\n"})
+            self.assertTrue((folder / "other").samefile(tree / "other"))
+            os.utime(folder / "Kconfig", (1, 1))
+            seen = lay(Kconfig="series\n", driver="2\n")
+            self.assertEqual(seen["driver"], "2\n")
+            self.assertEqual((folder / "Kconfig").stat().st_mtime, 1)
+            self.assertEqual(lay(Kconfig="series\n").keys(), {"Kconfig", "other"})
+            self.assertEqual({p.read_text() for p in tree.iterdir()}, {"tree\n"})
 
 
 if __name__ == "__main__":
