@@ -37,14 +37,18 @@ static void vlb_slots_test_own(struct kunit *test, struct account *account,
 
 static void vlb_slots_test_take(struct kunit *test, struct account *account, unsigned int order)
 {
-	struct held *slot = &account->held[account->count];
+	u32 first = vlb_slots_get(&account->slots, order);
+	struct held *slot;
 
-	slot->order = order;
-	slot->first = vlb_slots_get(&account->slots, order);
-	if (slot->first == VLB_SLOT_NONE) {
+	/* There is no room for what is refused when each granule is one of its own. */
+	if (first == VLB_SLOT_NONE) {
 		account->refused++;
 		return;
 	}
+	KUNIT_ASSERT_LT(test, account->count, GRANULES);
+	slot = &account->held[account->count];
+	slot->first = first;
+	slot->order = order;
 	KUNIT_ASSERT_EQ(test, slot->first & ((1U << order) - 1), 0);
 	vlb_slots_test_own(test, account, slot, true);
 	vlb_slots_tag(&account->slots, slot->first, order);
