@@ -14,6 +14,8 @@ from disks import (BACKENDS, KERNELS, KIB, MIB, Disk, Job, allocated, counters, 
                    holes_checked, pairwise, portions, room, same)
 from harness import Case, test
 
+# With the series for mainline in their tree.
+MAINLINE = ("mainline-6.12",)
 LONG_KERNELS = KERNELS + ("plain", "debian-6.12-cloud")
 
 WAYS = {"engine": ("libaio", "io_uring"), "pattern": ("random", "sequential"),
@@ -78,10 +80,12 @@ def data_in_full(t, backend, queues, pattern):
     verify(t, backend, queues, jobs, timeout=1100)
 
 
-@test(timeout=120, kernels=("debian-6.12-arm64*",), needs=("fio",), tags=("data",),
-      cases={b: {"backend": b} for b in BACKENDS})
-def data_on_arm64(t, backend):
-    """The data of another architecture, in two sizes at two depths."""
+@test(timeout=120, needs=("fio",), tags=("data",),
+      cases={f"{b}{name}": Case({"backend": b}, kernels=kernels, tier=tier) for b in BACKENDS
+             for name, kernels, tier in (("", ("debian-6.12-arm64*",), "check"),
+                                         ("-mainline", MAINLINE, "long"))})
+def data_elsewhere(t, backend):
+    """The data of another architecture and of the tree's own module, in two sizes."""
     verify(t, backend, 1, [Job("libaio", "random", 4 * KIB, 16), Job("io_uring", "sequential",
                                                                      MIB, 4)], timeout=90)
 
@@ -95,7 +99,7 @@ def sliced(number):
     for b, backend in enumerate(BACKENDS):
         now = tuple(k for n, k in enumerate(KERNELS + ("debug",))
                     if k == "debian-6.12" or (number + b + n) % 2 == 0)
-        rest = tuple(k for k in LONG_KERNELS if k not in now)
+        rest = tuple(k for k in LONG_KERNELS + MAINLINE if k not in now)
         cases[backend] = Case({"backend": backend}, kernels=now)
         cases[f"{backend}-rest"] = Case({"backend": backend}, kernels=rest, tier="long")
     return cases

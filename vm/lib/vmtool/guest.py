@@ -125,6 +125,8 @@ class Run:
         modules = BASE_MODULES + (IMAGE_MODULES if self.root == "image" else [])
         if ko:
             modules += ["virtio", "virtio_ring"]
+        elif self.opt.module:
+            modules += [module.MAIN]
         initramfs.build(self.kernel, modules, [ko] if ko else [], work / "initramfs")
         machine.initramfs(work / "initramfs")
         machine.kernel_log(self.own_log)
@@ -154,7 +156,8 @@ class Run:
 
     def run(self):
         """Returns the exit status for vm/run."""
-        ko = module.build(self.kernel) if self.opt.module else None
+        # A module of the kernel's own is loaded as such.
+        ko = module.build(self.kernel) if self.opt.module and not self.kernel.in_tree else None
         paths.OUT.mkdir(parents=True, exist_ok=True)
         self.dmesg.parent.mkdir(parents=True, exist_ok=True)
         self.own_log.touch()

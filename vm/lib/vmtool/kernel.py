@@ -37,6 +37,8 @@ class Kernel:
         self.desc = describe(name)
         self.arch = self.desc.get("arch", "amd64")
         self.source = self.desc["source"]
+        # Whether virtio_loopback is one of the kernel's own modules.
+        self.in_tree = self.desc.get("in-tree") == "yes"
 
     # The files, once fetch() has run.
 

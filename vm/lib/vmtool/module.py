@@ -123,6 +123,8 @@ def _make_all(kernel, top, words, where):
 
 def build(kernel, force=False):
     """(Re)build the modules where their sources are newer; returns the .ko of the main one."""
+    if kernel.in_tree:
+        return next(kernel.modules.rglob(f"{MAIN}.ko"))
     if KERNEL / MAIN not in folders():
         raise VmError(f"there are no module sources in {KERNEL / MAIN}; --no-module boots without")
     ko = ko_path(kernel)

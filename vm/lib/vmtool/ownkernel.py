@@ -3,6 +3,10 @@
 
 The cache is keyed by the source's version, the configuration fragments and the
 compiler. A build that was broken off is taken up again where it stood.
+
+With `in-tree = yes` in vm/kernels/K the tree has the series for mainline in it, and the
+module is the tree's own: the key has the module's sources too, and a change of
+them builds on in the same folder.
 """
 
 import functools
@@ -19,6 +23,8 @@ from types import SimpleNamespace
 from . import apt, paths, report
 from .report import VmError
 
+SERIES = "tools/mainline-series"
+SELFTESTS = "tools/testing/selftests/virtio_loopback"
 TOOLS = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc",
          "xz": "xz-utils", "depmod": "kmod"}
 
@@ -64,7 +70,21 @@ def location(kernel) -> Path:
     for fragment in _fragments(kernel):
         digest.update(fragment.read_bytes())
     name = f"{version.replace('~', '_')}-{digest.hexdigest()[:12]}"
+    if kernel.in_tree:
+        name += f"-{_series_digest()}"
     return paths.cache_dir() / "kernels" / kernel.name / name
+
+
+@functools.lru_cache(maxsize=None)
+def _series_digest():
+    """What the series is made of."""
+    digest = hashlib.sha256()
+    for place in ("kernel/virtio_loopback", "include/uapi", "packaging/mainline", SERIES):
+        place = paths.TOP / place
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.is_file():
+                digest.update(f"{path.relative_to(paths.TOP)} ".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _source(kernel) -> Path:
@@ -84,6 +104,17 @@ def _source(kernel) -> Path:
             tar = next(tmp.glob("usr/src/linux-source-*.tar.*"))
             report.progress(f"unpacking {tar.name}")
             report.run(["tar", "-xf", tar, "-C", work, "--strip-components=1"], "unpacking")
+    return target
+
+
+def _patched(source) -> Path:
+    """The tree with the series in it, beside the tree."""
+    target = source.with_name(f"{source.name}-series")
+    with paths.locked(target.with_name(f".{target.name}.lock")), \
+            tempfile.TemporaryDirectory(dir=paths.cache_dir(), prefix=".series-") as tmp:
+        report.progress(f"the series for mainline into {target.name}")
+        report.run([paths.TOP / SERIES, "--name", "vm", "--email", "vm@localhost", "--into", target,
+                    source, tmp], "tools/mainline-series")
     return target
 
 
@@ -147,12 +178,23 @@ def _slim(build):
             path.unlink()
 
 
+def _selftests(source, build, target):
+    """The selftests of the series, as the tree builds them."""
+    report.run(_make(source, build) + ["headers"], "make headers")
+    target.mkdir()
+    report.run(["make", "-C", source / SELFTESTS, f"OUTPUT={target}",
+                f"KHDR_INCLUDES=-isystem {build}/usr/include"], "the build of the selftests")
+
+
 def fetch(kernel):
     for program, package in TOOLS.items():
         report.need(program, package)
     source = _source(kernel)
     target = location(kernel)
     build = target.with_name(target.name + ".build")
+    if kernel.in_tree:
+        source = _patched(source)
+        build = target.with_name(target.name.removesuffix(f"-{_series_digest()}") + ".build")
     build.mkdir(parents=True, exist_ok=True)
     _configure(kernel, source, build)
     _compile(kernel, source, build)
@@ -164,6 +206,8 @@ def fetch(kernel):
         for link in ("build", "source"):
             (moddir / link).unlink(missing_ok=True)
         report.run([report.need("depmod", "kmod"), "-b", work / "root", release], "depmod")
+        if kernel.in_tree:
+            _selftests(source, build, moddir / "selftests")
         shutil.move(moddir, work / "modules")
         shutil.copy2(build / "arch/x86/boot/bzImage", work / "vmlinuz")
         shutil.copy2(build / "System.map", work / "System.map")
@@ -171,7 +215,8 @@ def fetch(kernel):
         (work / "release").write_text(release + "\n")
         (work / "version").write_text(target.name + "\n")
         (work / "kdir").write_text(f"{build}\n")
-        _slim(build)
+        if not kernel.in_tree:
+            _slim(build)
 
 
 def tree(package, suite) -> Path:
