@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agreed.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -63,6 +64,7 @@ void hostile_init(struct hostile *h, const struct hostile_options *options, stru
 	h->random = options->seed ? options->seed : 88172645463325252ULL;
 	h->sock = -1;
 	h->channel = -1;
+	h->inflight_fd = -1;
 	h->memory.fd = -1;
 	vu_reader_init(&h->reader);
 	for (i = 0; i < QUEUES_MAX; i++)
@@ -88,8 +90,10 @@ static void forget_connection(struct hostile *h)
 		h->rings[i] = (struct ring){ .index = i, .kick_fd = -1, .call_fd = -1 };
 	}
 	h->num_held = 0;
+	h->offered = h->protocol_offered = h->features = h->protocol = 0;
 	vu_reader_finish(&h->reader);
 	forget_memory(h);
+	fd_close(&h->inflight_fd);
 	fd_close(&h->channel);
 	fd_close(&h->sock);
 }
@@ -358,6 +362,11 @@ static int carry_out(struct hostile *h, struct vu_message *msg)
 	case VHOST_USER_SET_OWNER:
 	case VHOST_USER_SET_CONFIG:
 	case VHOST_USER_RESET_DEVICE:
+	case VHOST_USER_NET_SET_MTU:
+		return 0;
+	case VHOST_USER_GET_INFLIGHT_FD:
+		return agreed_inflight(h, msg);
+	case VHOST_USER_SET_INFLIGHT_FD:
 		return 0;
 	case VHOST_USER_SET_BACKEND_REQ_FD:
 		fd_close(&h->channel);
@@ -381,8 +390,8 @@ static int carry_out(struct hostile *h, struct vu_message *msg)
 	case VHOST_USER_SET_VRING_BASE:
 	case VHOST_USER_SET_VRING_ENABLE:
 		return set_vring_state(h, msg);
-	default:
-		return -EOPNOTSUPP;
+	default: /* of no protocol feature that it knows */
+		return -ENOSYS;
 	}
 }
 
@@ -399,9 +408,21 @@ static bool answer(struct hostile *h, struct vu_message *msg)
 		vu_message_finish(msg);
 		return true;
 	}
+	if (!agreed_allows(h, msg)) {
+		log_error("%s was not agreed upon", vu_request_name(VU_REQUEST, request));
+		vu_message_finish(msg);
+		return true;
+	}
 	ret = carry_out(h, msg);
 	vu_message_finish(msg);
+	if (ret == -ENOSYS) {
+		log_error("%s is not known", vu_request_name(VU_REQUEST, request));
+		return true;
+	}
 	msg->nfds = 0;
+	agreed_note(h, msg, rule);
+	if (request == VHOST_USER_GET_INFLIGHT_FD && h->inflight_fd >= 0)
+		vu_message_add_fd(msg, h->inflight_fd);
 	msg->header.flags = VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY;
 	if (ack)
 		vu_message_set_u64(msg, (uint64_t)-ret);

@@ -47,9 +47,11 @@ struct hostile {
 	struct held held[RING_MAX];
 	unsigned int num_held;
 	uint64_t features, protocol;
+	uint64_t offered, protocol_offered; /* as the front-end was told */
 	uint64_t random;
 	int sock;
 	int channel;
+	int inflight_fd; /* -1: none was asked for */
 	struct vu_reader reader;
 	struct chain chain;
 	bool quit;

@@ -279,6 +279,7 @@ static int set_inflight(struct fe *fe)
 static int negotiate(struct fe *fe, uint64_t mask)
 {
 	struct vu_message msg;
+	uint64_t protocol;
 	int ret;
 
 	fe->protocol_features = 0;
@@ -287,11 +288,12 @@ static int negotiate(struct fe *fe, uint64_t mask)
 		return ret;
 	if (!(fe->features & BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES)))
 		return -EPROTO;
-	ret = fe_get_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &fe->protocol_features);
+	ret = fe_get_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &protocol);
 	if (!ret)
-		ret = fe_set_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES, fe->protocol_features);
+		ret = fe_set_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES, protocol);
 	if (ret)
 		return ret;
+	fe->protocol_features = protocol; /* REPLY_ACK counts from the next message on */
 	vu_message_init(&msg, VU_REQUEST, VHOST_USER_SET_OWNER);
 	ret = transact(fe, &msg);
 	if (ret)
