@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* vhost-user-blk from outside: load, stopping, killing, coming back. */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -342,6 +343,80 @@ static void test_reset(void **state)
 	bt_finish(&fe);
 }
 
+/* Messages of features that no back-end of this library offers, in their proper form */
+static const struct {
+	uint32_t request;
+	size_t size;
+	bool fd;
+} foreign[] = {
+	{ VHOST_USER_SET_LOG_BASE, sizeof(struct vhost_user_log), true },
+	{ VHOST_USER_SET_LOG_FD, 0, true },
+	{ VHOST_USER_SEND_RARP, 8, false },
+	{ VHOST_USER_NET_SET_MTU, 8, false },
+	{ VHOST_USER_IOTLB_MSG, sizeof(struct vhost_user_iotlb), false },
+	{ VHOST_USER_SET_VRING_ENDIAN, sizeof(struct vhost_user_vring_state), false },
+	{ VHOST_USER_CREATE_CRYPTO_SESSION, 64, false },
+	{ VHOST_USER_CLOSE_CRYPTO_SESSION, 8, false },
+	{ VHOST_USER_POSTCOPY_ADVISE, 0, false },
+	{ VHOST_USER_POSTCOPY_LISTEN, 0, false },
+	{ VHOST_USER_POSTCOPY_END, 0, false },
+	{ VHOST_USER_GPU_SET_SOCKET, 0, true },
+	{ VHOST_USER_VRING_KICK, sizeof(struct vhost_user_vring_state), false },
+	{ VHOST_USER_SET_STATUS, 8, false },
+	{ VHOST_USER_GET_STATUS, 0, false },
+	{ VHOST_USER_GET_SHARED_OBJECT, sizeof(struct vhost_user_shared), false },
+	{ VHOST_USER_SET_DEVICE_STATE_FD, sizeof(struct vhost_user_transfer_state), true },
+	{ VHOST_USER_CHECK_DEVICE_STATE, 0, false },
+	{ VHOST_USER_GET_SHMEM_CONFIG, 0, false },
+};
+
+/* The back-end has had enough of this front-end. */
+static void ended(struct fe *fe)
+{
+	assert_true(WIFEXITED(fe_wait(fe)));
+	fe_finish(fe);
+	unlink(bt_image);
+}
+
+/* Refused by an answer where one is to be had; else there is none, and the connection ends. */
+static void test_refused(void **state)
+{
+	struct request req;
+	struct fe fe;
+	size_t i;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	bt_make_request(&fe, &req, 4096);
+	for (i = 0; i < ARRAY_SIZE(foreign); i++) {
+		struct vu_message msg;
+		int ret;
+
+		vu_message_init(&msg, VU_REQUEST, foreign[i].request);
+		memset(&msg.payload, 0, foreign[i].size);
+		vu_message_set_size(&msg, foreign[i].size);
+		if (foreign[i].fd)
+			vu_message_add_fd(&msg, fe.mem.fd);
+		ret = vu_transact(fe.sock, &msg, VU_REQUEST, true,
+				  deadline_after_ms(FE_TIMEOUT_MS));
+		if (!vu_request_has_reply(VU_REQUEST, foreign[i].request)) {
+			if (ret != 1)
+				fail_msg("request %u: expected a refusal, saw %d",
+					 foreign[i].request, ret);
+			assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096),
+					 VIRTIO_BLK_S_OK);
+			continue;
+		}
+		if (ret != -ECONNRESET)
+			fail_msg("request %u: expected the end of the connection, saw %d",
+				 foreign[i].request, ret);
+		ended(&fe);
+		bt_start(&fe, NULL);
+		bt_make_request(&fe, &req, 4096);
+	}
+	bt_finish(&fe);
+}
+
 static pid_t launch(const char *path, const char *wait_s)
 {
 	pid_t pid = fork();
@@ -425,6 +500,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_no_eventfd),
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_listening),
 	};
 
