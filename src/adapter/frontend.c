@@ -18,7 +18,8 @@
  */
 #define PROTOCOL_FEATURES                                                                     \
 	(BIT_ULL(VHOST_USER_PROTOCOL_F_MQ) | BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |       \
-	 BIT_ULL(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) | \
+	 BIT_ULL(VHOST_USER_PROTOCOL_F_MTU) | BIT_ULL(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |    \
+	 BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) |                                              \
 	 BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |                                      \
 	 BIT_ULL(VHOST_USER_PROTOCOL_F_RESET_DEVICE))
 
@@ -32,7 +33,9 @@ static int channel_answer(struct frontend *fe, const struct vu_message *request,
 	struct vu_message reply;
 	int ret;
 
-	if (!vu_message_needs_ack(request, VU_BACKEND_REQUEST))
+	/* one with an answer of its own is refused by that: the back-end waits for it */
+	if (!vu_message_needs_ack(request, VU_BACKEND_REQUEST) &&
+	    !vu_request_has_reply(VU_BACKEND_REQUEST, request->header.request))
 		return 0;
 	vu_message_init(&reply, VU_BACKEND_REPLY, request->header.request);
 	vu_message_set_u64(&reply, status);
@@ -358,6 +361,13 @@ int frontend_set_features(struct frontend *fe, uint64_t features, deadline_t dea
 	/* Without this bit SET_VRING_ENABLE would not be understood. */
 	features |= fe->features & BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES);
 	return set_u64(fe, VHOST_USER_SET_FEATURES, features, deadline);
+}
+
+int frontend_set_mtu(struct frontend *fe, unsigned int mtu, deadline_t deadline)
+{
+	if (!frontend_has(fe, VHOST_USER_PROTOCOL_F_MTU))
+		return 0;
+	return set_u64(fe, VHOST_USER_NET_SET_MTU, mtu, deadline);
 }
 
 static int add_region(struct vu_message *msg, int fd, uint64_t base, uint64_t size)

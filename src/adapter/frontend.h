@@ -79,6 +79,9 @@ int frontend_set_config(struct frontend *fe, unsigned int offset, const void *da
 
 int frontend_set_features(struct frontend *fe, uint64_t features, deadline_t deadline);
 
+/* frontend_set_mtu() - NET_SET_MTU, with back-ends that know it; with others nothing */
+int frontend_set_mtu(struct frontend *fe, unsigned int mtu, deadline_t deadline);
+
 /* frontend_set_memory() - @window: its fd is -1 where there is none */
 int frontend_set_memory(struct frontend *fe, const struct pool *pool, const struct window *window,
 			deadline_t deadline);

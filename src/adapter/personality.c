@@ -71,6 +71,7 @@ static void net_config(const struct adapter_options *options, uint8_t *config, u
 	struct virtio_net_config net = { 0 };
 
 	memcpy(net.mac, options->mac, sizeof(net.mac));
+	put_le((uint8_t *)&net.status, sizeof(net.status), VIRTIO_NET_S_LINK_UP);
 	put_le((uint8_t *)&net.mtu, sizeof(net.mtu), options->mtu);
 	memcpy(config, &net, MIN((size_t)size, sizeof(net)));
 }
@@ -87,13 +88,13 @@ static void fs_config(const struct adapter_options *options, uint8_t *config, un
 
 /*
  * net: the control queue is the front-end's to serve and this one has none, so what needs it goes;
- * the MAC address is the front-end's. A link state would be one that nobody updates.
+ * the MAC address is the front-end's, and so is the link: it is up while there is a back-end.
  */
 static const struct personality personalities[] = {
 	{ VIRTIO_ID_NET,
-	  VIRTIO_NET_F_CTRL_BITS | BIT_ULL(VIRTIO_NET_F_STATUS) | BIT_ULL(VIRTIO_NET_F_STANDBY) |
+	  VIRTIO_NET_F_CTRL_BITS | BIT_ULL(VIRTIO_NET_F_STANDBY) |
 		  BIT_ULL(VIRTIO_NET_F_SPEED_DUPLEX),
-	  BIT_ULL(VIRTIO_NET_F_MAC), net_config },
+	  BIT_ULL(VIRTIO_NET_F_MAC) | BIT_ULL(VIRTIO_NET_F_STATUS), net_config },
 	{ VIRTIO_ID_FS, 0, 0, fs_config },
 };
 
@@ -154,6 +155,24 @@ bool personality_owns_config(const struct adapter_options *options)
 	const struct personality *own = personality_find(options->type.id);
 
 	return own && own->config;
+}
+
+bool personality_set_link(const struct adapter_options *options, bool up, uint8_t *config,
+			  unsigned int size)
+{
+	const size_t at = offsetof(struct virtio_net_config, status);
+
+	if (options->type.id != VIRTIO_ID_NET || size < at + 2)
+		return false;
+	put_le(config + at, 2, up ? VIRTIO_NET_S_LINK_UP : 0);
+	return true;
+}
+
+unsigned int personality_mtu(const struct adapter_options *options, uint64_t accepted)
+{
+	if (options->type.id != VIRTIO_ID_NET || !(accepted & BIT_ULL(VIRTIO_NET_F_MTU)))
+		return 0;
+	return options->mtu;
 }
 
 void personality_config_write(const struct adapter_options *options,

@@ -63,6 +63,13 @@ int personality_check_kernel(const struct adapter_options *options, const char *
 void personality_own_config(const struct adapter_options *options, uint8_t *config,
 			    unsigned int size);
 
+/* personality_set_link() - show whether there is a link. Return: false where a type has none */
+bool personality_set_link(const struct adapter_options *options, bool up, uint8_t *config,
+			  unsigned int size);
+
+/* personality_mtu() - the MTU that the driver took from us, 0: none */
+unsigned int personality_mtu(const struct adapter_options *options, uint64_t accepted);
+
 /* Most bytes that personality_config_write() keeps */
 #define CONFIG_TOGETHER_MAX 2
 

@@ -156,14 +156,24 @@ static int share_inflight(struct adapter *a, bool replay, deadline_t deadline)
 	return frontend_set_inflight(&a->fe, &a->inflight, deadline);
 }
 
+/* What was settled with the driver, before the back-end gets anything of its own. */
+static int share_features(struct adapter *a, deadline_t deadline)
+{
+	unsigned int mtu = personality_mtu(a->options, a->accepted);
+	int ret;
+
+	ret = frontend_set_features(
+		&a->fe, personality_backend_features(a->accepted, a->fe.features), deadline);
+	return ret || !mtu ? ret : frontend_set_mtu(&a->fe, mtu, deadline);
+}
+
 int queues_start_all(struct adapter *a, bool replay, deadline_t deadline)
 {
 	bool by_inflight = a->inflight.fd >= 0;
 	unsigned int i;
 	int ret;
 
-	ret = frontend_set_features(
-		&a->fe, personality_backend_features(a->accepted, a->fe.features), deadline);
+	ret = share_features(a, deadline);
 	if (!ret)
 		ret = frontend_set_memory(&a->fe, &a->pool, &a->window, deadline);
 	/* Before the rings: requests may need the display. */

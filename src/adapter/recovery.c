@@ -145,6 +145,19 @@ static bool can_replay(const struct adapter *a)
 		(a->device.info.capabilities & VIRTIO_LOOPBACK_CAP_OUTSTANDING));
 }
 
+/* Types whose driver can be told that nobody is there, or is again. */
+static void show_link(struct adapter *a, bool up)
+{
+	int ret;
+
+	if (!personality_set_link(a->options, up, a->config, a->config_size))
+		return;
+	ret = device_set_config(&a->device, 0, a->config, a->config_size,
+				VIRTIO_LOOPBACK_CONFIG_NOTIFY);
+	if (ret)
+		log_warning("the state of the link is not taken by the kernel: %s", strerror(-ret));
+}
+
 bool backend_lost(struct adapter *a)
 {
 	const char *why = failure_text(&a->fe.failure, -ECONNRESET);
@@ -165,6 +178,8 @@ bool backend_lost(struct adapter *a)
 	r->replug = !can_replay(a);
 	if (r->replug)
 		unplug(a);
+	else
+		show_link(a, false);
 	r->waiting = true;
 	/* one that ends as soon as it is back is not hurried */
 	r->delay_ms = deadline_passed(r->settled) ? DELAY_MIN_MS :
@@ -343,6 +358,8 @@ void recovery_run(struct adapter *a)
 	ret = attempt(a);
 	if (!ret) {
 		r->waiting = false;
+		if (!r->replug)
+			show_link(a, true);
 		r->replug = false;
 		r->count++;
 		r->settled = deadline_after_ms(SETTLED_MS);

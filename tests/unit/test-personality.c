@@ -180,8 +180,21 @@ static void test_net(void **state)
 	personality_own_config(&o, config, personality_config_size(&o, 0));
 	assert_memory_equal(config, o.mac, 6);
 	assert_int_equal(config[10] | config[11] << 8, 1400);
+	assert_int_equal(personality_mtu(&o, BIT_ULL(VIRTIO_NET_F_MTU)), 1400);
+	assert_int_equal(personality_mtu(&o, 0), 0); /* the driver did not take it */
 	o.mtu = 0;
 	assert_false(personality_features(&o, UINT64_MAX, 0) & BIT_ULL(VIRTIO_NET_F_MTU));
+	/* the link is the front-end's to tell, whatever the back-end offers */
+	assert_true(personality_features(&o, 0, 0) & BIT_ULL(VIRTIO_NET_F_STATUS));
+	assert_int_equal(config[6] | config[7] << 8, VIRTIO_NET_S_LINK_UP);
+	assert_true(personality_set_link(&o, false, config, 12));
+	assert_int_equal(config[6] | config[7] << 8, 0);
+	assert_false(personality_set_link(&o, true, config, 7));
+	assert_true(personality_set_link(&o, true, config, 12));
+	assert_int_equal(config[6] | config[7] << 8, VIRTIO_NET_S_LINK_UP);
+	device_type_find("blk", &o.type);
+	assert_false(personality_set_link(&o, false, config, 60));
+	assert_int_equal(personality_mtu(&o, BIT_ULL(VIRTIO_NET_F_MTU)), 0);
 }
 
 static void test_fs(void **state)

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The adapter with back-ends that know more or less of the vhost-user protocol than others: each
+ * protocol feature alone, all combinations of those that the adapter takes, and none. The back-end
+ * ends the connection when it is asked for what was not agreed upon.
+ */
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "adapter-rig.h"
+#include "adapter/adapter.h"
+#include "check.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define CONFIG BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG)
+/* what the adapter takes, CONFIG apart */
+static const unsigned int taken[] = {
+	VHOST_USER_PROTOCOL_F_MQ,	   VHOST_USER_PROTOCOL_F_REPLY_ACK,
+	VHOST_USER_PROTOCOL_F_MTU,	   VHOST_USER_PROTOCOL_F_BACKEND_REQ,
+	VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD, VHOST_USER_PROTOCOL_F_RESET_DEVICE,
+};
+/* features of a plain device: with protocol features, and without */
+#define FEATURES BIT_ULL(VIRTIO_F_VERSION_1)
+#define FEATURES_PROTOCOL (FEATURES | BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES))
+
+static uint64_t all_taken(void)
+{
+	uint64_t all = CONFIG;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(taken); i++)
+		all |= BIT_ULL(taken[i]);
+	return all;
+}
+
+/* Requests, a reset by the driver, and the end. */
+static void use_and_reset(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	unsigned int i;
+
+	if (r->step++)
+		return;
+	for (i = 0; i < MOCK_NUM / 2; i++)
+		assert_true(mock_submit(k, i & 1, i, (uint8_t)i));
+	mock_kick(k);
+	assert_true(mock_wait(k, -1, 5000));
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+/* Return: the protocol features that were agreed upon */
+static uint64_t use(struct rig *r, uint64_t offered)
+{
+	uint64_t agreed;
+
+	r->backend.options.protocol_features = offered;
+	r->reached = false;
+	r->step = 0;
+	if (rig_run(r, "", use_and_reset) || !r->reached)
+		fail_msg("offered %#llx: %s", (unsigned long long)offered,
+			 r->adapter.failure.text[0] ? r->adapter.failure.text :
+						      "the requests did not come back");
+	agreed = r->adapter.fe.protocol;
+	rig_finish(r);
+	assert_true(r->kernel.is_destroyed);
+	assert_false(r->kernel.is_failed);
+	return agreed;
+}
+
+/* All 64 bits, known or not: taken are those that are known to be of use, and no other. */
+static void test_each_feature_alone(void **state)
+{
+	struct rig *r = *state;
+	unsigned int bit;
+
+	for (bit = 0; bit < 64; bit++) {
+		uint64_t offered = CONFIG | BIT_ULL(bit);
+
+		if (use(r, offered) != (offered & all_taken()))
+			fail_msg("bit %u: saw %#llx", bit,
+				 (unsigned long long)r->adapter.fe.protocol);
+	}
+}
+
+static void test_all_combinations(void **state)
+{
+	struct rig *r = *state;
+	unsigned int set;
+	size_t i;
+
+	for (set = 0; set < 1U << ARRAY_SIZE(taken); set++) {
+		uint64_t offered = CONFIG;
+
+		for (i = 0; i < ARRAY_SIZE(taken); i++)
+			offered |= set & 1U << i ? BIT_ULL(taken[i]) : 0;
+		assert_true(use(r, offered) == offered);
+		/* ... and beside what is not taken, the bit with two meanings among them */
+		assert_true(use(r, offered | ~all_taken()) == offered);
+	}
+}
+
+/* Without VHOST_USER_F_PROTOCOL_FEATURES: rings begin enabled, and nothing else is to be had. */
+static void test_no_protocol_features(void **state)
+{
+	struct rig *r = *state;
+
+	r->backend.options.features = FEATURES;
+	assert_int_equal(rig_run(r, "", use_and_reset), 1);
+	assert_non_null(strstr(r->adapter.failure.text, "no configuration space"));
+	rig_finish(r);
+	device_type_find("rng", &r->options.type);
+	assert_true(use(r, 0) == 0);
+}
+
+/* ---- NET_SET_MTU ---- */
+
+static void net_with_mtu(struct rig *r, uint64_t protocol)
+{
+	device_type_find("net", &r->options.type);
+	r->options.mtu = 1400;
+	r->backend.options.queues = 2;
+	r->backend.options.features = FEATURES_PROTOCOL | BIT_ULL(VIRTIO_NET_F_MTU);
+	r->backend.options.protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+					       BIT_ULL(VHOST_USER_PROTOCOL_F_MQ) | protocol;
+}
+
+static void test_mtu(void **state)
+{
+	struct rig *r = *state;
+
+	net_with_mtu(r, BIT_ULL(VHOST_USER_PROTOCOL_F_MTU));
+	assert_int_equal(rig_run(r, "", use_and_reset), 0);
+	assert_true(r->reached);
+	rig_finish(r);
+	/* it is told: a back-end that cannot do it is heard */
+	r->step = 0;
+	assert_int_equal(rig_run(r, "NET_SET_MTU: fail 1", use_and_reset), 1);
+	assert_non_null(strstr(r->adapter.failure.text, "refused NET_SET_MTU"));
+	rig_finish(r);
+}
+
+static void test_mtu_not_told(void **state)
+{
+	static const char script[] = "NET_SET_MTU: fail 1";
+	struct rig *r = *state;
+
+	/* the back-end does not know the message */
+	net_with_mtu(r, 0);
+	assert_int_equal(rig_run(r, script, use_and_reset), 0);
+	rig_finish(r);
+	/* nobody asked for one */
+	net_with_mtu(r, BIT_ULL(VHOST_USER_PROTOCOL_F_MTU));
+	r->options.mtu = 0;
+	r->step = 0;
+	assert_int_equal(rig_run(r, script, use_and_reset), 0);
+	rig_finish(r);
+}
+
+/* ---- the link of a network device ---- */
+
+static void watch_link(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	const struct virtio_net_config *config = (const void *)k->config;
+
+	if (!r->step++) {
+		assert_int_equal(config->status, VIRTIO_NET_S_LINK_UP);
+		assert_true(mock_submit(k, true, 0, 1));
+		mock_kick(k);
+	}
+	if (r->adapter.recovery.waiting) {
+		assert_int_equal(config->status, 0);
+		assert_int_equal(k->config_notified, 1);
+		r->reached = true;
+	}
+	if (!r->adapter.recovery.count)
+		return;
+	assert_int_equal(config->status, VIRTIO_NET_S_LINK_UP);
+	assert_int_equal(k->config_notified, 2);
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+static void test_link(void **state)
+{
+	struct rig *r = *state;
+
+	net_with_mtu(r, 0);
+	r->options.reconnect_ms = RECONNECT_FOREVER;
+	assert_int_equal(rig_run(r, "complete#1: close", watch_link), 0);
+	assert_true(r->reached);
+	rig_finish(r);
+}
+
+/* ---- what a back-end may ask for ---- */
+
+/* Return: what the front-end answers, or an errno of frontend_channel_ready() */
+static int64_t ask(struct frontend *fe, int theirs, uint32_t request)
+{
+	struct vu_message msg;
+	int64_t status;
+	int ret;
+
+	vu_message_init(&msg, VU_BACKEND_REQUEST, request);
+	switch (request) {
+	case VHOST_USER_BACKEND_IOTLB_MSG:
+		vu_message_set_size(&msg, sizeof(msg.payload.iotlb));
+		break;
+	case VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG:
+		vu_message_set_size(&msg, sizeof(msg.payload.area));
+		msg.payload.area.index = VHOST_USER_VRING_NOFD_MASK;
+		break;
+	case VHOST_USER_BACKEND_VRING_CALL:
+	case VHOST_USER_BACKEND_VRING_ERR:
+		vu_message_set_state(&msg, 0, 0);
+		break;
+	case VHOST_USER_BACKEND_SHARED_OBJECT_ADD:
+	case VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE:
+	case VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP:
+		vu_message_set_size(&msg, sizeof(msg.payload.shared));
+		break;
+	case VHOST_USER_BACKEND_SHMEM_MAP:
+		assert_int_equal(vu_message_add_fd(&msg, theirs), 0);
+		/* fall through */
+	case VHOST_USER_BACKEND_SHMEM_UNMAP:
+		vu_message_set_size(&msg, sizeof(msg.payload.mmap));
+		break;
+	default:
+		break;
+	}
+	msg.header.flags |= VHOST_USER_FLAG_NEED_REPLY;
+	assert_int_equal(vu_send(theirs, &msg, VU_BACKEND_REQUEST, deadline_after_ms(5000)), 0);
+	ret = frontend_channel_ready(fe);
+	if (ret)
+		return ret;
+	assert_int_equal(vu_recv_reply(theirs, VU_BACKEND_REPLY, request, &msg,
+				       deadline_after_ms(5000)),
+			 0);
+	status = (int64_t)msg.payload.u64;
+	vu_message_finish(&msg);
+	return status;
+}
+
+static void test_backend_requests(void **state)
+{
+	struct frontend fe;
+	uint32_t request;
+	int pair[2];
+
+	(void)state;
+	log_set_level(LOG_LEVEL_ERROR);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	frontend_init(&fe);
+	fe.channel = pair[0];
+	fe.protocol = all_taken();
+	for (request = 1; request < VHOST_USER_BACKEND_REQUEST_COUNT; request++) {
+		bool known = request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
+		int64_t status = ask(&fe, pair[1], request);
+
+		fe.config_changed = fe.config_changed && known;
+		if ((status == 0) != known)
+			fail_msg("request %u: saw status %lld", request, (long long)status);
+		if (known)
+			assert_true(fe.config_changed);
+	}
+	/* ... which is no news where there is no configuration space */
+	fe.protocol &= ~CONFIG;
+	fe.config_changed = false;
+	assert_int_not_equal(ask(&fe, pair[1], VHOST_USER_BACKEND_CONFIG_CHANGE_MSG), 0);
+	assert_false(fe.config_changed);
+	frontend_finish(&fe);
+	close(pair[1]);
+}
+
+int main(void)
+{
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(test_each_feature_alone),
+		RIG_TEST(test_all_combinations),
+		RIG_TEST(test_no_protocol_features),
+		RIG_TEST(test_mtu),
+		RIG_TEST(test_mtu_not_told),
+		RIG_TEST(test_link),
+		cmocka_unit_test(test_backend_requests),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
