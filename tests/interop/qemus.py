@@ -2,6 +2,8 @@
 """QEMU for the interop tests: the machine's own, or that of another Debian suite in a chroot."""
 
 import hashlib
+import json
+import re
 import subprocess
 
 from vmtool import apt, chroot, paths
@@ -28,6 +30,13 @@ def command(root, folder, words):
     """The command line of QEMU with these words; @folder is where its sockets are."""
     argv = [PROGRAM, *(str(w) for w in words)]
     return chroot.command(root, folder, argv) if root else argv
+
+
+def tell(root, folder, device, driven):
+    """A row of docs/interop.md, for whoever started this: see tests/lib/interop.py."""
+    version = re.search(r"version (\d+\.\d+\.\d+)", ask(root, folder, "-version"))
+    print("VLB-PEER", json.dumps({"peer": "QEMU", "version": version[1] if version else "?",
+                                  "side": "front-end", "device": device, "driven": driven}))
 
 
 def ask(root, folder, *words):

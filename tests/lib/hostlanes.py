@@ -294,7 +294,9 @@ class QemuLane:
             report.progress(self.name, f"running {' '.join(argv)}")
             got = command.run(argv, limit)
             verdict = {0: "ok", 2: "skip"}.get(got.status, "FAIL")
-            report.result(self.name, result, verdict, got.last, got.seconds, got.output)
+            report.result(self.name, result, verdict, got.last, got.seconds, got.output,
+                          [json.loads(row) for row in re.findall(r"^VLB-PEER (.*)$", got.output,
+                                                                 re.M)])
 
 
 class PackagesLane:

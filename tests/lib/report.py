@@ -16,6 +16,8 @@ class Report:
     def __init__(self):
         self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
         self.failed = []
+        # (lane, test, verdict, reason, peers) of each result: see interop.py
+        self.results = []
         # What failed at its first try, and the lines of those that then passed.
         self._tried, self.second = set(), []
         self._lock, self._start = threading.Lock(), time.monotonic()
@@ -57,13 +59,14 @@ class Report:
             self._print_output(output)
             return True
 
-    def result(self, lane, name, verdict, reason="", seconds=None, output=""):
-        """One test's result: ok, FAIL or skip."""
+    def result(self, lane, name, verdict, reason="", seconds=None, output="", peers=()):
+        """One test's result: ok, FAIL or skip; peers: what others wrote and it drove."""
         with self._lock:
             if verdict == "skip" and (lane, name) in self._tried:
                 verdict, reason = "FAIL", f"it failed, and then was skipped: {reason}"
             line = self._line(verdict, lane, name, reason, seconds)
             self.counts[verdict] += 1
+            self.results.append((lane, name, verdict, reason, list(peers)))
             self._print(line)
             if verdict == "ok" and (lane, name) in self._tried:
                 self.second.append(line)

@@ -20,6 +20,9 @@ MAX_RENEWALS = 8
 # Why what has not begun within the budget is skipped, and what remains of a test's time by then.
 OVER = "the time for this lane was over"
 GRACE_S = 240
+# What has peers at hand, the test modules that use them, seconds
+PEERS = (("tests/interop/debian-peers", ("fs", "net", "storage", "vsock"), 1800),
+         ("tests/interop/rust-vmm", ("rust_vmm",), 9000))
 
 
 class VmLane:
@@ -99,9 +102,11 @@ class VmLane:
         if got.status:
             self._all(report, "skip", f"no guest: {got.last}")
             return False
-        if "interop" in self.tiers:
-            # What it cannot build is skipped by the tests themselves.
-            command.run(["tests/interop/rust-vmm"], 6000)
+        # What cannot be had is skipped by the tests themselves.
+        for program, modules, seconds in PEERS:
+            if any(name.split(".")[0] in modules for name in self.left):
+                report.progress(self.name, f"peers: {program}")
+                command.run([program], seconds)
         if not self.module:
             return True
         built = command.run(["vm/build-module", self.kernel], 600)
@@ -177,7 +182,7 @@ class VmLane:
                 and report.first_try(self.name, r["name"], *told)):
             self.again.append(r["name"])
         else:
-            report.result(self.name, r["name"], r["result"], *told)
+            report.result(self.name, r["name"], r["result"], *told, peers=r.get("peers", ()))
 
     @staticmethod
     def _complaints(log):

@@ -17,6 +17,7 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 sys.path.insert(0, str(TOP / "vm/lib"))
 
+from lib import interop  # noqa: E402
 from lib.report import SECOND_TRIES, Report  # noqa: E402
 from lib.vmlane import VmLane  # noqa: E402
 from vmtool import waker  # noqa: E402
@@ -49,7 +50,7 @@ class Collector:
     def progress(self, lane, text):
         pass
 
-    def result(self, lane, name, verdict, reason="", seconds=None, output=""):
+    def result(self, lane, name, verdict, reason="", seconds=None, output="", peers=()):
         name = name.removeprefix("sample.")
         if name in self.results:
             self.twice.append(name)
@@ -158,6 +159,47 @@ class Waking(unittest.TestCase):
         self.monitor.close()
         self.waker.step()
         self.waker.step()
+
+
+class PeerTable(unittest.TestCase):
+    """docs/interop.md is what the run told, and nothing else."""
+
+    PEER = {"peer": "pass|t", "version": "1.0", "side": "back-end", "device": "net",
+            "driven": "ping"}
+
+    def keep(self, results, whole=True):
+        interop.keep(results, whole)
+        return [line for line in interop.TABLE.read_text().splitlines()
+                if line.startswith(("| pass", "| ?", "- "))]
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        for name in ("KEPT", "TABLE"):
+            self.addCleanup(setattr, interop, name, getattr(interop, name))
+            setattr(interop, name, Path(folder.name) / name)
+
+    def test_rows(self):
+        rows = self.keep([("vm-a", "net.x", "ok", "", [self.PEER]),
+                          ("vm-b", "net.x", "ok", "", [self.PEER]),
+                          ("vm-b", "net.y", "FAIL", "no answer", [self.PEER]),
+                          ("vm-b", "net.z", "skip", "not there", []),
+                          ("vm-b", "net.of_ours", "ok", "", [])])
+        self.assertEqual(rows, [
+            "| pass\\|t | 1.0 | back-end | net | ping | `net.x` | a, b | passed |",
+            "| pass\\|t | 1.0 | back-end | net | ping | `net.y` | b | **failed**: no answer |",
+            "- `net.z`: not there"])
+
+    def test_part_of_a_run(self):
+        self.keep([("vm-a", "net.x", "ok", "", [self.PEER]), ("vm-a", "net.y", "skip", "none", [])])
+        rows = self.keep([("vm-a", "net.y", "ok", "", [dict(self.PEER, driven="MTU")])], whole=False)
+        self.assertEqual([row.split(" | ")[4] for row in rows], ["MTU", "ping"])
+        # one that was cut off before it said what it drives
+        rows = self.keep([("vm-a", "net.x", "FAIL", "hung", []), ("vm-a", "fs.x", "FAIL", "hung", [])],
+                         whole=False)
+        self.assertEqual([row.split(" | ")[-1] for row in rows],
+                         ["**failed**: hung |", "passed |", "**failed**: hung |"])
+        self.assertEqual(len(self.keep([("vm-a", "net.y", "ok", "", [self.PEER])])), 1)
 
 
 class Harness(unittest.TestCase):

@@ -23,6 +23,8 @@ class Context:
         self.kernel = os.environ.get("VLB_KERNEL", "")
         self.top = Path(os.environ.get("VLB_TOP", Path(__file__).parents[3]))
         self.tmp = Path(tempfile.mkdtemp(prefix="test-"))
+        # What others wrote and this test drives: rows of docs/interop.md.
+        self.peers = []
         self._cleanups = []
 
     # Saying what goes on
@@ -44,6 +46,15 @@ class Context:
         if path.parent.is_dir():
             with open(path, "a") as f:
                 f.write(f"{self.kernel} {self.test.name} {what}: {text}\n")
+
+    def peer(self, name, version, device, driven=None, side="back-end"):
+        """
+        This test drives something that others wrote: a row of docs/interop.md, with its result.
+        driven: what it does; else the first line of what is written at the test.
+        """
+        driven = driven or (self.test.function.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        self.peers.append({"peer": name, "version": version, "side": side, "device": device,
+                           "driven": driven})
 
     # Checks
 

@@ -45,7 +45,7 @@ def test(timeout=60, tier="check", kernels=DEFAULT_KERNELS, tags=(), needs=(), c
     """Register a test function.
 
     timeout  seconds it may take on debian-6.12; slower kernels get more
-    tier     "check" (every change) or "long" (make check-long only)
+    tier     "check" (every change), "long" (make check-long only), or "interop" (check-interop only)
     kernels  patterns of guest kernels, ALL for each
     tags     words to select it by
     needs    programs that have to be in the guest, else it is skipped

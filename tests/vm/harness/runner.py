@@ -7,7 +7,8 @@ Results go to standard output, one line each, as soon as they are known:
     VLB-PLAN   ["name", …]
     VLB-START  "name"
     VLB-RESULT {"name": …, "result": "ok"|"FAIL"|"skip", "seconds": …, "reason": …, "output": …,
-                "tolerated": complaints of the kernel that are none, "sound": true|false}
+                "tolerated": complaints of the kernel that are none, "sound": true|false,
+                "peers": [what Context.peer() was told]}
     VLB-RENEW  "why the tests that are left need a fresh guest"
     VLB-END
 """
@@ -112,6 +113,7 @@ def _child(test, slow, group, output, report):
     if troubles and verdict["result"] != "FAIL":
         verdict = {"result": "FAIL", "reason": "cleaning up: " + "; ".join(troubles)}
     sys.stdout.flush()
+    verdict["peers"] = t.peers
     os.write(report, json.dumps(verdict).encode())
     os._exit(0)
 
