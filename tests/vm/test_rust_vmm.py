@@ -36,6 +36,7 @@ def peer(t, name, *args, option="--socket-path", suffix="0", env=None):
     program, why = PEERS / name, PEERS / f"{name}.why"
     if not program.exists():
         t.skip(f"no {name}: {why.read_text().strip() if why.exists() else 'it was not built'}")
+    t.peer(name, (PEERS / f"{name}.version").read_text().strip(), name.removeprefix("vhost-device-"))
     process = t.start(program, option, t.tmp / "peer", *args, env=env)
     process.socket = t.tmp / f"peer{suffix}"
     t.within(10, lambda: process.socket.is_socket() or not process.alive(), "the peer's socket")
@@ -156,6 +157,26 @@ def input(t):
         t.equal(here.read(2, 5 * t.slow), [event, (0, 0, 0)], f"event {n}")
     here.close()
     device.detach("--force")
+
+
+@test(timeout=60, tier="interop", tags=("rng",))
+def rng(t):
+    """The driver's entropy is the file's that it is told to take, in its order."""
+    source = t.tmp / "entropy"
+    source.write_bytes(os.urandom(1 << 20))
+    backend = peer(t, "vhost-device-rng", "--filename", source)
+    device = t.attach("rng", socket=backend.socket)
+    seen = read_hwrng(4096)
+    t.check(seen[-32:] in source.read_bytes(), f"expected bytes of the file, saw {seen[-32:].hex()}")
+    device.detach()
+
+
+def read_hwrng(count):
+    data = b""
+    with open("/dev/hwrng", "rb", buffering=0) as f:
+        while len(data) < count:
+            data += f.read(count - len(data))
+    return data
 
 
 def sound_card(t, backend, env=None):
