@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Network back-ends of others behind virtio_net: passt, and DPDK's testpmd.
+
+The interface is moved into a network namespace, so that what it sends does come by the back-end. passt
+answers for a gateway, whose address stands for the machine's own loopback; testpmd forwards between two
+devices, and each is in a namespace of its own.
+"""
+
+import filecmp
+import json
+import os
+from pathlib import Path
+
+from harness import test
+from peers import Namespace, Newer
+
+HERE, GATEWAY = "192.0.2.1", "192.0.2.254"
+PORT, INBOUND = 5201, 5301
+LEFT, RIGHT = "192.0.2.1", "192.0.2.2"
+MACS = ("02:00:00:00:00:0a", "02:00:00:00:00:0b")
+# feature bits of virtio 1.3, 5.1.3
+CSUM, GUEST_CSUM, MTU, MAC, MRG_RXBUF, STATUS = 0, 1, 3, 5, 15, 16
+
+
+def features(t, device):
+    """What the driver took."""
+    said = t.run("virtio-loopback", "stats", device.name)
+    words = dict(line.split(None, 1) for line in said.splitlines() if len(line.split()) == 2)
+    return int(words["features_driver"], 16)
+
+
+def carrier(space, interface):
+    return space.read(f"/sys/class/net/{interface}/carrier")
+
+
+def ping(newer, space, address, size=56, count=3):
+    said = newer.run("ping", "-c", str(count), "-i", "0.2", "-W", "5", "-M", "dont", "-s", str(size),
+                     address, netns=space.name)
+    newer.t.check(f"{count} received" in said, f"ping {address}: expected {count} answers of {size} "
+                  f"bytes, saw {said[-300:]!r}")
+
+
+def iperf(t, newer, space, address, port, *more):
+    """Return: bytes that arrived."""
+    said = newer.run("iperf3", "-J", "-t", "2", "-c", address, "-p", str(port), *more,
+                     netns=space.name if space else None)
+    moved = json.loads(said[said.index("{"):])["end"]["sum_received"]["bytes"]
+    t.check(moved > 100000, f"iperf3 {' '.join(more)}: expected more than 100000 bytes, saw {moved}")
+    t.log(f"iperf3 {' '.join(more)}: {moved} bytes in 2 s")
+    return moved
+
+
+def listens(t, port, space=None):
+    enter = ("ip", "netns", "exec", space.name) if space else ()
+    t.within(10, lambda: t.run(*enter, "ss", "-Hltn", f"sport = :{port}").strip(), f"port {port}")
+
+
+def serve(t, newer, port, space=None):
+    server = newer.start("iperf3", "-s", "-p", str(port), netns=space.name if space else None)
+    listens(t, port, space)
+    return server
+
+
+def transfer(t, sender, address, receiver=None):
+    """A file by TCP: what arrives is what was sent."""
+    sent, got = t.tmp / "sent", t.tmp / "got"
+    sent.write_bytes(os.urandom(2 << 20))
+    got.unlink(missing_ok=True)
+    inside = ("ip", "netns", "exec", receiver.name) if receiver else ()
+    sink = t.start(*inside, "socat", "-u", "TCP-LISTEN:7001,reuseaddr", f"CREATE:{got}")
+    listens(t, 7001, receiver)
+    t.run("ip", "netns", "exec", sender.name, "socat", "-u", f"OPEN:{sent}", f"TCP:{address}:7001")
+    t.equal(sink.wait(20), 0, "the receiver's status")
+    t.check(filecmp.cmp(sent, got, shallow=False), "expected the file that was sent, saw another")
+
+
+# ---- passt ----
+
+class Passt:
+    """passt, and the machine's side of its network: an interface that it copies addresses from."""
+
+    def __init__(self, t):
+        self.t, self.newer = t, Newer(t)
+        t.run("ip", "link", "set", "lo", "up")
+        t.module("dummy")
+        t.run("ip", "link", "add", "uplink", "type", "dummy")
+        t.at_end(t.run, "ip", "link", "delete", "uplink")
+        t.run("ip", "address", "add", f"{HERE}/24", "dev", "uplink")
+        t.run("ip", "link", "set", "uplink", "up")
+        t.run("ip", "route", "add", "default", "via", GATEWAY)
+        Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647")
+        # what it becomes when root starts it must be allowed to make its socket
+        self.folder = t.tmp / "passt"
+        self.folder.mkdir()
+        self.folder.chmod(0o777)
+        t.tmp.chmod(0o755)
+        self.socket = self.folder / "passt.sock"
+        self.start()
+
+    def start(self):
+        self.socket.unlink(missing_ok=True)
+        self.process = self.newer.backend(
+            self.socket, "passt", "--vhost-user", "--foreground", "--ipv4-only", "--socket",
+            str(self.socket), "--interface", "uplink", "--tcp-ports", str(INBOUND))
+
+    def namespace(self, device):
+        """The interface, as passt thinks that it is set up."""
+        space = Namespace(self.t, "vm", device.node)
+        space.ip("address", "add", f"{HERE}/24", "dev", device.node)
+        space.ip("link", "set", device.node, "up")
+        space.ip("route", "add", "default", "via", GATEWAY)
+        return space
+
+
+@test(timeout=120, tier="interop", kernels=("debian-6.12",), tags=("net",))
+def passt(t):
+    """ping up to 8900 bytes, TCP both ways by iperf3 and a file, in and out, MAC address, MTU."""
+    peer = Passt(t)
+    newer = peer.newer
+    t.peer("passt", newer.version("passt"), "net")
+    device = t.attach("net", "--mac", MACS[0], socket=peer.socket)
+    space = peer.namespace(device)
+    t.equal(space.read(f"/sys/class/net/{device.node}/address"), MACS[0], "MAC address")
+    for size in (56, 1400):  # fragments are not for passt
+        ping(newer, space, GATEWAY, size)
+    serve(t, newer, PORT)
+    iperf(t, newer, space, GATEWAY, PORT)
+    iperf(t, newer, space, GATEWAY, PORT, "--reverse")
+    iperf(t, newer, space, GATEWAY, PORT, "--udp", "--bitrate", "4M")
+    space.ip("link", "set", device.node, "mtu", "9000")
+    ping(newer, space, GATEWAY, 8900)
+    iperf(t, newer, space, GATEWAY, PORT, "--parallel", "4")
+    transfer(t, space, GATEWAY)
+    serve(t, newer, INBOUND, space)
+    iperf(t, newer, None, "127.0.0.1", INBOUND)
+    device.detach("--force")
+
+
+@test(timeout=120, tier="interop", kernels=("debian-6.12",), tags=("net", "recovery"))
+def passt_again(t):
+    """Killed and started again: the link goes down and comes back up, and traffic with it."""
+    peer = Passt(t)
+    t.peer("passt", peer.newer.version("passt"), "net")
+    device = t.attach("net", socket=peer.socket)
+    space = peer.namespace(device)
+    t.check(features(t, device) & 1 << STATUS, "expected VIRTIO_NET_F_STATUS, saw none")
+    for turn in range(3):
+        t.equal(carrier(space, device.node), "1", f"carrier, turn {turn}")
+        ping(peer.newer, space, GATEWAY)
+        peer.process.kill()
+        t.within(10, lambda: carrier(space, device.node) == "0", "no carrier without a back-end")
+        peer.start()
+        t.within(20, lambda: carrier(space, device.node) == "1", "carrier with the next back-end")
+    ping(peer.newer, space, GATEWAY)
+    device.detach("--force")
+
+
+# ---- DPDK ----
+
+class Testpmd:
+    """Two devices, and what one sends the other gets."""
+
+    def __init__(self, t, *attach, queues=1, mbuf=2176):
+        self.t, self.newer = t, Newer(t)
+        sockets = [t.tmp / f"dpdk{n}.sock" for n in range(2)]
+        ports = [word for n, path in enumerate(sockets)
+                 for word in ("--vdev", f"net_vhost{n},iface={path},queues={queues}")]
+        self.process = self.newer.backend(
+            sockets[1], "dpdk-testpmd", "--lcores", "0,1", "--no-huge", "-m", "192", "--no-pci",
+            "--no-telemetry", "--iova-mode=va", "--file-prefix", "test", *ports, "--",
+            "--total-num-mbufs=4096", f"--mbuf-size={mbuf}", "--no-mlockall", f"--rxq={queues}",
+            f"--txq={queues}", "--forward-mode=io", "--stats-period=20", "--auto-start")
+        self.devices, self.spaces = [], []
+        for n, address in enumerate((LEFT, RIGHT)):
+            device = t.attach("net", "--mac", MACS[n], *attach, socket=sockets[n])
+            space = Namespace(t, f"side{n}", device.node)
+            space.ip("address", "add", f"{address}/24", "dev", device.node)
+            space.ip("link", "set", device.node, "up")
+            self.devices.append(device)
+            self.spaces.append(space)
+
+    def interface(self, n):
+        return self.devices[n].node
+
+    def end(self):
+        for device in self.devices:
+            device.detach("--force")
+
+
+@test(timeout=180, tier="interop", kernels=("debian-6.12",), tags=("net",))
+def testpmd(t):
+    """Forwards between two devices: ping, iperf3 both ways, a file, with checksum offload and without."""
+    peer = Testpmd(t)
+    newer, (left, right) = peer.newer, peer.spaces
+    t.peer("DPDK testpmd (net_vhost)", newer.version("dpdk-dev"), "net")
+    for n, space in enumerate(peer.spaces):
+        t.equal(space.read(f"/sys/class/net/{peer.interface(n)}/address"), MACS[n], "MAC address")
+        taken = features(t, peer.devices[n])
+        for bit in (CSUM, MAC, MRG_RXBUF, STATUS):
+            t.check(taken & 1 << bit, f"expected feature bit {bit}, saw {taken:#x}")
+    for size in (56, 1400, 20000):
+        ping(newer, left, RIGHT, size)
+    serve(t, newer, PORT, right)
+    iperf(t, newer, left, RIGHT, PORT)
+    iperf(t, newer, left, RIGHT, PORT, "--reverse")
+    transfer(t, left, RIGHT, right)
+    for n, space in enumerate(peer.spaces):
+        newer.run("ethtool", "-K", peer.interface(n), "tx", "off", netns=space.name)
+    iperf(t, newer, left, RIGHT, PORT)
+    transfer(t, left, RIGHT, right)
+    peer.end()
+
+
+@test(timeout=180, tier="interop", kernels=("debian-6.12",), tags=("net",))
+def testpmd_mtu(t):
+    """An MTU of 4000 is the driver's, and is told to the back-end; two queue pairs offered, one used."""
+    peer = Testpmd(t, "--mtu", 4000, queues=2, mbuf=4608)
+    newer, (left, right) = peer.newer, peer.spaces
+    t.peer("DPDK testpmd (net_vhost)", newer.version("dpdk-dev"), "net")
+    for n, space in enumerate(peer.spaces):
+        t.check(features(t, peer.devices[n]) & 1 << MTU, "expected VIRTIO_NET_F_MTU")
+        t.equal(space.read(f"/sys/class/net/{peer.interface(n)}/mtu"), "4000", "MTU")
+    ping(newer, left, RIGHT, 3900)
+    serve(t, newer, PORT, right)
+    iperf(t, newer, left, RIGHT, PORT)
+    transfer(t, left, RIGHT, right)
+    peer.end()
