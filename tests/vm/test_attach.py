@@ -8,7 +8,7 @@ import signal
 import socket
 from pathlib import Path
 
-from disks import MIB
+from disks import MIB, Disk, same
 from harness import USER_SPACE, test
 
 PLATFORM = Path("/sys/devices/platform")
@@ -161,6 +161,22 @@ def in_use(t):
         refuses("swap")
         t.run("swapoff", device.node)
     device.detach()
+
+
+@test(timeout=120, tier="long", tags=("attach",), kernels=("debian-6.12",))
+def shapes(t):
+    """Devices of 1 to 256 virtqueues, and of queues of 2 to 32768 entries: data goes through each."""
+    image = t.image(4 * MIB)
+    image.write_bytes(os.urandom(4 * MIB))
+    disk = Disk(t, "qsd", image, queues=256)
+    for queues, size in ((256, None), (100, None), (7, 2), (1, 4), (1, 1024), (2, 32768)):
+        if (queues, size) != (256, None):
+            disk.queues = queues
+            disk.attach(queue_size=size)
+        t.equal(disk.device.info()["queues"], queues, "virtqueues")
+        same(t, disk)
+        t.run("dd", f"if={image}", f"of={disk.node}", "bs=1M", "oflag=direct")
+        disk.device.detach()
 
 
 @test(kernels=USER_SPACE, timeout=90, tags=("attach", "teardown"))
