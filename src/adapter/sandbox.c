@@ -157,7 +157,7 @@ static int filter_calls(void)
 	/* No other sockets than those with a path: there is no network. */
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	if (!ret)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);
