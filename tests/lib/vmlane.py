@@ -21,7 +21,7 @@ MAX_RENEWALS = 8
 OVER = "the time for this lane was over"
 GRACE_S = 240
 # What has peers at hand, the test modules that use them, seconds
-PEERS = (("tests/interop/debian-peers", ("fs", "net", "storage", "vsock"), 1800),
+PEERS = (("tests/interop/debian-peers", ("fs", "net", "storage"), 1800),
          ("tests/interop/rust-vmm", ("rust_vmm",), 9000))
 
 
