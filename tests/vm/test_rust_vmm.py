@@ -159,26 +159,6 @@ def input(t):
     device.detach("--force")
 
 
-@test(timeout=60, tier="interop", tags=("rng",))
-def rng(t):
-    """The driver's entropy is the file's that it is told to take, in its order."""
-    source = t.tmp / "entropy"
-    source.write_bytes(os.urandom(1 << 20))
-    backend = peer(t, "vhost-device-rng", "--filename", source)
-    device = t.attach("rng", socket=backend.socket)
-    seen = read_hwrng(4096)
-    t.check(seen[-32:] in source.read_bytes(), f"expected bytes of the file, saw {seen[-32:].hex()}")
-    device.detach()
-
-
-def read_hwrng(count):
-    data = b""
-    with open("/dev/hwrng", "rb", buffering=0) as f:
-        while len(data) < count:
-            data += f.read(count - len(data))
-    return data
-
-
 def sound_card(t, backend, env=None):
     process = peer(t, "vhost-device-sound", "--backend", backend, option="--socket", suffix="",
                    env=env)
