@@ -18,6 +18,7 @@
 #ifndef VLB_DEVICE_H
 #define VLB_DEVICE_H
 
+#include <linux/kcov.h>
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/platform_device.h>
@@ -96,7 +97,7 @@ struct vlb_vdev {
  * @suspended:  the system is about to sleep: messages wait for longer
  * @servers:    processes that the system's sleep must not stop first, see suspend.h;
  *              changes under @lock
- * @kcov:       of a fuzzer: where the works' coverage goes (KCOV), 0 for anybody else
+ * @kcov:       of a fuzzer: where the works' coverage goes (KCOV); nowhere for anybody else
  */
 struct vlb_device {
 	struct kref ref;
@@ -143,7 +144,7 @@ struct vlb_device {
 	u8 status;
 	bool suspended;
 	struct vlb_servers servers;
-	u64 kcov;
+	typeof(kcov_common_handle()) kcov;	/* u64, in 7.2 another */
 };
 
 int vlb_devices_init(void);

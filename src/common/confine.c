@@ -18,12 +18,16 @@
 #include "common/log.h"
 #include "common/util.h"
 
+/* A sanitizer makes system calls of its own, and looks for leaks by /proc and ptrace(). */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define WITH_SANITIZER
+#define WITH_SANITIZER true
 #endif
 #elif defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZER
+#define WITH_SANITIZER true
+#endif
+#ifndef WITH_SANITIZER
+#define WITH_SANITIZER false
 #endif
 
 /* ---- privileges ---- */
@@ -177,11 +181,8 @@ int confine_files(const struct confine_path *paths, size_t n, bool network, stru
 		log_debug("the file system stays: this kernel has no Landlock");
 		return 0;
 	}
-#ifndef WITH_SANITIZER /* which looks for leaks in /proc */
-	ret = restrict_files(abi, paths, n, network);
-#else
-	(void)paths, (void)n, (void)network;
-#endif
+	if (!WITH_SANITIZER)
+		ret = restrict_files(abi, paths, n, network);
 	if (ret)
 		return failure_set(failure, ret, "cannot give up the file system (Landlock): %s",
 				   strerror(-ret));
@@ -289,10 +290,8 @@ static int load(scmp_filter_ctx ctx, int ret, struct failure *failure)
 {
 	/* Also in threads that a library has begun, unless a service manager's filter refuses. */
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
-#ifndef WITH_SANITIZER /* which makes calls of its own, and traces the process at its end */
-	if (!ret)
+	if (!ret && !WITH_SANITIZER)
 		ret = seccomp_load(ctx);
-#endif
 	seccomp_release(ctx);
 	if (ret)
 		return failure_set(failure, ret, "cannot filter system calls (seccomp): %s",
