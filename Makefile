@@ -58,7 +58,7 @@ check-debug:
 	@tests/run debug $(if $(BUDGET),--budget $(BUDGET) --since $(BEGAN))
 
 check-long:
-	@tools/deps build vm check debug arm64 model
+	@tools/deps build vm check debug cloud arm64 model
 	@$(MAKE) --no-print-directory user build-arm64
 	@tests/run long
 

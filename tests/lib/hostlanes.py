@@ -124,7 +124,8 @@ class StaticLane:
 
     def _python(self, report):
         wrong = []
-        files = self._tracked("*.py", "vm/run", "vm/prepare", "vm/build-module", "tests/run")
+        files = self._tracked("*.py", "vm/run", "vm/prepare", "vm/build-module", "tests/run",
+                              "tests/*/boot", "packaging/cloud/make-image")
         for path in files:
             try:
                 compile(path.read_text(), str(path), "exec")
@@ -168,7 +169,7 @@ class StaticLane:
 
     def _shell(self, report):
         scripts = [path for path in self._tracked("tools/*", "demo/*", ".ci/run", "tests/*/smoke",
-                                                   "tests/model/run")
+                                                   "tests/model/run", "packaging/cloud/*")
                    if path.is_file() and re.match(rb"#!/bin/(ba)?sh", path.read_bytes()[:16])]
         wrong = []
         for path in scripts:
@@ -346,6 +347,31 @@ class DocsLane:
             report.result(self.name, where, verdict, said[:200], output=got.output)
         if not rows or (got.status and all(v == "ok" for v, _, _ in rows)):
             report.result(self.name, "run", "FAIL", got.last, got.seconds, got.output)
+
+
+class CloudLane:
+    """The image for clouds: it is made, and booted as a cloud does, with the documented user data."""
+
+    name = "cloud"
+
+    def run(self, report):
+        lacking = command.missing("mmdebstrap", "mkfs.vfat", "mcopy", "sfdisk", "qemu-system-x86_64")
+        if lacking:
+            report.result(self.name, "image", "skip", f"{lacking} is not installed")
+            return
+        if not list((TOP / "build/deb").glob("virtio-loopback_*.deb")):
+            report.progress(self.name, "building the packages")
+            got = command.run(["tools/deb"], 3600)
+            if got.status:
+                report.result(self.name, "packages", "FAIL", got.last, got.seconds, got.output)
+                return
+        report.progress(self.name, "making the image, and booting it twice")
+        got = command.run(["tests/cloud/boot"], 5400)
+        rows = re.findall(r"^(ok|FAIL) (.*)$", got.output, re.M)
+        for verdict, what in rows:
+            report.result(self.name, what, verdict, "", output=got.output)
+        if not rows or (got.status and all(v == "ok" for v, _ in rows)):
+            report.result(self.name, "boot", "FAIL", got.last, got.seconds, got.output)
 
 
 class PerformanceLane:

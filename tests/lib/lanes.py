@@ -2,9 +2,9 @@
 """Which lanes make up which target."""
 
 from .command import TOP
-from .hostlanes import (DocsLane, FuzzLane, HarnessLane, KernelCheckLane, MainlineLane, ModelLane,
-                        PackagesLane, PerformanceLane, QemuLane, StaticLane, UnitLane, VmRunLane,
-                        YoctoLane)
+from .hostlanes import (CloudLane, DocsLane, FuzzLane, HarnessLane, KernelCheckLane, MainlineLane,
+                        ModelLane, PackagesLane, PerformanceLane, QemuLane, StaticLane, UnitLane,
+                        VmRunLane, YoctoLane)
 from .vmlane import VmLane
 
 # What make check-debug takes: a debug kernel under emulation needs a minute or two for each,
@@ -41,7 +41,8 @@ def lanes(target, patterns=(), tags=(), end=None):
         return [VmLane("debug", ["check"], patterns or DEBUG_SLICE, tags, end=end,
                        shard=(half, 2), limit=1800, second_try=True) for half in (0, 1)]
     if target == "long":
-        return ([FuzzLane(seconds=1800), ModelLane(), MainlineLane(), PackagesLane(), DocsLane()]
+        return ([FuzzLane(seconds=1800), ModelLane(), MainlineLane(), PackagesLane(), DocsLane(),
+                 CloudLane()]
                 + [vm("debug", ["check", "long"], limit=8 * 3600)]
                 + [vm(k, ["check", "long"], smp=4, limit=4 * 3600)
                    for k in KERNELS + OTHER_KERNELS]
