@@ -144,6 +144,7 @@ struct vlb_device {
 	u8 status;
 	bool suspended;
 	struct vlb_servers servers;
+
 	typeof(kcov_common_handle()) kcov;	/* u64, in 7.2 another */
 };
 
