@@ -39,8 +39,8 @@ struct confine_path {
  * @network:	TCP stays, too
  * @failure:	the reason in words
  *
- * What is open stays open. Connecting to a socket by its path is not hindered, nor is asking whether
- * a file is there. To be called after confine_privileges(), by the only thread.
+ * What is open stays open. Connecting to a socket by its path is not hindered, nor is asking
+ * whether a file is there. To be called after confine_privileges(), by the only thread.
  *
  * Return: 0, also where the kernel has no Landlock, or a negative errno.
  */

@@ -140,7 +140,7 @@ struct vu_program {
 	 */
 	int (*open)(void *dev, struct vu_backend *backend, struct vu_device *device);
 
-	/* NULL: nothing more. When the device is open and its socket there, before the first message. */
+	/* NULL: nothing more. The device is open and its socket there; no message has come yet. */
 	void (*needs)(void *dev, struct vu_needs *needs);
 
 	/* NULL: no need. After the queues have stopped, or when open failed half-way. */
