@@ -235,7 +235,7 @@ static const int listen_calls[] = {
 };
 static const int thread_calls[] = {
 	SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(rseq), SCMP_SYS(prctl),
-	SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_getaffinity),
 };
 static const int open_calls[] = {
 	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(readlink), SCMP_SYS(readlinkat),

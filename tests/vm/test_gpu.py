@@ -198,7 +198,7 @@ def window(t):
     cannot pin them, and when they are unmapped they are gone: also moved, and in a child.
     """
     log = t.tmp / "log"
-    gpu = Gpu(t, backend=f"gpu-window --log {log}", resolution="640x480")
+    gpu = Gpu(t, backend=f"gpu-window --no-sandbox --log {log}", resolution="640x480")
     said = t.run("drm-buffer", gpu.device.node)
     t.check("307200 of 307200 words inverted" in said, f"expected all words, saw {said!r}")
     t.within(30, lambda: "over" in window_log(log), "the end of the tricks")
