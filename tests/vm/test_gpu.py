@@ -18,8 +18,8 @@ BACKENDS = {"qemu": {"backend": QEMU}, "own": {"backend": OWN}}
 PICTURES = {
     "qemu": {"backend": QEMU, "own": False},
     "qemu-files": Case({"backend": QEMU, "own": True}, tier="long"),
-    "own": {"backend": OWN, "own": False},
-    "own-pixels": {"backend": OWN + " --no-dmabuf", "own": False},
+    "own": Case({"backend": OWN, "own": False}, kernels=("debian-6.12",)),
+    "own-pixels": Case({"backend": OWN + " --no-dmabuf", "own": False}, kernels=("debian-6.12",)),
     "own-files": {"backend": OWN, "own": True},
     "own-pixels-files": Case({"backend": OWN + " --no-dmabuf", "own": True}, tier="long"),
 }
