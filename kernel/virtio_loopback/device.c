@@ -200,11 +200,11 @@ static void vlb_fail_work(struct work_struct *work)
 {
 	struct vlb_device *dev = container_of(work, struct vlb_device, fail_work);
 
+	kcov_remote_start_common(dev->kcov);
 	/*
 	 * Before the lock: who holds it may wait for a driver that the back-end keeps busy, see
 	 * vlb_queues_end_walks().
 	 */
-	kcov_remote_start_common(dev->kcov);
 	vlb_pool_revoke(&dev->pool);
 	mutex_lock(&dev->lock);
 	vlb_device_end_io(dev);

@@ -193,7 +193,7 @@ int adapter_open(struct adapter *a)
 	return ret ? ret : open_control(a);
 }
 
-/* ---- set-up: the back-end ---- */
+/* ---- set-up: what it can go without ---- */
 
 int adapter_confine(struct adapter *a)
 {
@@ -209,6 +209,8 @@ int adapter_confine(struct adapter *a)
 	sandbox_lock_memory();
 	return sandbox_enter(&needs, &a->failure);
 }
+
+/* ---- set-up: the back-end ---- */
 
 int adapter_connect(struct adapter *a)
 {

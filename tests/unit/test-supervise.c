@@ -141,7 +141,6 @@ static void test_stopped(void **state)
 	assert_true(ends(pid));
 }
 
-/* An adapter that is killed takes its back-end along. */
 /* A keeper that somebody has stopped cannot end: it is left, and the adapter ends. */
 static void test_keeper_stopped(void **state)
 {
@@ -159,6 +158,7 @@ static void test_keeper_stopped(void **state)
 	assert_int_equal(waitpid(keeper, NULL, 0), keeper);
 }
 
+/* An adapter that is killed takes its back-end along. */
 static void test_adapter_killed(void **state)
 {
 	int pair[2];

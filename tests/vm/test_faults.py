@@ -72,7 +72,7 @@ def under_way(t):
              stacktrace_depth=32, times=-1)
     came = refused = 0
     for turn in range(12):
-        # Of each hundred, or of the tenth part of a thousand.
+        # One in a hundred; with the interval only every tenth is looked at: one in a thousand.
         slab.set(probability=1, interval=10 if turn % 2 else 1)
         res = subprocess.run(
             ["virtio-loopback", "attach", "--type", "blk", "--name", "faulty", "--reconnect", "off",

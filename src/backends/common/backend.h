@@ -107,16 +107,15 @@ int vu_config_changed(struct vu_backend *backend);
 /* Values of a program's own long options are from here on. */
 #define VU_OPTION_FIRST 1000
 
-#define VU_NEEDS_PATHS 64
-
 /* What a program goes on to need beside its connections; all else is given up (confine.h). */
 struct vu_needs {
 	unsigned int kinds; /* CONFINE_LISTEN and so on */
 	bool wide; /* of a library whose system calls cannot be listed */
 	bool override; /* CAP_DAC_OVERRIDE: files of other users */
 	bool network; /* TCP */
-	struct confine_path paths[VU_NEEDS_PATHS];
+	struct confine_path *paths;
 	size_t num_paths;
+	int error; /* there was no memory for one of them */
 };
 
 /* @path: NULL: nothing to add */

@@ -290,27 +290,42 @@ static int open_socket(struct vu_backend *backend, const struct program_options 
 
 void vu_needs_path(struct vu_needs *needs, const char *path, unsigned int access)
 {
-	char *copy = path ? strdup(path) : NULL;
+	struct confine_path *grown;
+	char *copy;
 
-	if (copy && needs->num_paths < ARRAY_SIZE(needs->paths))
-		needs->paths[needs->num_paths++] = (struct confine_path){ copy, access };
-	else
+	if (!path)
+		return;
+	copy = strdup(path);
+	grown = copy ? reallocarray(needs->paths, needs->num_paths + 1, sizeof(*grown)) : NULL;
+	if (!grown) {
+		needs->error = -ENOMEM;
 		free(copy);
+		return;
+	}
+	needs->paths = grown;
+	needs->paths[needs->num_paths++] = (struct confine_path){ copy, access };
 }
 
 void vu_needs_removal(struct vu_needs *needs, const char *path)
 {
-	char *copy = path ? strdup(path) : NULL;
+	char *copy;
 
+	if (!path)
+		return;
+	copy = strdup(path);
 	if (copy)
 		vu_needs_path(needs, dirname(copy), CONFINE_REMOVE);
+	else
+		needs->error = -ENOMEM;
 	free(copy);
 }
 
 static int give_up(const struct vu_needs *needs, struct failure *failure)
 {
-	int ret = confine_privileges(needs->override, failure);
+	int ret = needs->error;
 
+	if (!ret)
+		ret = confine_privileges(needs->override, failure);
 	if (!ret)
 		ret = confine_files(needs->paths, needs->num_paths, needs->network, failure);
 	if (ret)
@@ -336,6 +351,7 @@ static int confine(const struct vu_program *program, void *dev,
 		log_error("%s", failure_text(&failure, ret));
 	for (i = 0; i < needs.num_paths; i++)
 		free((char *)needs.paths[i].path);
+	free(needs.paths);
 	return ret;
 }
 
