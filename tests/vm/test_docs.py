@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The documents are true: their commands are run, and so is what make demo shows."""
 
-import importlib.machinery
-import importlib.util
 import re
+import sys
 from pathlib import Path
 
 from harness import Case, test
@@ -12,17 +11,10 @@ from terminal import Terminal
 from viewers import XServer
 
 TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests"))
 
+from lib.documents import docs_check  # noqa: E402
 
-def load(path):
-    """docs-check is a program; its functions are used here as well."""
-    loader = importlib.machinery.SourceFileLoader("docs_check", str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("docs_check", loader))
-    loader.exec_module(module)
-    return module
-
-
-docs_check = load(TOP / "tests/docs-check")
 WITH_COMMANDS = {name: {"name": name} for name in docs_check.documents()
                  if any(block.runs() for block in docs_check.blocks((TOP / name).read_text()))}
 

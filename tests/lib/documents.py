@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The commands of the documents, for the tests of the packages."""
+"""The commands of the documents, for the tests that run them; tests/docs-check reads them."""
 
 import importlib.machinery
 import importlib.util
@@ -8,7 +8,6 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(TOP / "vm/lib"))
 
 
 def _load(path):
