@@ -290,20 +290,24 @@ static int open_socket(struct vu_backend *backend, const struct program_options 
 
 void vu_needs_path(struct vu_needs *needs, const char *path, unsigned int access)
 {
-	struct confine_path *grown;
-	char *copy;
+	struct confine_path *grown, *entry;
 
 	if (!path)
 		return;
-	copy = strdup(path);
-	grown = copy ? reallocarray(needs->paths, needs->num_paths + 1, sizeof(*grown)) : NULL;
+	grown = reallocarray(needs->paths, needs->num_paths + 1, sizeof(*grown));
 	if (!grown) {
 		needs->error = -ENOMEM;
-		free(copy);
 		return;
 	}
 	needs->paths = grown;
-	needs->paths[needs->num_paths++] = (struct confine_path){ copy, access };
+	entry = &grown[needs->num_paths];
+	entry->access = access;
+	entry->path = strdup(path);
+	if (!entry->path) {
+		needs->error = -ENOMEM;
+		return;
+	}
+	needs->num_paths++;
 }
 
 void vu_needs_removal(struct vu_needs *needs, const char *path)
