@@ -38,6 +38,7 @@ class VmLane:
         # Seconds that one guest may take; with an end to be met, that is what limits it.
         self.limit = limit or (float("inf") if end else 3600)
         self.name, self.folder, self.module = name or f"vm-{kernel}", folder, module
+        self.family = self.name  # which it is called by together with its shards
         # (I, N): this lane has every Nth test, from the Ith on.
         self.shard = shard
         self.sleep = sleep
