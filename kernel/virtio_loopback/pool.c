@@ -42,6 +42,7 @@ static int vlb_pool_check_file(struct file *memfd)
 	return 0;
 }
 
+/* The credentials hold the user: not each 6.1 exports free_uid(). */
 static int vlb_pool_charge(struct vlb_pool *pool)
 {
 	struct user_struct *user = current_user();
@@ -53,17 +54,17 @@ static int vlb_pool_charge(struct vlb_pool *pool)
 		atomic_long_sub(pool->nr_pages, &user->locked_vm);
 		return -EFBIG;
 	}
-	pool->user = get_uid(user);
+	pool->charged = get_current_cred();
 	return 0;
 }
 
 static void vlb_pool_uncharge(struct vlb_pool *pool)
 {
-	if (!pool->user)
+	if (!pool->charged)
 		return;
-	atomic_long_sub(pool->nr_pages, &pool->user->locked_vm);
-	free_uid(pool->user);
-	pool->user = NULL;
+	atomic_long_sub(pool->nr_pages, &pool->charged->user->locked_vm);
+	put_cred(pool->charged);
+	pool->charged = NULL;
 }
 
 #if VLB_HAVE_MEMFD_PIN_FOLIOS

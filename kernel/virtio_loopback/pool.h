@@ -9,14 +9,14 @@
 
 #include <linux/types.h>
 
+struct cred;
 struct file;
 struct page;
-struct user_struct;
 
 /**
  * struct vlb_pool - pinned pages of a memfd
  * @memfd:     the adapter's file; a reference is held
- * @user:      whose RLIMIT_MEMLOCK is charged, NULL: nobody's (CAP_IPC_LOCK)
+ * @charged:   whose user's RLIMIT_MEMLOCK is charged, NULL: nobody's (CAP_IPC_LOCK)
  * @pages:     the pages in the order of the file, one reference or pin each
  * @nr_pages:  how many
  * @nr_pinned: how many of them are held, while the pool is set up
@@ -25,7 +25,7 @@ struct user_struct;
  */
 struct vlb_pool {
 	struct file *memfd;
-	struct user_struct *user;
+	const struct cred *charged;
 	struct page **pages;
 	unsigned long nr_pages;
 	unsigned long nr_pinned;
