@@ -20,7 +20,7 @@ WITH_COMMANDS = {name: {"name": name} for name in docs_check.documents()
 
 
 # What documents and demonstrations take for granted, and Debian's kernel has not.
-MODULES = {"gpio": ("gpio-sim", "gpio-virtio")}
+MODULES = {name: ("gpio-sim", "gpio-virtio") for name in ("gpio", "board", "aws")}
 
 
 def marked(name):
@@ -163,7 +163,7 @@ def two_cards_on_a_desktop(t):
 
 # The two that take longest are left to the long tier: the documents' commands do much of the same.
 DEVICES = {"blk": None, "rng": None, "console": None, "gpio": None, "input": None, "can": None,
-           "sound": "long", "gpu": "long"}
+           "board": None, "sound": "long", "gpu": "long"}
 
 
 @test(kernels=("debian-6.12",), timeout=120, tags=("docs",),
@@ -178,4 +178,7 @@ def demonstration(t, device):
     if device == "blk":
         t.equal(said.count("look for the file in the image itself: the same sum"), 2,
                 "back-ends whose image held what was written")
+    if device == "board":
+        for use in ("test pattern", "second of noise", "send a frame", "the lamp on"):
+            t.check(use in said, f"expected each device to be used, saw no \"{use}\"")
     t.equal(t.devices(), [], "devices after the demonstration")
