@@ -2,6 +2,7 @@
 """Disks of other hosts: NBD by qemu-storage-daemon behind the device, over a link that is lost."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -44,11 +45,19 @@ class Host:
         self.t.within(20, lambda: self.t.run(*listens).strip(), "a server that listens")
 
 
+def keep_alive(t):
+    """As docs/remote-disks.md has it, for what waits for an answer of a server that is gone."""
+    for name, seconds in (("time", 10), ("intvl", 5), ("probes", 6)):
+        path = Path(f"/proc/sys/net/ipv4/tcp_keepalive_{name}")
+        t.at_end(path.write_text, path.read_text())
+        path.write_text(str(seconds))
+
+
 def attach(t, delay):
     backend = t.backend(
         "qemu-storage-daemon",
         "--blockdev", f"driver=nbd,node-name=disk,server.type=inet,server.host={ADDRESS},"
-        f"server.port={PORT},export=disk,reconnect-delay={delay}",
+        f"server.port={PORT},server.keep-alive=on,export=disk,reconnect-delay={delay}",
         "--export", "type=vhost-user-blk,id=disk,node-name=disk,writable=on,addr.type=unix,"
         "addr.path={socket}")
     return t.attach("blk", socket=backend.socket, name="remote")
@@ -60,7 +69,10 @@ def written(node):
 
 
 def lose_link(t, host, node, seconds, restart):
-    """For so long; nothing is written meanwhile."""
+    """For so long; nothing is written meanwhile. A server that is restarted had taken requests."""
+    if restart:
+        os.kill(host.server.pid, signal.SIGSTOP)
+        time.sleep(1)
     host.link("down")
     if restart:
         host.server.kill()
@@ -73,7 +85,10 @@ def lose_link(t, host, node, seconds, restart):
     host.link("up")
 
 
-LOSSES = {"2s-restart": {"seconds": 2, "restart": True}}
+LOSSES = {"2s-restart": {"seconds": 2, "restart": True},
+          "5s": {"seconds": 5, "restart": False},
+          "60s": {"seconds": 60, "restart": False},
+          "60s-restart": {"seconds": 60, "restart": True}}
 
 
 @test(timeout=300, tags=("blk", "remote"), tier="long", needs=PROGRAMS, cases=LOSSES)
@@ -81,6 +96,7 @@ def link_is_lost(t, seconds, restart):
     """A program writes all the while, and sees a pause; what it wrote is on the other host."""
     image = t.image(SIZE, name="remote.img")
     host = Host(t, image)
+    keep_alive(t)
     device = attach(t, delay=300)
     writer = t.start("fio", "--name=writer", f"--filename={device.node}", "--direct=1",
                      "--ioengine=libaio", "--iodepth=4", "--rw=randwrite", "--bs=16k",
@@ -91,7 +107,7 @@ def link_is_lost(t, seconds, restart):
     t.check(writer.alive(), f"expected a writer that waits, saw it end: {writer.said()[-300:]}")
     before, up = written(device.node), time.monotonic()
     # TCP tries again at intervals that double.
-    t.within(20 + 2 * seconds, lambda: written(device.node) > before, "writes that go on")
+    t.within(30 + 2 * seconds, lambda: written(device.node) > before, "writes that go on")
     t.figure(f"writes go on after a loss of {seconds} s{' and of the server' if restart else ''}",
              f"{time.monotonic() - up:.1f} s after the link is there")
     t.equal(writer.wait(100), 0, f"fio's exit status ({writer.said()[-300:]})")
@@ -99,3 +115,17 @@ def link_is_lost(t, seconds, restart):
     device.detach()
     t.run("cmp", image, t.tmp / "seen")
     t.check(any(image.read_bytes()), "expected data in the other host's image, saw zeroes")
+
+
+@test(timeout=120, tags=("blk", "remote"), tier="long", needs=PROGRAMS)
+def link_is_lost_for_too_long(t):
+    """After reconnect-delay requests end with an error, and the disk is there when the host is."""
+    host = Host(t, t.image(SIZE, name="remote.img"))
+    device = attach(t, delay=3)
+    read = ("dd", f"if={device.node}", "of=/dev/null", "bs=64k", "count=1", "iflag=direct")
+    host.server.kill()
+    t.run(*read, status=1, timeout=30)
+    host.serve()
+    t.within(30, lambda: t.run(*read, status=None) is not None and t.last_status == 0,
+             "a disk that can be read again")
+    device.detach()
