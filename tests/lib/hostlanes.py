@@ -3,6 +3,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -350,28 +351,65 @@ class DocsLane:
 
 
 class CloudLane:
-    """The image for clouds: it is made, and booted as a cloud does, with the documented user data."""
+    """
+    The images for clouds: each is made, and booted as a cloud does, with the documented user data
+    that is for it.
+    """
 
     name = "cloud"
+    images = (("amd64", "cloud", ("user-data", "user-data-fleet")),
+              ("amd64", "generic", ("user-data-board",)),
+              ("arm64", "cloud", ("user-data",)))
+    packages = {"amd64": ("build/deb", "tools/deb"),
+                "arm64": ("build/deb-arm64", "tools/deb-arm64")}
+    emulated = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
 
     def run(self, report):
-        lacking = command.missing("mmdebstrap", "mkfs.vfat", "mcopy", "sfdisk", "qemu-system-x86_64")
+        for arch, kernel, user_data in self.images:
+            what = f"{arch}-{kernel}"
+            lacking = self._missing(arch)
+            if lacking:
+                report.result(self.name, what, "skip", lacking)
+            elif self._make(report, arch, kernel, what):
+                for name in user_data:
+                    self._boot(report, arch, kernel, name, what)
+
+    def _missing(self, arch):
+        qemu = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}[arch]
+        lacking = command.missing("mmdebstrap", "mkfs.vfat", "mcopy", "sfdisk", qemu)
         if lacking:
-            report.result(self.name, "image", "skip", f"{lacking} is not installed")
-            return
-        if not list((TOP / "build/deb").glob("virtio-loopback_*.deb")):
-            report.progress(self.name, "building the packages")
-            got = command.run(["tools/deb"], 3600)
+            return f"{lacking} is not installed"
+        if arch == "arm64" and platform.machine() != "aarch64" and not self.emulated.exists():
+            return "programs for arm64 do not run here: qemu-user-static with binfmt_misc"
+        return None
+
+    def _make(self, report, arch, kernel, what):
+        folder, program = self.packages[arch]
+        steps = []
+        if not list((TOP / folder).glob("virtio-loopback_*.deb")):
+            steps.append(([program], 3600))
+        steps.append((["packaging/cloud/make-image", "--arch", arch, "--kernel", kernel,
+                       f"build/cloud-{what}.img"], 5400))
+        for argv, limit in steps:
+            report.progress(self.name, f"{what}: {argv[0]}")
+            got = command.run(argv, limit)
             if got.status:
-                report.result(self.name, "packages", "FAIL", got.last, got.seconds, got.output)
-                return
-        report.progress(self.name, "making the image, and booting it twice")
-        got = command.run(["tests/cloud/boot"], 5400)
+                report.result(self.name, f"{what}: {argv[0]}", "FAIL", got.last, got.seconds,
+                              got.output)
+                return False
+        return True
+
+    def _boot(self, report, arch, kernel, user_data, what):
+        report.progress(self.name, f"{what}: booting it twice with {user_data}")
+        image = f"build/cloud-{what}.img"
+        got = command.run(["tests/cloud/boot", "--arch", arch, "--kernel", kernel,
+                           "--user-data", user_data, "--image", image], 5400)
         rows = re.findall(r"^(ok|FAIL) (.*)$", got.output, re.M)
-        for verdict, what in rows:
-            report.result(self.name, what, verdict, "", output=got.output)
+        for verdict, text in rows:
+            report.result(self.name, f"{what}, {user_data}: {text}", verdict, "", output=got.output)
         if not rows or (got.status and all(v == "ok" for v, _ in rows)):
-            report.result(self.name, "boot", "FAIL", got.last, got.seconds, got.output)
+            report.result(self.name, f"{what}, {user_data}", "FAIL", got.last, got.seconds,
+                          got.output)
 
 
 class PerformanceLane:

@@ -7,7 +7,13 @@ from pathlib import Path
 from . import report
 from .machine import ARCH
 
-FIRMWARE = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd", "ovmf")
+FIRMWARE = {
+    "amd64": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd", "ovmf"),
+    "arm64": ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd",
+              "qemu-efi-aarch64"),
+}
+# Graviton 2's, which needs no isolation of page tables: that costs much under emulation.
+CPU = {"amd64": ARCH["amd64"]["cpu"], "arm64": "neoverse-n1"}
 
 
 def seed(work: Path, **files):
@@ -26,17 +32,17 @@ def seed(work: Path, **files):
 class Machine:
     """One such machine; its firmware's variables are in the working folder."""
 
-    def __init__(self, work: Path, mem=2048, smp=2):
-        it = ARCH["amd64"]
+    def __init__(self, arch, work: Path, mem=2048, smp=2):
+        it = ARCH[arch]
         report.need(it["qemu"], it["package"])
-        code, variables, package = FIRMWARE
+        code, variables, package = FIRMWARE[arch]
         if not Path(code).exists():
             raise report.VmError(f"{code} is not there: apt install {package}")
         self.work = work
         shutil.copy(variables, work / "efivars.fd")
         self.argv = [it["qemu"], "-nodefaults", "-no-user-config", "-display", "none",
                      "-no-reboot", "-machine", it["machine"], "-m", str(mem), "-smp", str(smp),
-                     "-accel", "tcg,thread=multi", "-cpu", it["cpu"],
+                     "-accel", "tcg,thread=multi", "-cpu", CPU[arch],
                      "-drive", f"if=pflash,format=raw,readonly=on,file={code}",
                      "-drive", f"if=pflash,format=raw,file={work / 'efivars.fd'}",
                      # nothing outside is reached, but there is a server for addresses
