@@ -125,6 +125,8 @@ def set_up(t):
         server.plug(number, node)
         t.equal(node.set_up(fleet).count(", new"), 2, f"disks that are new on {node.name}")
         t.equal(node.set_up(fleet).count(", new"), 0, "disks that are new the second time")
+    t.at_end(t.run, "virtio-loopback", "detach", "--all", "--force", timeout=60)
+    for node in nodes:
         node.start()
     time.sleep(3)
     for node in nodes:
