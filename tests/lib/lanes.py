@@ -18,7 +18,7 @@ DEBUG_SLICE = ("guest.debug_kernel_watches", "guest.module_is_loaded*", "blk.dat
 KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.1", "debian-7", "debian-6.12-arm64")
 # Those of make check-long alone.
 OTHER_KERNELS = ("debian-6.12-arm64-16k", "debian-6.12-cloud", "plain", "no-dma-ops",
-                 "mainline-6.12")
+                 "mainline-6.12", "mainline-7.2")
 
 
 def lanes(target, patterns=(), tags=(), end=None):

@@ -15,7 +15,7 @@ from disks import (BACKENDS, KERNELS, KIB, MIB, Disk, Job, allocated, counters, 
 from harness import Case, test
 
 # With the series for mainline in their tree.
-MAINLINE = ("mainline-6.12",)
+MAINLINE = ("mainline-6.12", "mainline-7.2")
 LONG_KERNELS = KERNELS + ("plain", "debian-6.12-cloud")
 
 WAYS = {"engine": ("libaio", "io_uring"), "pattern": ("random", "sequential"),

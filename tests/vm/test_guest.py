@@ -33,7 +33,8 @@ def is_the_kernel_that_was_asked_for(t):
                 "debian-6.12-arm64-16k": r"6\.12\..*-arm64-16k$",
                 "plain": r"6\.12\..*-vlb$", "debug": r"6\.12\..*-vlb-debug$",
                 "no-dma-ops": r"7\..*-vlb-no-dma-ops$",
-                "mainline-6.12": r"6\.12\..*-vlb-mainline$"}
+                "mainline-6.12": r"6\.12\..*-vlb-mainline$",
+                "mainline-7.2": r"7\.2\..*-vlb-mainline$"}
     pattern = patterns.get(t.kernel)
     t.check(pattern, f"no pattern for the kernel {t.kernel!r}")
     t.check(re.match(pattern, release), f"{t.kernel}: expected {pattern}, saw {release}")
