@@ -28,7 +28,9 @@ Peers are used as their authors publish them: what is not in Debian 12 comes fro
 `virtio-loopback attach` on the kernel that is named, and used by that kernel's own driver; under a
 *front-end* this project's back-end serves a guest of QEMU's. What the adapter does is decided by
 feature bits and device types: it knows no peer by its name.
-[vhost-user.md](vhost-user.md) has each message and feature bit.
+[vhost-user.md](vhost-user.md) has each message and feature bit, and
+[packaging/reports](../packaging/reports/README.md) the faults of peers that were found, each with a
+program that shows it.
 """
 
 

@@ -14,9 +14,11 @@ import select
 import signal
 import socket
 import struct
+import sys
 import time
 from pathlib import Path
 
+import gpios
 import gpus
 import inputs
 import test_can
@@ -28,16 +30,26 @@ from gpios import INPUT, OUTPUT, Line, Sim, Watch, line_name
 from harness import test
 from sound import PipeWire, loudest, tone, write
 
-PEERS = Path(__file__).resolve().parents[2] / "build/peers"
+TOP = Path(__file__).resolve().parents[2]
+PEERS = TOP / "build/peers"
+sys.path.insert(0, str(TOP / "tests"))
+
+from lib.documents import docs_check  # noqa: E402
+
+
+def program(t, name):
+    """Where it is; the test is skipped where it could not be built."""
+    path, why = PEERS / name, PEERS / f"{name}.why"
+    if not path.exists():
+        t.skip(f"no {name}: {why.read_text().strip() if why.exists() else 'it was not built'}")
+    return path
 
 
 def peer(t, name, *args, option="--socket-path", suffix="0", env=None):
     """The program, listening at .socket; most put a number behind the name that they are given."""
-    program, why = PEERS / name, PEERS / f"{name}.why"
-    if not program.exists():
-        t.skip(f"no {name}: {why.read_text().strip() if why.exists() else 'it was not built'}")
+    path = program(t, name)
     t.peer(name, (PEERS / f"{name}.version").read_text().strip(), name.removeprefix("vhost-device-"))
-    process = t.start(program, option, t.tmp / "peer", *args, env=env)
+    process = t.start(path, option, t.tmp / "peer", *args, env=env)
     process.socket = t.tmp / f"peer{suffix}"
     t.within(10, lambda: process.socket.is_socket() or not process.alive(), "the peer's socket")
     t.check(process.alive(), f"{name} ended at once: {process.said()[-300:]}")
@@ -65,6 +77,35 @@ def can(t):
         interface.up()
     interface.down()
     interface.device.detach()
+
+
+REPORTS = ("packaging/reports/vhost-device-gpio-inputs.md",
+           "packaging/reports/vhost-device-can-buffers.md",
+           "packaging/reports/vhost-device-console-buffers.md",
+           "packaging/reports/vhost-device-console-used.md")
+
+
+@test(timeout=60, tier="interop", tags=("reports",),
+      cases={Path(report).stem.removeprefix("vhost-device-"): {"report": report}
+             for report in REPORTS})
+def reported(t, report):
+    """A fault that was reported is there; one that was mended is to be reported no longer."""
+    text = (t.top / report).read_text()
+    commands = docs_check.commands(text, "tests/vm/test_rust_vmm.py")
+    t.equal(len(commands), 1, f"commands of {report}")
+    name = commands[0].split()[-1]
+    program(t, name)
+    version = (PEERS / f"{name}.version").read_text().strip()
+    t.check(f"Version: {name} {version}." in text, f"expected {report} to be of {version}")
+    if name.endswith("gpio"):
+        gpios.load(t, driver=False)
+    elif name.endswith("can"):
+        bus(t)
+    t.run("ip", "link", "set", "lo", "up")
+    said = t.run("env", "-C", (t.top / report).parent, f"PATH={PEERS}:{os.environ['PATH']}",
+                 "bash", "-euc", commands[0])
+    shown = [block.lines for block in docs_check.blocks(text) if block.language == "text"]
+    t.equal(shown, [said.splitlines()], f"what {report} shows")
 
 
 @test(timeout=60, tier="interop", tags=("console",))
