@@ -53,6 +53,7 @@ PLANTED = (
     ("source", 'SRC_URI += "file://no-such-file"'),
     ("source", 'SRC_URI += "file://meson.build"'),
     ("class", "inherit mesn"),
+    ("class", "EXTRA_OEMESON += \"${@bb.data.inherits_class('krnel', d)}\""),
     ("require", "require no-such-file.inc"),
     ("require", "require ${@bb.utils.contains('AGL_FEATURES', 'x', 'nothing.inc', '', d)}"),
     ("recipe", 'PACKAGECONFIG[blk] = "-Dblk=enabled,-Dblk=disabled,liburng"'),
