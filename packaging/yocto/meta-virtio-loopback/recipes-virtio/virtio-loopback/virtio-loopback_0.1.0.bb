@@ -82,6 +82,7 @@ INSANE_SKIP:${PN}-ptest += "libdir"
 
 VIRTIO_LOOPBACK_DEVICES = "blk console rng can gpio input snd gpu"
 
+# The package group names each device's package: that of one that was left out is there, and empty.
 python __anonymous () {
     pn = d.getVar('PN')
     for device in d.getVar('VIRTIO_LOOPBACK_DEVICES').split():
@@ -90,6 +91,9 @@ python __anonymous () {
         d.setVar('SUMMARY:' + package, 'virtio-loopback: vhost-user-%s, a back-end' % device)
         d.setVar('FILES:' + package, '${bindir}/vhost-user-%s '
                  '${datadir}/qemu/vhost-user/50-virtio-loopback-%s.json' % (device, device))
+    for part in d.getVar('VIRTIO_LOOPBACK_DEVICES').split() + ['display']:
+        if part not in d.getVar('PACKAGECONFIG').split():
+            d.setVar('ALLOW_EMPTY:%s-%s' % (pn, part), '1')
 }
 
 PACKAGES =+ "${PN}-adapter ${PN}-tools ${PN}-display"
