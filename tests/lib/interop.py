@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/interop.md: the table that a run of the interop tests makes.
+"""docs/interop.md: the table that the runs of the interop tests make.
 
 Each test says which peers it drives (Context.peer() in the guest, lines "VLB-PEER {…}" of the
-scripts on the host). Their results are kept in build/interop.json: a whole run begins it anew, a
-part of one replaces what it has run. The document is made of that file and of nothing else.
+scripts on the host). The document is its own record: a run reads it, replaces the rows of the
+tests that it ran, and writes it again. A row says which run it is of, so what a run had no peer for,
+or was not asked for, stays as it was seen last.
 """
 
-import json
+import re
 import time
-from collections import Counter
 
 from .command import TOP
 
-KEPT = TOP / "build/interop.json"
 TABLE = TOP / "docs/interop.md"
 UNKNOWN = {"peer": "?", "version": "?", "side": "?", "device": "?", "driven": "?"}
+ABOUT_PEER = tuple(UNKNOWN)
+QEMU_GUEST = "QEMU's guest"
+COLUMNS = ("peer", "version", "as", "device", "what was driven", "test", "on", "run (UTC)",
+           "result")
 
 HEAD = """\
 # Tried with peers that others wrote
 
-This page is made by `make check-interop`: each row is what a test told of itself, with its result
-of the last run. What that run could not have is named below the table, and is not in it.
+This page is made by `make check-interop`: each row is what a test told of itself, with the result
+and the time of the run that it is of. What the last run had no peer for is named below the table;
+its rows, where there are any, are of an earlier run.
 
 Peers are used as their authors publish them: what is not in Debian 12 comes from a newer Debian
 ([tests/interop/debian-peers](../tests/interop/debian-peers)) or from crates.io
@@ -35,66 +39,87 @@ program that shows it.
 
 
 def _known():
-    try:
-        return json.loads(KEPT.read_text())
-    except (FileNotFoundError, ValueError):
-        return []
+    """What the document says: {(lane, test): its entry}."""
+    entries = {}
+    for line in TABLE.read_text().splitlines() if TABLE.exists() else ():
+        cells = [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\) \| ", line[2:-2])]
+        if line.startswith("| ") and len(cells) == len(COLUMNS) and cells[0] != COLUMNS[0]:
+            _take_row(entries, cells)
+        skipped = re.fullmatch(r"- `(.*)` on (.*?): (.*)", line)
+        for lane in _lanes(skipped[2]) if skipped else ():
+            entries.setdefault((lane, skipped[1]), {"peers": []})["skipped"] = skipped[3]
+    return entries
+
+
+def _take_row(entries, cells):
+    *peer, test, kernels, run, result = cells
+    test, verdict = test.strip("`"), result.partition(": ")
+    for lane in _lanes(kernels):
+        entry = entries.setdefault((lane, test), {"peers": []})
+        entry["peers"].append(dict(zip(ABOUT_PEER, peer)))
+        entry.update(run=run, reason=verdict[2], passed=verdict[0] == "passed")
+
+
+def _lanes(kernels):
+    return ["qemu" if k == QEMU_GUEST else f"vm-{k}" for k in kernels.split(", ")]
+
+
+def _kernel(lane):
+    return lane.removeprefix("vm-") if lane.startswith("vm-") else QEMU_GUEST
 
 
 def keep(results, whole):
-    """Take in a run's results, and write the document; says in a line what became of it."""
-    before = {(e["lane"], e["test"]): e for e in _known()}
-    entries = {} if whole else before
+    """
+    Take in a run's results, and write the document; says in a line what became of it.
+    whole: it had all tests; what is not among them is no more.
+    """
+    before, run = _known(), time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    ran = {(lane, test) for lane, test, *_ in results}
+    entries = {key: e for key, e in before.items() if key in ran or not whole}
     for lane, test, verdict, reason, peers in results:
+        old = entries.pop((lane, test), {"peers": []})
+        if verdict == "skip":
+            entries[lane, test] = dict(old, skipped=reason)
+            continue
         if verdict == "FAIL" and not peers:  # it had no time to say
-            peers = before.get((lane, test), {}).get("peers") or [UNKNOWN]
-        # Without peers and not skipped it is no test of a peer: the build of a lane, say.
-        if peers or verdict == "skip":
-            entries[lane, test] = {"lane": lane, "test": test, "result": verdict, "reason": reason,
-                                   "peers": peers, "date": time.strftime("%Y-%m-%d")}
-        else:
-            entries.pop((lane, test), None)
-    ordered = [entries[key] for key in sorted(entries)]
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps(ordered, indent=1) + "\n")
-    TABLE.write_text(document(ordered))
-    count = Counter(e["result"] for e in ordered)
-    return (f"docs/interop.md: {count['ok']} tests of peers passed, {count['FAIL']} failed, "
-            f"{count['skip']} were skipped")
+            peers = old["peers"] or [UNKNOWN]
+        if peers:  # else it is no test of a peer: the build of a lane, say
+            entries[lane, test] = {"passed": verdict == "ok", "reason": reason,
+                                   "peers": list(peers), "run": run}
+    TABLE.write_text(document(entries))
+    shown = [e for e in entries.values() if e["peers"]]
+    passed = sum(e["passed"] for e in shown)
+    return (f"docs/interop.md: {passed} tests of peers passed, {len(shown) - passed} failed, "
+            f"{sum('skipped' in e for e in entries.values())} were skipped")
 
 
 def _cell(text):
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
-def _kernel(lane):
-    return lane.removeprefix("vm-") if lane.startswith("vm-") else "QEMU's guest"
-
-
 def _rows(entries):
-    """One for each peer and test; kernels with the same result share it."""
+    """One for each peer, test and run; kernels with the same result share it."""
     rows = {}
-    for e in entries:
-        if e["result"] == "skip":
-            continue
-        result = "passed" if e["result"] == "ok" else f"**failed**: {e['reason']}"
+    for (lane, test), e in entries.items():
         for p in e["peers"]:
-            key = (p["peer"], p["version"], p["side"], p["device"], p["driven"], e["test"], result)
-            rows.setdefault(key, []).append(_kernel(e["lane"]))
+            result = "passed" if e["passed"] else f"**failed**: {e['reason']}"
+            key = (*(p[word] for word in ABOUT_PEER), test, e["run"], result)
+            rows.setdefault(key, []).append(_kernel(lane))
     return rows
 
 
 def document(entries):
-    lines = [HEAD, "| peer | version | as | device | what was driven | test | on | result |",
-             "|---|---|---|---|---|---|---|---|"]
+    lines = [HEAD, f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for key, kernels in sorted(_rows(entries).items()):
-        *cells, test, result = key
-        cells += [f"`{test}`", ", ".join(sorted(kernels)), result]
+        *peer, test, run, result = key
+        cells = [*peer, f"`{test}`", ", ".join(sorted(kernels)), run, result]
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
-    skipped = sorted({(e["test"], e["reason"]) for e in entries if e["result"] == "skip"})
+    skipped = {}
+    for (lane, test), e in entries.items():
+        if "skipped" in e:
+            skipped.setdefault((test, e["skipped"].replace("\n", " ")), []).append(_kernel(lane))
     if skipped:
-        lines += ["", "Not run, as the machine of that run had no peer for it:", ""]
-        lines += [f"- `{test}`: {reason}" for test, reason in skipped]
-    if entries:
-        lines += ["", f"Run on {max(e['date'] for e in entries)}."]
+        lines += ["", "Without a peer in the last run:", ""]
+        lines += [f"- `{test}` on {', '.join(sorted(kernels))}: {reason}"
+                  for (test, reason), kernels in sorted(skipped.items())]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ import contextlib
 import fnmatch
 import io
 import json
+import re
 import socket
 import sys
 import tempfile
@@ -162,44 +163,72 @@ class Waking(unittest.TestCase):
 
 
 class PeerTable(unittest.TestCase):
-    """docs/interop.md is what the run told, and nothing else."""
+    """docs/interop.md is what the runs told, and nothing else."""
 
     PEER = {"peer": "pass|t", "version": "1.0", "side": "back-end", "device": "net",
             "driven": "ping"}
 
-    def keep(self, results, whole=True):
+    def keep(self, results, whole=True, run="now"):
+        """Return: the rows; those of this run have its time, which is said in one word here."""
+        before = interop.TABLE.read_text() if interop.TABLE.exists() else ""
         interop.keep(results, whole)
-        return [line for line in interop.TABLE.read_text().splitlines()
-                if line.startswith(("| pass", "| ?", "- "))]
+        text = interop.TABLE.read_text()
+        times = set(re.findall(r" \| (\d{4}-\d\d-\d\d \d\d:\d\d) \| ", text))
+        self.assertLessEqual(len(times), 2, before)  # a minute may end within a run
+        for time in times:
+            text = text.replace(time, run)
+        interop.TABLE.write_text(text)
+        return [line for line in text.splitlines() if line.startswith(("| pass", "| ?", "- "))]
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        for name in ("KEPT", "TABLE"):
-            self.addCleanup(setattr, interop, name, getattr(interop, name))
-            setattr(interop, name, Path(folder.name) / name)
+        self.addCleanup(setattr, interop, "TABLE", interop.TABLE)
+        interop.TABLE = Path(folder.name) / "interop.md"
 
     def test_rows(self):
         rows = self.keep([("vm-a", "net.x", "ok", "", [self.PEER]),
                           ("vm-b", "net.x", "ok", "", [self.PEER]),
-                          ("vm-b", "net.y", "FAIL", "no answer", [self.PEER]),
+                          ("vm-b", "net.y", "FAIL", "no answer | none", [self.PEER]),
+                          ("qemu", "w", "ok", "", [dict(self.PEER, side="front-end")]),
                           ("vm-b", "net.z", "skip", "not there", []),
                           ("vm-b", "net.of_ours", "ok", "", [])])
-        self.assertEqual(rows, [
-            "| pass\\|t | 1.0 | back-end | net | ping | `net.x` | a, b | passed |",
-            "| pass\\|t | 1.0 | back-end | net | ping | `net.y` | b | **failed**: no answer |",
-            "- `net.z`: not there"])
+        expected = [
+            "| pass\\|t | 1.0 | back-end | net | ping | `net.x` | a, b | now | passed |",
+            "| pass\\|t | 1.0 | back-end | net | ping | `net.y` | b | now | "
+            "**failed**: no answer \\| none |",
+            "| pass\\|t | 1.0 | front-end | net | ping | `w` | QEMU's guest | now | passed |",
+            "- `net.z` on b: not there"]
+        self.assertEqual(rows, expected)
+        self.assertEqual(self.keep([], whole=False), expected)  # as it was read
 
     def test_part_of_a_run(self):
-        self.keep([("vm-a", "net.x", "ok", "", [self.PEER]), ("vm-a", "net.y", "skip", "none", [])])
-        rows = self.keep([("vm-a", "net.y", "ok", "", [dict(self.PEER, driven="MTU")])], whole=False)
-        self.assertEqual([row.split(" | ")[4] for row in rows], ["MTU", "ping"])
+        self.keep([("vm-a", "net.x", "ok", "", [self.PEER]), ("vm-a", "net.y", "skip", "none", [])],
+                  run="first")
+        rows = self.keep([("vm-a", "net.y", "ok", "", [dict(self.PEER, driven="MTU")])],
+                         whole=False, run="second")
+        self.assertEqual([row.split(" | ")[4:8] for row in rows],
+                         [["MTU", "`net.y`", "a", "second"], ["ping", "`net.x`", "a", "first"]])
         # one that was cut off before it said what it drives
-        rows = self.keep([("vm-a", "net.x", "FAIL", "hung", []), ("vm-a", "fs.x", "FAIL", "hung", [])],
-                         whole=False)
+        rows = self.keep([("vm-a", "net.x", "FAIL", "hung", []),
+                          ("vm-a", "fs.x", "FAIL", "hung", [])], whole=False)
         self.assertEqual([row.split(" | ")[-1] for row in rows],
                          ["**failed**: hung |", "passed |", "**failed**: hung |"])
         self.assertEqual(len(self.keep([("vm-a", "net.y", "ok", "", [self.PEER])])), 1)
+
+    def test_no_peer_this_time(self):
+        def told(rows):
+            return sorted(row.split(" | ")[6:8] for row in rows if row.startswith("|"))
+
+        self.keep([("vm-a", "net.x", "ok", "", [self.PEER]),
+                   ("vm-b", "net.x", "ok", "", [self.PEER])], run="first")
+        rows = self.keep([("vm-a", "net.x", "skip", "none", []),
+                          ("vm-b", "net.x", "ok", "", [self.PEER])], run="second")
+        self.assertEqual(told(rows), [["a", "first"], ["b", "second"]])
+        self.assertEqual(rows[-1], "- `net.x` on a: none")
+        rows = self.keep([("vm-a", "net.x", "ok", "", [self.PEER])], run="third")
+        self.assertEqual(told(rows), [["a", "third"]])
+        self.assertEqual(len(rows), 1)
 
 
 class Harness(unittest.TestCase):
