@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -35,6 +36,18 @@ static inline void guest_begin(void)
 	mount("sys", "/sys", "sysfs", 0, NULL);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	guest_insert_modules();
+}
+
+/* Whether the word is on the kernel's command line. */
+static inline bool guest_told(const char *word)
+{
+	char text[1024] = "";
+	FILE *f = fopen("/proc/cmdline", "r");
+
+	if (!f || !fgets(text, sizeof(text), f))
+		return false;
+	fclose(f);
+	return strstr(text, word);
 }
 
 static inline int guest_end(void)

@@ -12,7 +12,6 @@
 #include <linux/input.h>
 #include <net/if.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,24 +223,12 @@ static void use_bus(void)
 	close(sock);
 }
 
-/* Whether the word is on the kernel's command line. */
-static bool told(const char *word)
-{
-	char text[1024] = "";
-	FILE *f = fopen("/proc/cmdline", "r");
-
-	if (!f || !fgets(text, sizeof(text), f))
-		return false;
-	fclose(f);
-	return strstr(text, word);
-}
-
 int main(void)
 {
 	guest_begin();
 	use_keyboard();
 	use_chip();
-	if (told("any")) {
+	if (guest_told("any")) {
 		use_port();
 		use_bus();
 	}

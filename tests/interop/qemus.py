@@ -34,9 +34,19 @@ def command(root, folder, words):
 
 def tell(root, folder, device, driven):
     """A row of docs/interop.md, for whoever started this: see tests/lib/interop.py."""
-    version = re.search(r"version (\d+\.\d+\.\d+)", ask(root, folder, "-version"))
-    print("VLB-PEER", json.dumps({"peer": "QEMU", "version": version[1] if version else "?",
+    print("VLB-PEER", json.dumps({"peer": "QEMU", "version": version(root, folder) or "?",
                                   "side": "front-end", "device": device, "driven": driven}))
+
+
+def version(root, folder):
+    found = re.search(r"version (\d+\.\d+\.\d+)", ask(root, folder, "-version"))
+    return found[1] if found else ""
+
+
+def reconnect(root, folder):
+    """The words after a socket's path by which QEMU connects to it again, each second."""
+    numbers = [int(n) for n in version(root, folder).split(".")]
+    return "reconnect-ms=1000" if numbers >= [9, 2] else "reconnect=1"
 
 
 def ask(root, folder, *words):

@@ -288,6 +288,8 @@ class QemuLane:
     name = "qemu"
     # result, script, seconds
     scripts = (("disk_and_entropy", ["tests/interop/qemu-front-end"], 400),
+               ("disk_entropy_and_sound_newest", ["tests/interop/qemu-front-end", "--suite", "sid"],
+                900),
                ("small_devices", ["tests/interop/qemu-devices"], 900),
                ("small_devices_newest", ["tests/interop/qemu-devices", "--suite", "sid"], 1500))
 

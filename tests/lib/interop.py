@@ -3,8 +3,8 @@
 
 Each test says which peers it drives (Context.peer() in the guest, lines "VLB-PEER {…}" of the
 scripts on the host). The document is its own record: a run reads it, replaces the rows of the
-tests that it ran, and writes it again. A row says which run it is of, so what a run had no peer for,
-or was not asked for, stays as it was seen last.
+tests that it ran, and writes it again. A row says which run it is of, so what a run had no peer
+for, or was not asked for, stays as it was seen last.
 """
 
 import re
