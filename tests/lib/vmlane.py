@@ -4,6 +4,7 @@
 import copy
 import glob
 import json
+import re
 import subprocess
 import sys
 import time
@@ -20,9 +21,9 @@ MAX_RENEWALS = 8
 # Why what has not begun within the budget is skipped, and what remains of a test's time by then.
 OVER = "the time for this lane was over"
 GRACE_S = 240
-# What has peers at hand, the test modules that use them, seconds
-PEERS = (("tests/interop/debian-peers", ("fs", "net", "storage"), 1800),
-         ("tests/interop/rust-vmm", ("rust_vmm",), 9000))
+# What has peers at hand, the tests that use them (a group is what it is asked for), seconds
+PEERS = (("tests/interop/debian-peers", r"(?:fs|net|storage|vsock)\.", 1800),
+         ("tests/interop/rust-vmm", r"rust_vmm\.([a-z0-9]+)", 9000))
 
 
 class VmLane:
@@ -104,10 +105,12 @@ class VmLane:
             self._all(report, "skip", f"no guest: {got.last}")
             return False
         # What cannot be had is skipped by the tests themselves.
-        for program, modules, seconds in PEERS:
-            if any(name.split(".")[0] in modules for name in self.left):
-                report.progress(self.name, f"peers: {program}")
-                command.run([program], seconds)
+        for program, users, seconds in PEERS:
+            found = [m for m in (re.match(users, name) for name in self.left) if m]
+            words = sorted({word for m in found for word in m.groups() if word})
+            if found:
+                report.progress(self.name, f"peers: {' '.join([program, *words])}")
+                command.run([program, *words], seconds)
         if not self.module:
             return True
         built = command.run(["vm/build-module", self.kernel], 600)
