@@ -72,11 +72,21 @@ static bool vlb_drain_is_empty(struct vlb_device *dev)
 	return true;
 }
 
+/*
+ * A driver that has reset the device is on its way out: it looks at no ring any more and
+ * takes its buffers back by itself. virtio_console would read again what was in them,
+ * while it lets its ports go.
+ */
+static bool vlb_drain_is_wanted(struct vlb_device *dev)
+{
+	return READ_ONCE(dev->status);
+}
+
 static void vlb_drain_wait(struct vlb_device *dev)
 {
 	unsigned long end = jiffies + VLB_DRAIN_PATIENCE;
 
-	while (!vlb_drain_is_empty(dev) && time_before(jiffies, end))
+	while (vlb_drain_is_wanted(dev) && !vlb_drain_is_empty(dev) && time_before(jiffies, end))
 		usleep_range(500, 1000);
 }
 
@@ -110,6 +120,8 @@ static void vlb_drain_every_head(struct vlb_queue *queue, unsigned long end)
 		return;
 	num = virtqueue_get_vring_size(vq);
 	for (; one.head < num && vlb_bounce_live(&queue->dev->bounce); one.head++) {
+		if (!vlb_drain_is_wanted(queue->dev))
+			return;
 		before = virtqueue_enable_cb_prepare(vq);
 		vlb_drain_use(queue, vq, &one, 1);
 		vlb_drain_wait_taken(vq, before, end);
@@ -137,7 +149,7 @@ void vlb_drain(struct vlb_device *dev)
 	}
 
 	vlb_bounce_poison(&dev->bounce);
-	for (i = 0; i < dev->num_queues; i++)
+	for (i = 0; vlb_drain_is_wanted(dev) && i < dev->num_queues; i++)
 		believable &= vlb_drain_recorded(&dev->queues[i]);
 	/* Counted up to here: reading the record is what finds them. */
 	believable &= !vlb_record_anomalies(&dev->bounce);

@@ -128,7 +128,8 @@ static void vlb_queue_work(struct irq_work *work)
 	/* Keeps the ring there, see vlb_queue_detach(); the driver runs without a lock. */
 	rcu_read_lock();
 	vq = rcu_dereference(queue->vq);
-	if (likely(vq)) {
+	/* A device that was reset does not interrupt (virtio 2.4.1), see vlb_reset(). */
+	if (likely(vq && READ_ONCE(queue->dev->status))) {
 		if (queue->post && vlb_post_called(queue->post, vq))
 			vlb_queue_kick(queue);
 		queue->calls++;

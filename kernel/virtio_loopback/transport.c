@@ -112,6 +112,15 @@ static void vlb_reset_posts(struct vlb_device *dev)
 	mutex_unlock(&dev->vq_lock);
 }
 
+static void vlb_synchronize_cbs(struct virtio_device *vdev)
+{
+	struct vlb_device *dev = vlb_device_of(vdev);
+	unsigned int i;
+
+	for (i = 0; i < dev->num_queues; i++)
+		irq_work_sync(&dev->queues[i].work);
+}
+
 static void vlb_reset(struct virtio_device *vdev)
 {
 	const u8 live = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
@@ -126,7 +135,9 @@ static void vlb_reset(struct virtio_device *vdev)
 		vlb_device_fail_async(dev);
 	vlb_sink_end(dev);
 	WRITE_ONCE(dev->status, 0);
+	/* From here on the driver is not called; what vlb_drain() has begun is waited for. */
 	vlb_reset_posts(dev);
+	vlb_synchronize_cbs(vdev);
 }
 
 static u64 vlb_get_features(struct virtio_device *vdev)
@@ -150,15 +161,6 @@ static int vlb_finalize_features(struct virtio_device *vdev)
 static const char *vlb_bus_name(struct virtio_device *vdev)
 {
 	return dev_name(&vlb_device_of(vdev)->parent->dev);
-}
-
-static void vlb_synchronize_cbs(struct virtio_device *vdev)
-{
-	struct vlb_device *dev = vlb_device_of(vdev);
-	unsigned int i;
-
-	for (i = 0; i < dev->num_queues; i++)
-		irq_work_sync(&dev->queues[i].work);
 }
 
 static void vlb_del_vqs(struct virtio_device *vdev)
