@@ -213,7 +213,7 @@ def pending(t, seconds):
     device.detach()
 
 
-ROUNDS = {"10": {"rounds": 10}, "50": Case({"rounds": 50}, tier="long")}
+ROUNDS = {"10": {"rounds": 10}, "50": Case({"rounds": 50}, tier="long", timeout=600)}
 
 
 @test(timeout=120, tags=("gpio",), cases=ROUNDS)

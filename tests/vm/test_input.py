@@ -251,7 +251,8 @@ class Typist:
 
 
 @test(timeout=120, tags=("input",), cases={"10": {"rounds": 10},
-                                           "50": Case({"rounds": 50}, tier="long")})
+                                           "50": Case({"rounds": 50}, tier="long",
+                                                      timeout=600)})
 def under_traffic(t, rounds):
     """Attached and detached while keys are pressed and LEDs are set."""
     source = inputs.keyboard(t)
