@@ -254,7 +254,7 @@ static bool vlb_post_arm(struct vlb_post *post, bool waiting)
  * what buffers and indirect tables hold.
  */
 
-static const void *vlb_post_source(const struct vlb_post *post, u64 addr, u64 len)
+static void *vlb_post_memory(const struct vlb_post *post, u64 addr, u64 len)
 {
 	const struct vlb_bounce *bounce = &post->queue->dev->bounce;
 	u64 offset = addr - bounce->base;
@@ -290,9 +290,14 @@ struct vlb_cursor {
 	bool nested;
 };
 
-/* Returns the next part that the device reads, or NULL; its length is in @len. */
-static const void *vlb_post_next(const struct vlb_post *post, struct vlb_cursor *at, u32 *len)
+/*
+ * Returns the next part that the device reads, or with @write one that it writes, or NULL; its
+ * length is in @len.
+ */
+static void *vlb_post_next(const struct vlb_post *post, struct vlb_cursor *at, bool write, u32 *len)
 {
+	const u16 wanted = write ? VRING_DESC_F_WRITE : 0;
+
 	while (at->next < at->num && at->steps++ < at->num) {
 		const struct vring_desc *desc = &at->table[at->next];
 		u64 addr = le64_to_cpu((__force __le64)READ_ONCE(desc->addr));
@@ -302,13 +307,13 @@ static const void *vlb_post_next(const struct vlb_post *post, struct vlb_cursor 
 		at->next = flags & VRING_DESC_F_NEXT ?
 			   le16_to_cpu((__force __le16)READ_ONCE(desc->next)) : at->num;
 		if ((flags & VRING_DESC_F_INDIRECT) && !at->nested) {
-			at->table = vlb_post_source(post, addr, *len);
+			at->table = vlb_post_memory(post, addr, *len);
 			at->num = at->table ? *len / sizeof(*desc) : 0;
 			at->next = 0;
 			at->steps = 0;
 			at->nested = true;
-		} else if (!(flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE))) {
-			return vlb_post_source(post, addr, *len);
+		} else if ((flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) == wanted) {
+			return vlb_post_memory(post, addr, *len);
 		}
 	}
 	return NULL;
@@ -326,7 +331,7 @@ static u32 vlb_post_gather(struct vlb_post *post, const struct vring *vring, u16
 	u32 len, done = 0;
 
 	while (done < want) {
-		data = vlb_post_next(post, &at, &len);
+		data = vlb_post_next(post, &at, false, &len);
 		if (!data)
 			break;
 		if (skip >= len) {
@@ -337,6 +342,27 @@ static u32 vlb_post_gather(struct vlb_post *post, const struct vring *vring, u16
 		if (put)
 			vlb_post_put(post, data + skip, len);
 		skip = 0;
+		done += len;
+	}
+	return done;
+}
+
+/*
+ * What the device would have written is zeroes. Returns how many; no more than fit the area,
+ * as the back-end may have forged an indirect table.
+ */
+static u32 vlb_post_answer(const struct vlb_post *post, const struct vring *vring, u16 head)
+{
+	struct vlb_cursor at = { .table = vring->desc, .num = vring->num, .next = head };
+	u32 len, done = 0;
+	void *data;
+
+	while (done < post->area_size) {
+		data = vlb_post_next(post, &at, true, &len);
+		if (!data)
+			break;
+		len = min(len, post->area_size - done);
+		memset(data, 0, len);
 		done += len;
 	}
 	return done;
@@ -393,7 +419,7 @@ static void vlb_post_use(struct vlb_post *post, const struct vring *vring, u16 h
 	struct vring_used_elem *elem = &vring->used->ring[post->used & (post->num - 1)];
 
 	elem->id = (__force __virtio32)cpu_to_le32(head);
-	elem->len = 0;
+	elem->len = (__force __virtio32)cpu_to_le32(vlb_post_answer(post, vring, head));
 	post->used++;
 	post->seen++;
 	post->taken = 0;

@@ -22,7 +22,8 @@
  *
  * Towards the driver this is the device, towards the back-end the driver. What the buffers
  * hold is copied to an area of fixed size in the pool, and the device's ring points there.
- * It is for buffers that the device reads; nothing comes back in one.
+ * It is for buffers that the device reads, and whose answer needs no device: what it would
+ * write into them is zeroes. virtio_net spins for its control queue, and 0 is VIRTIO_NET_OK.
  *
  * When the area is full, a driver that sleeps until a buffer is used waits as on any full
  * queue: its buffers stay in its ring, are taken over when the device has used others, and

@@ -84,10 +84,11 @@ struct virtio_loopback_info {
 /*
  * The driver of this queue can wait for its buffers without sleeping, as virtio_console
  * does: the kernel takes each buffer over in the kick, and it is used when the kick
- * returns. What it holds is copied to an area of the pool, and the back-end is given a ring
- * of the kernel's own that points there (GET_QUEUE). Nothing is lost: when the area
- * is full, a driver that sleeps waits for the back-end, and one that spins finds its ring
- * full. For buffers that the device reads; the size must be at least 2.
+ * returns. What the device reads of it is copied to an area of the pool, and the back-end is
+ * given a ring of the kernel's own that points there (GET_QUEUE). What the device writes is
+ * zeroes (for a control queue of virtio-net, 5.1.6.5: VIRTIO_NET_OK). Nothing is lost: when
+ * the area is full, a driver that sleeps waits for the back-end, and one that spins finds its
+ * ring full. The size must be at least 2.
  */
 #define VIRTIO_LOOPBACK_QF_POSTED	(1U << 0)
 /*
