@@ -48,6 +48,7 @@ void adapter_init(struct adapter *a, const struct adapter_options *options)
 	*a = (struct adapter){
 		.options = options,
 		.phase_until = DEADLINE_NEVER,
+		.net_pairs = 1,
 		.watchdog = DEADLINE_NEVER,
 		.device.fd = -1,
 		.supervisor.sock = -1,
@@ -319,7 +320,7 @@ static int check_posted(struct adapter *a)
 	unsigned int i;
 
 	for (i = 0; i < a->plan.total; i++) {
-		if (personality_queue_flags(a->options, i, a->plan.total))
+		if (personality_queue_flags(a->options, i, &a->plan))
 			break;
 	}
 	if (i == a->plan.total || (a->device.info.capabilities & VIRTIO_LOOPBACK_CAP_POSTED))
@@ -353,7 +354,7 @@ static int describe_device(struct adapter *a)
 	flags = sizes + a->plan.total;
 	for (i = 0; i < a->plan.total; i++) {
 		sizes[i] = (uint16_t)a->queues[i].size;
-		flags[i] = personality_queue_flags(a->options, i, a->plan.total);
+		flags[i] = personality_queue_flags(a->options, i, &a->plan);
 		if (flags[i])
 			create.queue_flags = (uintptr_t)flags;
 	}
@@ -365,6 +366,7 @@ static int describe_device(struct adapter *a)
 /* What an earlier device of this process left. */
 static void forget_device(struct adapter *a)
 {
+	net_stop(a);
 	queues_close(a);
 	window_finish(&a->window);
 	pool_finish(&a->pool);
@@ -564,6 +566,7 @@ void adapter_finish(struct adapter *a)
 	handover_finish(&a->handover);
 	display_finish(&a->display);
 	control_finish(&a->control);
+	net_stop(a);
 	queues_close(a);
 	window_finish(&a->window);
 	pool_finish(&a->pool);

@@ -10,6 +10,7 @@
  * queues.c	virtqueues in the back-end: started, stopped
  * recovery.c	the back-end went away
  * gpu.c	the display of a GPU, and its events
+ * net.c	the control queue of a network device
  * heartbeat.c	the back-end is there and does nothing
  * manager.c	what the service manager is told
  *
@@ -30,6 +31,7 @@
 #include "adapter/display.h"
 #include "adapter/frontend.h"
 #include "adapter/handover.h"
+#include "adapter/net-control.h"
 #include "adapter/options.h"
 #include "adapter/personality.h"
 #include "adapter/pool.h"
@@ -84,6 +86,8 @@ struct adapter {
 	struct window window;
 	struct display display;
 	uint32_t events; /* GPU: what has changed, until the driver clears it */
+	struct net_control net_control;
+	unsigned int net_pairs; /* of virtqueues, that the driver uses */
 	struct inflight inflight;
 	struct control control;
 	struct handover handover;
@@ -178,6 +182,23 @@ int gpu_write_config(struct adapter *a, const struct virtio_loopback_msg *msg);
 /* gpu_display_news() - the display has something to say, or has ended */
 void gpu_display_news(struct adapter *a);
 
+/* ---- net.c; for other types all of it does nothing ---- */
+
+/* net_start() - the driver has set its queues up. 0, or a negative errno with a->failure worded */
+int net_start(struct adapter *a);
+
+/* net_stop() - the driver has reset the device, or is gone */
+void net_stop(struct adapter *a);
+
+/* net_work() - do what the driver has asked for */
+void net_work(struct adapter *a);
+
+/* net_kick_fd() - what says that there is work, -1: nothing */
+int net_kick_fd(const struct adapter *a);
+
+/* net_queue_in_use() - the driver uses this one: true, but for pairs that it has switched off */
+bool net_queue_in_use(const struct adapter *a, unsigned int index);
+
 /* ---- queues.c ---- */
 
 /*
@@ -213,6 +234,9 @@ void queues_kick(struct adapter *a);
  * that Linux' driver never kicks: vhost-device-sound 0.3 with its events.
  */
 void queues_kick_again(struct adapter *a);
+
+/* queues_poke() - write the kick of one queue */
+void queues_poke(const struct adapter *a, unsigned int index);
 
 /* queues_forget() - the back-end is gone, nothing runs there */
 void queues_forget(struct adapter *a);

@@ -43,14 +43,15 @@ static int features_ok(struct adapter *a, uint64_t features)
 	int ret;
 
 	features &= ~BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
-	if (features & ~a->offered)
+	if ((features & ~a->offered) || !personality_accepts(a->options, features))
 		return -EINVAL;
 	a->accepted = features;
 	a->features_ok = true;
 	if (!frontend_connected(&a->fe))
 		return 0;
-	ret = frontend_set_features(&a->fe, personality_backend_features(features, a->fe.features),
-				    adapter_deadline(a));
+	ret = frontend_set_features(
+		&a->fe, personality_backend_features(a->options, features, a->fe.features),
+		adapter_deadline(a));
 	return ret ? backend_unfit(a, ret) : 0;
 }
 
@@ -103,6 +104,7 @@ static int driver_reset(struct adapter *a)
 	}
 	/* There is one of them at a time: the next start makes the next. */
 	display_disconnect(&a->display);
+	net_stop(a);
 	inflight_finish(&a->inflight);
 	if (ret == -ECONNRESET) {
 		backend_lost(a);

@@ -500,8 +500,13 @@ int frontend_start_ring(struct frontend *fe, const struct frontend_ring *ring, d
 	 * state"
 	 */
 	if (!ret && (fe->features & BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES)))
-		ret = set_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 1, deadline);
+		ret = frontend_enable_ring(fe, index, ring->enabled, deadline);
 	return ret;
+}
+
+int frontend_enable_ring(struct frontend *fe, unsigned int index, bool enabled, deadline_t deadline)
+{
+	return set_state(fe, VHOST_USER_SET_VRING_ENABLE, index, enabled, deadline);
 }
 
 int frontend_stop_ring(struct frontend *fe, unsigned int index, uint32_t *base, deadline_t deadline)

@@ -46,6 +46,7 @@ struct frontend_ring {
 	uint64_t driver;
 	uint64_t device;
 	uint32_t base; /* as SET_VRING_BASE takes it */
+	bool enabled; /* else it waits for frontend_enable_ring() */
 	int kick_fd;
 	int call_fd;
 };
@@ -96,6 +97,9 @@ int frontend_set_inflight(struct frontend *fe, const struct inflight *inflight,
 void inflight_finish(struct inflight *inflight);
 
 int frontend_start_ring(struct frontend *fe, const struct frontend_ring *ring, deadline_t deadline);
+
+/* frontend_enable_ring() - of one that was started: whether the back-end works on it */
+int frontend_enable_ring(struct frontend *fe, unsigned int index, bool enabled, deadline_t deadline);
 
 /**
  * frontend_stop_ring() - the back-end lets go of one ring

@@ -130,6 +130,7 @@ static void put_device(struct snapshot *s, const struct adapter *a)
 	s->counted = a->plan.counted;
 	s->segments = a->plan.segments;
 	s->segment = a->plan.segment;
+	s->net_pairs = a->net_pairs;
 	s->config_size = a->config_size;
 	for (i = 0; i < a->config_size; i++)
 		snprintf(s->config + 2 * i, 3, "%02x", a->config[i]);

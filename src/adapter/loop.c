@@ -151,6 +151,7 @@ enum {
 	POLL_CHANNEL,
 	POLL_SUPERVISOR,
 	POLL_DISPLAY,
+	POLL_NET,
 	POLL_SIGNALS,
 	POLL_CONTROL,
 	POLL_CLIENTS,
@@ -166,6 +167,7 @@ static void prepare_poll(const struct adapter *a, struct pollfd *fds)
 	fds[POLL_CHANNEL].fd = a->fe.channel;
 	fds[POLL_SUPERVISOR].fd = a->supervisor.sock;
 	fds[POLL_DISPLAY].fd = a->display.sock;
+	fds[POLL_NET].fd = net_kick_fd(a);
 	fds[POLL_SIGNALS].fd = a->signals;
 	fds[POLL_CONTROL].fd = a->control.listener;
 	for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
@@ -199,6 +201,8 @@ static void dispatch(struct adapter *a, const struct pollfd *fds)
 		supervisor_news(a);
 	if (fds[POLL_DISPLAY].revents && a->phase != ADAPTER_OVER)
 		gpu_display_news(a);
+	if (fds[POLL_NET].revents && fds[POLL_NET].fd == net_kick_fd(a))
+		net_work(a);
 	if (fds[POLL_CHANNEL].revents && fds[POLL_CHANNEL].fd == a->fe.channel)
 		channel_ready(a);
 	if (fds[POLL_BACKEND].revents && fds[POLL_BACKEND].fd == a->fe.sock)

@@ -41,6 +41,9 @@
 	 BIT_ULL(VIRTIO_NET_F_HASH_REPORT) | BIT_ULL(VIRTIO_NET_F_NOTF_COAL) |    \
 	 BIT_ULL(52) /* VQ_NOTF_COAL */)
 
+/* With several pairs of virtqueues; one without the other makes no sense here. */
+#define NET_PAIRS_BITS (BIT_ULL(VIRTIO_NET_F_CTRL_VQ) | BIT_ULL(VIRTIO_NET_F_MQ))
+
 struct personality {
 	uint32_t id;
 	uint64_t without; /* features that nobody would serve */
@@ -87,8 +90,9 @@ static void fs_config(const struct adapter_options *options, uint8_t *config, un
 }
 
 /*
- * net: the control queue is the front-end's to serve and this one has none, so what needs it goes;
- * the MAC address is the front-end's, and so is the link: it is up while there is a back-end.
+ * net: the control queue is the front-end's to serve, and this one serves it for several pairs of
+ * virtqueues alone, see personality_features(); what else needs it goes. The MAC address is the
+ * front-end's, and so is the link: it is up while there is a back-end.
  */
 static const struct personality personalities[] = {
 	{ VIRTIO_ID_NET,
@@ -120,15 +124,39 @@ uint64_t personality_features(const struct adapter_options *options, uint64_t ba
 		features = (features & ~own->without) | own->with;
 	if (options->type.id == VIRTIO_ID_NET && !options->mtu)
 		features &= ~BIT_ULL(VIRTIO_NET_F_MTU);
+	if (options->type.id == VIRTIO_ID_NET && options->queues > 1)
+		features |= backend & BIT_ULL(VIRTIO_NET_F_MQ) ? NET_PAIRS_BITS : 0;
 	return features;
 }
 
-uint64_t personality_backend_features(uint64_t accepted, uint64_t backend)
+/* 5.1.2: without MQ the control queue would be another one than what it was made as. */
+bool personality_accepts(const struct adapter_options *options, uint64_t accepted)
+{
+	const uint64_t pairs = accepted & NET_PAIRS_BITS;
+
+	return options->type.id != VIRTIO_ID_NET || !pairs || pairs == NET_PAIRS_BITS;
+}
+
+uint64_t personality_backend_features(const struct adapter_options *options, uint64_t accepted,
+				      uint64_t backend)
 {
 	/*
 	 * Back-ends have no IOMMU to translate with: the addresses are already those of the table.
 	 */
-	return accepted & backend & ~BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
+	uint64_t ours = BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
+
+	if (options->type.id == VIRTIO_ID_NET)
+		ours |= BIT_ULL(VIRTIO_NET_F_CTRL_VQ);
+	return accepted & backend & ~ours;
+}
+
+/*
+ * Without the protocol feature MQ a back-end does not tell how many virtqueues it has: then it is
+ * what the type has at least.
+ */
+static unsigned int backend_queues(unsigned int told, unsigned int at_least)
+{
+	return told ? told : at_least;
 }
 
 /*
@@ -145,9 +173,29 @@ static uint16_t console_flags(unsigned int index, unsigned int total)
 }
 
 uint16_t personality_queue_flags(const struct adapter_options *options, unsigned int index,
-				 unsigned int total)
+				 const struct queue_plan *plan)
 {
-	return options->type.layout == QUEUES_CONSOLE ? console_flags(index, total) : 0;
+	if (options->type.layout == QUEUES_CONSOLE)
+		return console_flags(index, plan->total);
+	/* The driver spins for its answers, and does not try again. */
+	if (index == personality_control_queue(options, plan))
+		return VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT;
+	return 0;
+}
+
+unsigned int personality_control_queue(const struct adapter_options *options,
+				       const struct queue_plan *plan)
+{
+	return options->type.layout == QUEUES_PAIRS ? plan->served : plan->total;
+}
+
+/* The back-ends of network devices count pairs, as QEMU has always taken it. */
+bool personality_serves(const struct adapter_options *options, const struct queue_plan *plan,
+			unsigned int told)
+{
+	if (options->type.layout == QUEUES_PAIRS)
+		return plan->served / 2 <= backend_queues(told, 1);
+	return plan->served <= backend_queues(told, plan->served);
 }
 
 bool personality_owns_config(const struct adapter_options *options)
@@ -228,15 +276,6 @@ static bool has_feature(uint64_t features, int bit)
 	return bit == DEVICE_NO_FEATURE || (features & BIT_ULL(bit));
 }
 
-/*
- * Without the protocol feature MQ a back-end does not tell how many virtqueues it has: then it is
- * what the type has at least.
- */
-static unsigned int backend_queues(unsigned int told, unsigned int at_least)
-{
-	return told ? told : at_least;
-}
-
 static int plan_fixed(const struct adapter_options *options, uint64_t features,
 		      unsigned int backend_max, struct queue_plan *plan, struct failure *failure)
 {
@@ -256,6 +295,26 @@ static int plan_fixed(const struct adapter_options *options, uint64_t features,
 			"the back-end serves %u virtqueues, a device of type %s has %u: is "
 			"the type right?",
 			backend_max, type->name, plan->total);
+	return 0;
+}
+
+/* 5.1.2. More than one pair only when asked for: GET_QUEUE_NUM says what a back-end could do. */
+static int plan_pairs(const struct adapter_options *options, uint64_t features,
+		      unsigned int backend_max, struct queue_plan *plan, struct failure *failure)
+{
+	unsigned int pairs = options->queues ? options->queues : 1;
+	unsigned int most = has_feature(features, options->type.queue_feature) ?
+				    backend_queues(backend_max, 1) :
+				    1;
+
+	if (pairs > most)
+		return failure_set(
+			failure, -EINVAL,
+			"--queues %u: the back-end serves at most %u pairs of virtqueues%s",
+			pairs, most, most > 1 ? "" : " (with VIRTIO_NET_F_MQ it might be more)");
+	plan->served = 2 * pairs;
+	plan->total = plan->served + (pairs > 1);
+	plan->counted = pairs > 1 ? pairs : 0;
 	return 0;
 }
 
@@ -351,6 +410,9 @@ int personality_plan_queues(const struct adapter_options *options, uint64_t feat
 	switch (options->type.layout) {
 	case QUEUES_FIXED:
 		ret = plan_fixed(options, features, backend_max, plan, failure);
+		break;
+	case QUEUES_PAIRS:
+		ret = plan_pairs(options, features, backend_max, plan, failure);
 		break;
 	case QUEUES_COUNTED:
 		ret = plan_counted(options, features, config, config_size, backend_max, cpus, plan,

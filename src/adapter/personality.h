@@ -29,15 +29,12 @@
 uint64_t personality_features(const struct adapter_options *options, uint64_t backend,
 			      uint64_t transport);
 
-/* personality_backend_features() - of the accepted bits those that the back-end offered */
-uint64_t personality_backend_features(uint64_t accepted, uint64_t backend);
+/* personality_accepts() - can the device be served with these accepted bits, and not more */
+bool personality_accepts(const struct adapter_options *options, uint64_t accepted);
 
-/*
- * personality_queue_flags() - VIRTIO_LOOPBACK_QF_* of one virtqueue: how its driver waits for its
- * buffers. @total: virtqueues of the device
- */
-uint16_t personality_queue_flags(const struct adapter_options *options, unsigned int index,
-				 unsigned int total);
+/* personality_backend_features() - of the accepted bits those that the back-end is to know of */
+uint64_t personality_backend_features(const struct adapter_options *options, uint64_t accepted,
+				      uint64_t backend);
 
 /* personality_owns_config() - the configuration space comes from the front-end, not the back-end */
 bool personality_owns_config(const struct adapter_options *options);
@@ -107,6 +104,24 @@ struct queue_plan {
 	unsigned int segments;
 	unsigned int segment;
 };
+
+/*
+ * personality_queue_flags() - VIRTIO_LOOPBACK_QF_* of one virtqueue: how its driver waits for its
+ * buffers
+ */
+uint16_t personality_queue_flags(const struct adapter_options *options, unsigned int index,
+				 const struct queue_plan *plan);
+
+/* personality_control_queue() - which one the adapter serves itself; plan->total: none */
+unsigned int personality_control_queue(const struct adapter_options *options,
+				       const struct queue_plan *plan);
+
+/*
+ * personality_serves() - a back-end that says @told to GET_QUEUE_NUM (0: nothing) has enough for
+ * this
+ */
+bool personality_serves(const struct adapter_options *options, const struct queue_plan *plan,
+			unsigned int told);
 
 /**
  * personality_plan_queues() - settle the number of virtqueues

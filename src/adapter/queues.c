@@ -97,6 +97,7 @@ int queues_start_one(struct adapter *a, unsigned int index, bool replay, deadlin
 		.descriptor = state.desc_addr,
 		.driver = state.driver_addr,
 		.device = state.device_addr,
+		.enabled = net_queue_in_use(a, index),
 		.kick_fd = queue->kick_fd,
 		.call_fd = queue->call_fd,
 	};
@@ -163,7 +164,8 @@ static int share_features(struct adapter *a, deadline_t deadline)
 	int ret;
 
 	ret = frontend_set_features(
-		&a->fe, personality_backend_features(a->accepted, a->fe.features), deadline);
+		&a->fe, personality_backend_features(a->options, a->accepted, a->fe.features),
+		deadline);
 	return ret || !mtu ? ret : frontend_set_mtu(&a->fe, mtu, deadline);
 }
 
@@ -184,6 +186,8 @@ int queues_start_all(struct adapter *a, bool replay, deadline_t deadline)
 		ret = share_inflight(a, replay, deadline);
 	for (i = 0; i < a->plan.total && !ret; i++)
 		ret = queues_start_one(a, i, replay, deadline);
+	if (!ret)
+		ret = net_start(a);
 	return ret ? ret : frontend_settle(&a->fe, deadline);
 }
 
@@ -197,13 +201,19 @@ int queues_stop_all(struct adapter *a, deadline_t deadline)
 	return ret;
 }
 
-static void kick_one(const struct adapter *a, unsigned int index)
+void queues_poke(const struct adapter *a, unsigned int index)
 {
 	const uint64_t one = 1;
 
 	/* a full counter means that a kick waits there anyway */
-	if (a->queues[index].started && write(a->queues[index].kick_fd, &one, sizeof(one)) < 0)
+	if (write(a->queues[index].kick_fd, &one, sizeof(one)) < 0)
 		log_debug("virtqueue %u: kick: %s", index, strerror(errno));
+}
+
+static void kick_one(const struct adapter *a, unsigned int index)
+{
+	if (a->queues[index].started)
+		queues_poke(a, index);
 }
 
 void queues_kick(struct adapter *a)

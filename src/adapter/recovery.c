@@ -131,6 +131,7 @@ static void unplug(struct adapter *a)
 		log_debug("unplug: %s", strerror(-ret));
 	device_close(&a->device);
 	inflight_finish(&a->inflight);
+	net_stop(a);
 	a->parent = -1;
 	a->virtio_index = -1;
 	a->status = 0;
@@ -262,10 +263,11 @@ static int check_compatible(struct adapter *a, deadline_t deadline)
 			"the back-end that came back lacks features that the driver uses "
 			"(%#" PRIx64 ")",
 			missing);
-	if (a->fe.max_queues && a->fe.max_queues < a->plan.served)
+	if (!personality_serves(a->options, &a->plan, a->fe.max_queues))
 		return failure_set(
 			&a->fe.failure, -EPROTO,
-			"the back-end that came back serves %u virtqueues, the driver uses %u",
+			"the back-end that came back serves fewer virtqueues (%u) than the driver "
+			"uses (%u)",
 			a->fe.max_queues, a->plan.served);
 	return config_refresh(a, VIRTIO_LOOPBACK_CONFIG_NOTIFY, deadline);
 }
@@ -290,7 +292,8 @@ static int resume(struct adapter *a, deadline_t deadline)
 	ret = queues_open(a);
 	if (!ret && a->features_ok && !a->driver_ok)
 		ret = frontend_set_features(
-			&a->fe, personality_backend_features(a->accepted, a->fe.features),
+			&a->fe,
+			personality_backend_features(a->options, a->accepted, a->fe.features),
 			deadline);
 	if (!ret && a->driver_ok)
 		ret = queues_start_all(a, true, deadline);

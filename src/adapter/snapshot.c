@@ -31,6 +31,12 @@ struct field {
 	{                                                                          \
 		.key = #name, .offset = offsetof(struct snapshot, name), .max = most \
 	}
+/* What older adapters do not write. */
+#define LATER_NUMBER(name, most)                                                     \
+	{                                                                            \
+		.key = #name, .offset = offsetof(struct snapshot, name), .max = most, \
+		.optional = true                                                     \
+	}
 #define TEXT(name)                                                                           \
 	{                                                                                    \
 		.key = #name, .offset = offsetof(struct snapshot, name), .text = true,       \
@@ -70,6 +76,7 @@ static const struct field fields[] = {
 	NUMBER(segments, VIRTIO_LOOPBACK_QUEUE_SIZE_MAX),
 	NUMBER(segment, UINT32_MAX),
 	NUMBER(ring_size, VIRTIO_LOOPBACK_QUEUE_SIZE_MAX),
+	LATER_NUMBER(net_pairs, SNAPSHOT_QUEUES_MAX / 2),
 	NUMBER(config_size, CONFIG_SIZE_MAX),
 	TEXT(config),
 	TEXT(started),

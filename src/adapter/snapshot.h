@@ -43,7 +43,7 @@ struct snapshot {
 
 	/* the device */
 	uint64_t reported, offered, accepted, features_ok, driver_ok, status;
-	uint64_t total, served, counted, segments, segment, ring_size;
+	uint64_t total, served, counted, segments, segment, ring_size, net_pairs;
 	uint64_t config_size;
 	char config[2 * CONFIG_SIZE_MAX + 1];
 	char started[SNAPSHOT_QUEUES_MAX + 1];

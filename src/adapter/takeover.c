@@ -231,6 +231,7 @@ static int get_device(struct adapter *a, const struct snapshot *s,
 		.segments = (unsigned int)s->segments,
 		.segment = (unsigned int)s->segment,
 	};
+	a->net_pairs = MAX((unsigned int)s->net_pairs, 1U);
 	a->parent = (int)state->parent;
 	a->virtio_index = state->virtio_index;
 	a->pool = (struct pool){
@@ -361,7 +362,9 @@ static void go_on(struct adapter *a, const struct inheritance *in)
 {
 	struct recovery *r = &a->recovery;
 
-	if (!a->reported) {
+	if (a->driver_ok && net_start(a)) {
+		adapter_fail(a, a->failure.text);
+	} else if (!a->reported) {
 		/* nobody was told of this device, and whoever waited for it has heard of its end */
 		adapter_fail(a, "its adapter was killed before it was ready");
 	} else if (driver_gave_up(a)) {

@@ -19,8 +19,9 @@
 
 /* clang-format off */
 static const struct device_type device_types[] = {
-	/* 5.1; without a control queue, which no vhost-user back-end serves */
-	{ 1, "net", "virtio_net", "CONFIG_VIRTIO_NET", 12, FIXED(2),
+	/* 5.1, VIRTIO_NET_F_MQ */
+	{ 1, "net", "virtio_net", "CONFIG_VIRTIO_NET", 12,
+	  .layout = QUEUES_PAIRS, .queue_feature = 22, .count_offset = 8, .count_width = 2,
 	  .queue_size = 256, .pool = 16 * MIB, .recovery = RECOVER_REPLAY },
 	/* 5.2, VIRTIO_BLK_F_MQ; longer with F_SECURE_ERASE and F_ZONED */
 	{ 2, "blk", "virtio_blk", "CONFIG_VIRTIO_BLK", 60, { { 16, 72 }, { 17, 96 } },

@@ -27,6 +27,11 @@ enum queue_layout {
 	 * virtio-console, section 5.3.2: two a port, and two for control when there can be several
 	 */
 	QUEUES_CONSOLE,
+	/*
+	 * virtio-net, section 5.1.2: pairs, and with @queue_feature one for control, and the
+	 * number of pairs in the configuration space at @count_offset
+	 */
+	QUEUES_PAIRS,
 	/* not known: what the back-end has */
 	QUEUES_BACKEND,
 };
@@ -52,7 +57,7 @@ struct device_type {
 	enum queue_layout layout;
 	int8_t queue_feature;
 	uint8_t queues; /* fixed part */
-	uint8_t count_offset; /* QUEUES_COUNTED */
+	uint8_t count_offset; /* QUEUES_COUNTED, QUEUES_PAIRS */
 	uint8_t count_width; /* bytes, little-endian */
 	uint8_t unserved; /* of the last queues, so many may be unknown to the back-end */
 	uint16_t queue_size;

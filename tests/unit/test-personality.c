@@ -5,6 +5,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_gpu.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_loopback.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 #include <stdio.h>
@@ -157,9 +158,55 @@ static void test_features(void **state)
 	assert_true((got & ALL_TRANSPORT) == BIT_ULL(VIRTIO_F_VERSION_1));
 	/* ... and the back-end has */
 	assert_true(personality_features(&o, 1, ALL_TRANSPORT) == 1);
-	assert_true(personality_backend_features(BIT_ULL(33) | BIT_ULL(32) | 6,
+	assert_true(personality_backend_features(&o, BIT_ULL(33) | BIT_ULL(32) | 6,
 						 BIT_ULL(33) | BIT_ULL(32) | 3) ==
 		    (BIT_ULL(32) | 2));
+}
+
+/* Several pairs of virtqueues: what the driver has is the adapter's to serve. */
+static void test_net_pairs(void **state)
+{
+	const uint64_t mq = BIT_ULL(VIRTIO_NET_F_MQ), control = BIT_ULL(VIRTIO_NET_F_CTRL_VQ);
+	struct adapter_options o = { .queues = 4 };
+	uint8_t config[CONFIG_SIZE_MAX] = { 0 };
+	struct queue_plan plan;
+	struct failure f = { 0 };
+	unsigned int i;
+
+	(void)state;
+	device_type_find("net", &o.type);
+	assert_true((personality_features(&o, mq, 0) & (mq | control)) == (mq | control));
+	/* ... and nothing else that would need the control queue */
+	assert_false(personality_features(&o, UINT64_MAX, 0) & BIT_ULL(VIRTIO_NET_F_CTRL_RX));
+	assert_false(personality_features(&o, ~mq, 0) & control);
+	assert_true(personality_accepts(&o, mq | control));
+	assert_true(personality_accepts(&o, 0));
+	assert_false(personality_accepts(&o, control));
+	assert_false(personality_accepts(&o, mq));
+	assert_true(personality_backend_features(&o, mq | control | 1, UINT64_MAX) == (mq | 1));
+
+	assert_int_equal(personality_plan_queues(&o, mq, config, 12, 8, 256, 1, &plan, &f), 0);
+	personality_patch_config(&o, mq, &plan, config, 12);
+	assert_int_equal(config[8] | config[9] << 8, 4);
+	assert_int_equal(personality_control_queue(&o, &plan), 8);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(personality_queue_flags(&o, i, &plan), 0);
+	assert_int_equal(personality_queue_flags(&o, 8, &plan),
+			 VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT);
+	assert_true(personality_serves(&o, &plan, 4));
+	assert_false(personality_serves(&o, &plan, 3));
+	assert_false(personality_serves(&o, &plan, 0));
+
+	o.queues = 0;
+	config[8] = 0;
+	assert_false(personality_features(&o, mq | control, 0) & (mq | control));
+	assert_int_equal(personality_plan_queues(&o, mq, config, 12, 8, 256, 8, &plan, &f), 0);
+	personality_patch_config(&o, mq, &plan, config, 12);
+	assert_int_equal(config[8], 0);
+	assert_int_equal(personality_control_queue(&o, &plan), plan.total);
+	assert_int_equal(personality_queue_flags(&o, 1, &plan), 0);
+	assert_true(personality_serves(&o, &plan, 1));
+	assert_true(personality_serves(&o, &plan, 0));
 }
 
 static void test_net(void **state)
@@ -244,7 +291,7 @@ static void put_count(const struct device_type *type, uint8_t *config, unsigned 
 
 static void test_queues(void **state)
 {
-	static const uint64_t mq = 1ULL << VIRTIO_BLK_F_MQ;
+	static const uint64_t mq = 1ULL << VIRTIO_BLK_F_MQ, net = 1ULL << VIRTIO_NET_F_MQ;
 	static const struct expected cases[] = {
 		/* blk: the least of what the back-end serves, says, and there are CPUs */
 		{ "blk", 0, mq, 8, 4, 16, 4, 4 },
@@ -269,6 +316,16 @@ static void test_queues(void **state)
 		{ "can", 0, 0, 2, 0, 4, -1, 0 },
 		{ "vsock", 0, 0, 2, 0, 4, 3, 2 },
 		{ "vsock", 0, 0, 1, 0, 4, -1, 0 },
+		/* net: pairs, and with several a control queue, which the adapter serves */
+		{ "net", 0, net, 128, 0, 4, 2, 2 },
+		{ "net", 1, 0, 1, 0, 4, 2, 2 },
+		{ "net", 0, 0, 0, 0, 4, 2, 2 },
+		{ "net", 4, net, 128, 0, 2, 9, 8 },
+		{ "net", 4, net, 3, 0, 4, -1, 0 },
+		{ "net", 4, net, 0, 0, 4, -1, 0 },
+		{ "net", 2, 0, 128, 0, 4, -1, 0 },
+		{ "net", 127, net, 128, 0, 4, 255, 254 },
+		{ "net", 128, net, 128, 0, 4, -1, 0 },
 		/* console: port 0, and with MULTIPORT control and the others */
 		{ "console", 0, 0, 4, 1, 4, 2, 2 },
 		{ "console", 0, 2, 4, 1, 4, 4, 4 },
@@ -455,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_config_write),
 		cmocka_unit_test(test_options),	 cmocka_unit_test(test_bad_options),
 		cmocka_unit_test(test_features), cmocka_unit_test(test_net),
+		cmocka_unit_test(test_net_pairs),
 		cmocka_unit_test(test_fs),	 cmocka_unit_test(test_queues),
 		cmocka_unit_test(test_patch),	 cmocka_unit_test(test_kernel),
 		cmocka_unit_test(test_pool),	 cmocka_unit_test(test_gpu),
