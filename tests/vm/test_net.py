@@ -9,6 +9,7 @@ devices, and each is in a namespace of its own.
 import filecmp
 import json
 import os
+import re
 from pathlib import Path
 
 from harness import test
@@ -19,7 +20,7 @@ PORT, INBOUND = 5201, 5301
 LEFT, RIGHT = "192.0.2.1", "192.0.2.2"
 MACS = ("02:00:00:00:00:0a", "02:00:00:00:00:0b")
 # feature bits of virtio 1.3, 5.1.3
-CSUM, GUEST_CSUM, MTU, MAC, MRG_RXBUF, STATUS = 0, 1, 3, 5, 15, 16
+CSUM, GUEST_CSUM, MTU, MAC, MRG_RXBUF, STATUS, MQ = 0, 1, 3, 5, 15, 16, 22
 
 
 def features(t, device):
@@ -165,11 +166,13 @@ class Testpmd:
         sockets = [t.tmp / f"dpdk{n}.sock" for n in range(2)]
         ports = [word for n, path in enumerate(sockets)
                  for word in ("--vdev", f"net_vhost{n},iface={path},queues={queues}")]
-        self.process = self.newer.backend(
-            sockets[1], "dpdk-testpmd", "--lcores", "0,1", "--no-huge", "-m", "192", "--no-pci",
+        self.sockets = sockets
+        self.words = [
+            "dpdk-testpmd", "--lcores", "0,1", "--no-huge", "-m", "192", "--no-pci",
             "--no-telemetry", "--iova-mode=va", "--file-prefix", "test", *ports, "--",
             "--total-num-mbufs=4096", f"--mbuf-size={mbuf}", "--no-mlockall", f"--rxq={queues}",
-            f"--txq={queues}", "--forward-mode=io", "--stats-period=20", "--auto-start")
+            f"--txq={queues}", "--forward-mode=io", "--stats-period=20", "--auto-start"]
+        self.serve()
         self.devices, self.spaces = [], []
         for n, address in enumerate((LEFT, RIGHT)):
             device = t.attach("net", "--mac", MACS[n], *attach, socket=sockets[n])
@@ -179,8 +182,25 @@ class Testpmd:
             self.devices.append(device)
             self.spaces.append(space)
 
+    def serve(self):
+        for path in self.sockets:
+            path.unlink(missing_ok=True)
+        self.process = self.newer.backend(self.sockets[1], *self.words)
+
     def interface(self, n):
         return self.devices[n].node
+
+    def pairs(self, number):
+        """How many pairs of virtqueues the driver is to use, on both sides."""
+        for n, space in enumerate(self.spaces):
+            self.newer.run("ethtool", "-L", self.interface(n), "combined", str(number),
+                           netns=space.name)
+
+    def calls(self, n):
+        """Of each pair's receive queue."""
+        said = self.t.run("virtio-loopback", "stats", self.devices[n].name)
+        return [int(count) for index, count in re.findall(r"virtqueue (\d+) .*calls (\d+)", said)
+                if int(index) in (0, 2)]
 
     def end(self):
         for device in self.devices:
@@ -224,4 +244,59 @@ def testpmd_mtu(t):
     serve(t, newer, PORT, right)
     iperf(t, newer, left, RIGHT, PORT)
     transfer(t, left, RIGHT, right)
+    peer.end()
+
+
+def carried(t, peer):
+    """Return: which pairs brought something to the right side while iperf3 sent there."""
+    before = peer.calls(1)
+    iperf(t, peer.newer, peer.spaces[0], RIGHT, PORT, "--parallel", "8")
+    return [after > count for after, count in zip(peer.calls(1), before)]
+
+
+@test(timeout=240, tier="interop", kernels=("debian-6.12",), tags=("net",))
+def testpmd_pairs(t):
+    """Two pairs of virtqueues: both carry, then one, then both, and so past an upgrade."""
+    peer = Testpmd(t, "--queues", 2, queues=2)
+    newer, (left, right) = peer.newer, peer.spaces
+    t.peer("DPDK testpmd (net_vhost)", newer.version("dpdk-dev"), "net")
+    for n in range(2):
+        said = newer.run("ethtool", "-l", peer.interface(n), netns=peer.spaces[n].name)
+        t.equal(re.findall(r"Combined:\s+(\d+)", said), ["2", "2"], "pairs at most, and in use")
+        t.equal(features(t, peer.devices[n]) >> MQ & 1, 1, "VIRTIO_NET_F_MQ")
+    ping(newer, left, RIGHT)
+    serve(t, newer, PORT, right)
+    for turn in range(2):
+        t.equal(carried(t, peer), [True, True], "which pairs carry")
+        peer.pairs(1)
+        t.equal(carried(t, peer), [True, False], "which pairs carry when one is in use")
+        for device in peer.devices:
+            t.run("virtio-loopback", "upgrade", device.name)
+        peer.pairs(2)
+    transfer(t, left, RIGHT, right)
+    peer.end()
+
+
+@test(timeout=240, tier="interop", kernels=("debian-6.12",), tags=("net", "recovery"))
+def testpmd_pairs_again(t):
+    """The back-end is killed and started again: it is told once more which pairs are in use."""
+    peer = Testpmd(t, "--queues", 2, "--reconnect", "forever", queues=2)
+    newer, (left, right) = peer.newer, peer.spaces
+    t.peer("DPDK testpmd (net_vhost)", newer.version("dpdk-dev"), "net")
+    serve(t, newer, PORT, right)
+    ping(newer, left, RIGHT)
+    for pairs in (1, 2):
+        peer.pairs(pairs)
+        peer.process.kill()
+        for n in range(2):
+            t.within(10, lambda: carrier(peer.spaces[n], peer.interface(n)) == "0",
+                     f"no carrier at side {n} without a back-end")
+        # asked for while nobody is there
+        peer.pairs(3 - pairs)
+        peer.serve()
+        for n in range(2):
+            t.within(30, lambda: carrier(peer.spaces[n], peer.interface(n)) == "1",
+                     f"carrier at side {n} with the next back-end")
+        ping(newer, left, RIGHT, count=5)
+        t.equal(carried(t, peer), [True, pairs == 1], f"which pairs carry, {3 - pairs} in use")
     peer.end()
