@@ -8,6 +8,7 @@ work=$(mktemp -d /tmp/vlb-demo.XXXX)
 steps=0
 backend= # process id of the back-end, while there is one
 device=  # name of the device, while there is one
+made_chip=/sys/kernel/config/gpio-sim/demo-$$ # what make_chip makes
 mounted= # where its file system is mounted, while it is
 
 part()
@@ -83,6 +84,36 @@ need_module()
 		must modprobe "$dependency"
 	done
 	must insmod "$ko"
+}
+
+# make_chip: a simulated GPIO chip of 4 lines, a lamp and a button among them. It is $chip then, and
+# $world the folder that shows and moves its lines.
+make_chip()
+{
+	need_module gpio-sim CONFIG_GPIO_SIM
+	mountpoint -q /sys/kernel/config || must mount -t configfs none /sys/kernel/config
+	must mkdir -p "$made_chip/bank/line0" "$made_chip/bank/line1"
+	echo 4 >"$made_chip/bank/num_lines"
+	echo simulated >"$made_chip/bank/label"
+	echo lamp >"$made_chip/bank/line0/name"
+	echo button >"$made_chip/bank/line1/name"
+	echo 1 >"$made_chip/live"
+	chip=$(cat "$made_chip/bank/chip_name")
+	# shellcheck disable=SC2034
+	world=/sys/devices/platform/$(cat "$made_chip/dev_name")/$chip
+	wait_until "no /dev/$chip" test -e "/dev/$chip"
+}
+
+end_chip()
+{
+	local line
+
+	[ -d "$made_chip" ] || return 0
+	echo 0 >"$made_chip/live"
+	for line in "$made_chip"/bank/line*; do
+		rmdir "$line"
+	done
+	rmdir "$made_chip/bank" "$made_chip"
 }
 
 # end_helpers PID...: end these processes, and wait until they are gone.

@@ -20,7 +20,7 @@ WITH_COMMANDS = {name: {"name": name} for name in docs_check.documents()
 
 
 # What documents and demonstrations take for granted, and Debian's kernel has not.
-MODULES = {name: ("gpio-sim", "gpio-virtio") for name in ("gpio", "board", "aws")}
+MODULES = {name: ("gpio-sim", "gpio-virtio") for name in ("gpio", "board", "aws", "all")}
 
 
 def marked(name):
@@ -161,9 +161,9 @@ def two_cards_on_a_desktop(t):
     t.run("pkill", "-x", "aplay")
 
 
-# The two that take longest are left to the long tier: the documents' commands do much of the same.
+# Those that take longest are left to the long tier: the documents' commands do much of the same.
 DEVICES = {"blk": None, "rng": None, "console": None, "gpio": None, "input": None, "can": None,
-           "board": None, "sound": "long", "gpu": "long"}
+           "sound": "long", "gpu": "long", "board": "long", "all": "long"}
 
 
 @test(kernels=("debian-6.12",), timeout=120, tags=("docs",),
