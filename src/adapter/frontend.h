@@ -99,7 +99,8 @@ void inflight_finish(struct inflight *inflight);
 int frontend_start_ring(struct frontend *fe, const struct frontend_ring *ring, deadline_t deadline);
 
 /* frontend_enable_ring() - of one that was started: whether the back-end works on it */
-int frontend_enable_ring(struct frontend *fe, unsigned int index, bool enabled, deadline_t deadline);
+int frontend_enable_ring(struct frontend *fe, unsigned int index, bool enabled,
+			 deadline_t deadline);
 
 /**
  * frontend_stop_ring() - the back-end lets go of one ring
