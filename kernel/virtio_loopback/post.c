@@ -514,7 +514,8 @@ static void vlb_post_probe(struct irq_work *work)
 
 	rcu_read_lock();
 	vq = rcu_dereference(post->queue->vq);
-	if (vq)
+	/* One that was broken under a driver that spins shows nothing. */
+	if (vq && !virtqueue_is_broken(vq))
 		WRITE_ONCE(post->spins, READ_ONCE(vq->num_free) ==
 					(READ_ONCE(post->held) ? 0 : post->num));
 	rcu_read_unlock();
@@ -691,6 +692,26 @@ void vlb_post_release(struct vlb_post *post)
 	spin_lock_irqsave(&post->lock, flags);
 	vlb_post_unhold(post, vq);
 	spin_unlock_irqrestore(&post->lock, flags);
+}
+
+/**
+ * vlb_post_forget() - take back what a driver that spun has given up
+ * @post: discards; the driver has reset the device
+ *
+ * A driver that spins ends that when its queue is broken, as virtio_console breaks it on its
+ * way out, and frees the buffer that it waited for. The ring has it still: the driver would
+ * find it there, and free it once more.
+ */
+void vlb_post_forget(struct vlb_post *post)
+{
+	struct virtqueue *vq = vlb_queue_vq(post->queue);
+
+	if (!vq || !virtqueue_is_broken(vq) || (!post->strict && !READ_ONCE(post->spins)))
+		return;
+	/* The driver spins under a spinlock: it is past that. */
+	synchronize_rcu();
+	while (virtqueue_detach_unused_buf(vq))
+		;
 }
 
 /**

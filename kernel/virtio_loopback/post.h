@@ -56,6 +56,7 @@ size_t vlb_post_ring_size(unsigned int num);
 int vlb_post_start(struct vlb_post *post, struct virtqueue *vq);
 void vlb_post_discard(struct vlb_post *post);
 void vlb_post_release(struct vlb_post *post);
+void vlb_post_forget(struct vlb_post *post);
 void vlb_post_stop(struct vlb_post *post);
 
 bool vlb_post_notify(struct vlb_post *post, struct virtqueue *vq);

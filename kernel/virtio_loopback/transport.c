@@ -108,6 +108,7 @@ static void vlb_reset_posts(struct vlb_device *dev)
 			continue;
 		vlb_post_discard(dev->queues[i].post);
 		vlb_post_release(dev->queues[i].post);
+		vlb_post_forget(dev->queues[i].post);
 	}
 	mutex_unlock(&dev->vq_lock);
 }
@@ -136,8 +137,8 @@ static void vlb_reset(struct virtio_device *vdev)
 	vlb_sink_end(dev);
 	WRITE_ONCE(dev->status, 0);
 	/* From here on the driver is not called; what vlb_drain() has begun is waited for. */
-	vlb_reset_posts(dev);
 	vlb_synchronize_cbs(vdev);
+	vlb_reset_posts(dev);
 }
 
 static u64 vlb_get_features(struct virtio_device *vdev)
