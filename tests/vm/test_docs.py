@@ -15,7 +15,10 @@ sys.path.insert(0, str(TOP / "tests"))
 
 from lib.documents import docs_check  # noqa: E402
 
-WITH_COMMANDS = {name: {"name": name} for name in docs_check.documents()
+# Those that take longest are left to the long tier.
+LONG = ("docs/aws.md", "docs/gpu.md", "docs/remote-disks.md", "docs/yocto.md")
+WITH_COMMANDS = {name: Case({"name": name}, tier="long" if name in LONG else None)
+                 for name in docs_check.documents()
                  if any(block.runs() for block in docs_check.blocks((TOP / name).read_text()))}
 
 

@@ -15,12 +15,17 @@ KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.12-arm64*", "debian-6.1", 
 BACKENDS = {"qemu": {"backend": QEMU}, "own": {"backend": OWN}}
 
 
+# A kernel beside the default one has one of these two in make check, the other in the long tier.
+QEMU_FIRST = ("debian-6.12", "debian-6.12-rt", "debian-6.12-arm64*", "debug")
+OWN_FIRST = ("debian-6.12", "debian-6.1", "debian-7", "plain")
 PICTURES = {
-    "qemu": {"backend": QEMU, "own": False},
+    "qemu": Case({"backend": QEMU, "own": False}, kernels=QEMU_FIRST),
+    "qemu-rest": Case({"backend": QEMU, "own": False}, kernels=OWN_FIRST[1:], tier="long"),
     "qemu-files": Case({"backend": QEMU, "own": True}, tier="long"),
     "own": Case({"backend": OWN, "own": False}, kernels=("debian-6.12",)),
     "own-pixels": Case({"backend": OWN + " --no-dmabuf", "own": False}, kernels=("debian-6.12",)),
-    "own-files": {"backend": OWN, "own": True},
+    "own-files": Case({"backend": OWN, "own": True}, kernels=OWN_FIRST),
+    "own-files-rest": Case({"backend": OWN, "own": True}, kernels=QEMU_FIRST[1:], tier="long"),
     "own-pixels-files": Case({"backend": OWN + " --no-dmabuf", "own": True}, tier="long"),
 }
 

@@ -104,7 +104,8 @@ def swapped():
 
 
 @test(timeout=240, kernels=("debian-6.12", "debian-7", "debug"), needs=("hog", "fsx"),
-      cases={"check": {"turns": 4}, "long": Case({"turns": 60}, tier="long", timeout=1200)})
+      cases={"check": Case({"turns": 4}, kernels=("debian-6.12", "debug")),
+             "long": Case({"turns": 60}, tier="long", timeout=1200)})
 def swap_and_journal(t, turns):
     """
     The disk holds a dirty ext4, and in it the swap of a program that needs it all the time;
