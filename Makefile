@@ -47,11 +47,10 @@ modules:
 	@if [ -e $(KDIR)/Makefile ]; then vm/build-module --native $(KDIR); \
 	else echo "no kernel headers in $(KDIR): the module is not built (apt install linux-headers-$$(uname -r))"; fi
 
-# A guest waits much of its time: one lane more than there are CPUs.
 check:
 	@tools/deps build vm check arm64
 	@$(MAKE) --no-print-directory user build-arm64
-	@tests/run check --jobs $$(($$(nproc) + 1)) $(if $(BUDGET),--budget $(BUDGET) --since $(BEGAN))
+	@tests/run check $(if $(BUDGET),--budget $(BUDGET) --since $(BEGAN))
 
 check-debug:
 	@tools/deps build vm debug
