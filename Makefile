@@ -47,10 +47,11 @@ modules:
 	@if [ -e $(KDIR)/Makefile ]; then vm/build-module --native $(KDIR); \
 	else echo "no kernel headers in $(KDIR): the module is not built (apt install linux-headers-$$(uname -r))"; fi
 
+# One lane more than there are CPUs: what waits for a guest or for a build leaves one idle.
 check:
 	@tools/deps build vm check arm64
 	@$(MAKE) --no-print-directory user build-arm64
-	@tests/run check $(if $(BUDGET),--budget $(BUDGET) --since $(BEGAN))
+	@tests/run check --jobs $$(($$(nproc) + 1)) $(if $(BUDGET),--budget $(BUDGET) --since $(BEGAN))
 
 check-debug:
 	@tools/deps build vm debug
