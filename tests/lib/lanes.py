@@ -36,9 +36,11 @@ def lanes(target, patterns=(), tags=(), end=None):
         return ([vm(KERNELS[0], ["check"], shard=half) for half in halves]
                 + [UnitLane(), StaticLane(), KernelCheckLane(), FuzzLane(seconds=30), VmRunLane(),
                    HarnessLane(), PerformanceLane(), YoctoLane()]
-                # One lane has the CPUs for four queues to be used.
-                + [vm(k, ["check"], smp=4 if k == "debian-7" else 2) for k in KERNELS[1:]]
-                + [sleeping(KERNELS[0], ["check"])])
+                + [sleeping(KERNELS[0], ["check"])]
+                # The one of the other architecture first: where the time runs out, what is left
+                # out is nearest to what was run. One lane has the CPUs for four queues to be used.
+                + [vm(k, ["check"], smp=4 if k == "debian-7" else 2)
+                   for k in reversed(KERNELS[1:])])
     if target == "debug":
         # Two guests at once: most of a test's time is one CPU's.
         return [VmLane("debug", ["check"], patterns or DEBUG_SLICE, tags, end=end,
