@@ -13,7 +13,7 @@ from .vmlane import VmLane
 # Names are patterns; a bracket is met by "?".
 DEBUG_SLICE = ("guest.debug_kernel_watches", "guest.module_is_loaded*", "blk.data?ours-1q?",
                "hostile.rings?hole?", "hostile.rings?calls?", "hostile.rings?used-index?",
-               "faults.*", "console.attach_and_detach?10?", "recovery.killed?both-ours-10?")
+               "faults.*", "recovery.killed?both-ours-10?")
 
 KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.1", "debian-7", "debian-6.12-arm64")
 # Those of make check-long alone.
