@@ -273,7 +273,8 @@ static bool queues_are_sound(const struct snapshot *s)
 {
 	return s->total && s->served <= s->total && is_power_of_two(s->ring_size) &&
 	       strlen(s->started) == s->total && strspn(s->started, "01") == s->total &&
-	       is_power_of_two(s->queue_size) && s->inflight_queues <= s->total;
+	       is_power_of_two(s->queue_size) && s->inflight_queues <= s->total &&
+	       s->net_pairs <= MAX(s->served / 2, (uint64_t)1);
 }
 
 /* What the parts say of each other. */

@@ -193,6 +193,7 @@ static void test_hostile_lines(void **state)
 		{ "\ntype ", "\ntype 0\n" },
 		{ "\nmac ", "\nmac 281474976710656\n" },
 		{ "\ninflight_queues ", "\ninflight_queues 5\n" },
+		{ "\nnet_pairs ", "\nnet_pairs 3\n" }, /* of 4 virtqueues */
 		{ "\nbackend_pid ", "\nbackend_pid 2147483648\n" },
 	};
 	size_t i;
@@ -236,6 +237,7 @@ static void test_damage(void **state)
 			continue;
 		assert_in_range(seen.total, 1, SNAPSHOT_QUEUES_MAX);
 		assert_true(seen.served <= seen.total);
+		assert_true(seen.net_pairs <= 1 || seen.net_pairs <= seen.served / 2);
 		assert_int_equal(strlen(seen.started), seen.total);
 		assert_int_equal(strlen(seen.config), 2 * seen.config_size);
 		assert_true(strlen(seen.name) < sizeof(seen.name));
