@@ -80,15 +80,16 @@ static int change_pairs(struct adapter *a, unsigned int pairs, deadline_t deadli
 static int obey(struct adapter *a, const struct net_command *command)
 {
 	unsigned int pairs = command->data[0] | command->data[1] << 8;
+	unsigned int most = a->plan.served / 2;
 
 	if (command->class != VIRTIO_NET_CTRL_MQ ||
 	    command->command != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || command->length != 4 || !pairs ||
-	    pairs > a->plan.counted) {
+	    pairs > most) {
 		log_warning("the driver's command %u.%u with %u bytes is none that was offered",
 			    command->class, command->command, command->length);
 		return 0;
 	}
-	log_debug("%u of %u pairs of virtqueues", pairs, a->plan.counted);
+	log_debug("%u of %u pairs of virtqueues", pairs, most);
 	return change_pairs(a, pairs, adapter_deadline(a));
 }
 
