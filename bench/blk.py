@@ -55,12 +55,23 @@ def make(names, tmp):
     return disks
 
 
+def count(node, words, numbers):
+    """What the plugin counts between two marks is of one number of requests."""
+    measure(node, words, numbers[0])
+    peers.run("bench-mark")
+    for number in numbers:
+        measure(node, words, number)
+        peers.run("bench-mark")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--scale", type=float, default=1, help="times as many requests")
     p.add_argument("--jobs", default=",".join(CORE), help="of " + ", ".join(JOBS))
     p.add_argument("--peers", default=",".join(peers.PEERS))
+    p.add_argument("--count", type=int, nargs=2, metavar=("FEW", "MANY"),
+                   help="so many requests, then so many, for bench/profile")
     args = p.parse_args()
     jobs = {name: (JOBS[name][0], max(100, int(JOBS[name][1] * args.scale)))
             for name in args.jobs.split(",")}
@@ -68,6 +79,9 @@ def main():
         peers.warm_up(tmp)
         disks = make(args.peers.split(","), tmp)
         for job, (words, requests) in jobs.items():
+            if args.count:
+                count(*disks.values(), words, args.count)
+                continue
             for node in disks.values():
                 measure(node, words, max(100, requests // 10))
             for turn in range(args.rounds):

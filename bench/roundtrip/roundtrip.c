@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * bench-roundtrip COUNT ROUNDS - kick, back-end, call, against an eventfd ping-pong
+ * bench-roundtrip COUNT MORE MODE - COUNT round trips, then MORE, each between two marks
  *
- * Prints CSV: what,round,nanoseconds per round trip. Needs vlb_roundtrip.ko. The back-end
+ * Prints CSV: what,round,nanoseconds per round trip. MODE: the driver's, sleep or chain; marks are
+ * for bench/profile. Needs vlb_roundtrip.ko. The back-end
  * here is as lean as one can be: a thread that sleeps in read() of the kick eventfd.
  */
 #include <err.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 #include <linux/virtio_config.h>
 
+#include "../instructions/mark.h"
 #include "raw-device.h"
 
 #define DEVICE_ID	0xfff0
@@ -154,6 +157,14 @@ int main(int argc, char **argv)
 
 	set_up(&dev);
 	run("sleep", 100);
+	if (argc > 3) {
+		mark();
+		run(argv[3], count);
+		mark();
+		run(argv[3], rounds);
+		mark();
+		return 0;
+	}
 	for (unsigned int i = 0; i < rounds; i++) {
 		printf("eventfd-ping-pong,%u,%.1f\n", i, ping_pong(count));
 		printf("kick-to-sleeper,%u,%.1f\n", i, run("sleep", count));

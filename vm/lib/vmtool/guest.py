@@ -31,7 +31,7 @@ class Options:
     smp, mem, icount, root, timeout = 2, 3072, False, "host", 600
     module, leak_check, dmesg, boot_timeout, append = True, True, None, 180, ""
     accel = "auto"
-    sleep, gpu = False, False
+    sleep, gpu, plugin = False, False, None
 
 
 def program_dirs(arch):
@@ -120,7 +120,8 @@ class Run:
 
     def _machine(self, work, ctl, ko):
         from . import accel, image
-        mode = "tcg" if self.opt.icount else accel.choose(self.kernel, self.opt.accel)
+        emulated = self.opt.icount or self.opt.plugin
+        mode = "tcg" if emulated else accel.choose(self.kernel, self.opt.accel)
         machine = Machine(self.kernel, self.opt.smp, self.opt.mem, self.opt.icount, mode)
         modules = BASE_MODULES + (IMAGE_MODULES if self.root == "image" else [])
         if ko:
@@ -141,6 +142,8 @@ class Run:
             machine.disk(image.fetch(self.kernel.arch))
         if self.opt.gpu:
             machine.gpu()
+        if self.opt.plugin:
+            machine.plugin(self.opt.plugin)
         if self.opt.sleep:
             machine.second_serial(work / "told")
             machine.swap(work / "swap", 1 << 30)

@@ -85,6 +85,10 @@ class Machine:
         """The exception from the rule above: only a measurement asks for it, and knows of it."""
         self.argv += ["-device", "virtio-gpu-pci,xres=1280,yres=800"]
 
+    def plugin(self, words):
+        """Of QEMU's TCG: the file, then its own arguments behind commas."""
+        self.argv += ["-plugin", words]
+
     def swap(self, path, size):
         """A disk to hibernate to, the second one of its kind."""
         with open(path, "wb") as f:
