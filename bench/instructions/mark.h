@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The instruction by which a program in the guest tells the plugin to write down what it has counted:
- * an x86-64 nop with an operand that no compiler emits.
+ * The instruction by which a program in the guest tells the plugin to write down what it has
+ * counted: an x86-64 nop with an operand that no compiler emits.
  */
 #ifndef BENCH_MARK_H
 #define BENCH_MARK_H
