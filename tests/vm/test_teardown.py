@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from harness import ALL, Case, test
+from harness import ALL, Case, aids, test
 
 PLATFORM = Path("/sys/devices/platform")
 DRIVER = Path("/sys/bus/virtio/drivers/virtio_blk")
@@ -232,3 +232,11 @@ def detach_refuses_what_is_in_use(t):
     t.run("sync")
     t.run("umount", MNT)
     device.detach()
+
+
+@test(kernels=("debian-6.12", "debian-6.12-arm64", "debian-6.1", "debian-7"), timeout=60,
+      needs=("late-driver",))
+def driver_that_has_reset(t):
+    """It is called neither by the device side nor by the end of I/O, however long it stays."""
+    aids.load(t, "vlb_late")
+    t.equal(t.run("late-driver").strip(), "late 0", "calls after the reset")

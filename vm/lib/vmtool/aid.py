@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Drivers that tests need and a Debian kernel leaves out: test aids.
+"""Drivers that tests need and a kernel does not have: test aids.
 
-vm/kernels/K names them (aids), and the source package that has them (aid-source). They are built
-when tests or demonstrations are prepared, and nothing of them becomes part of the project:
+vm/kernels/K names them (aids). Most are the kernel's own that Debian leaves out, of the source
+package that is named there too (aid-source): nothing of them becomes part of the project. The
+others are the tests' (tests/vm/driver). They are built when tests or demonstrations are prepared:
 
     CACHE/aids/...            as they were built, keyed by kernel, source and recipe
     build/aids/K/NAME.ko      for the guest, which does not load them by itself: a test does
@@ -18,9 +19,19 @@ from . import chroot, module, paths, report, source
 
 @dataclass
 class Recipe:
-    """Files of the kernel's tree that make one module, and what has to be changed in them."""
+    """
+    Files that make one module, and what has to be changed in them; of the kernel's tree, or our
+    own.
+    """
     files: tuple
     edits: tuple = ()
+    own: bool = False
+
+    def key(self, kernel):
+        """Of this the module is made."""
+        if self.own:
+            return "".join((paths.TOP / file).read_text() for file in self.files)
+        return f"{kernel.desc['aid-source']} {self}"
 
 
 RECIPES = {
@@ -31,6 +42,7 @@ RECIPES = {
     # is not exported to modules.
     "gpio-sim": Recipe(("drivers/gpio/gpio-sim.c", "kernel/irq/irq_sim.c"),
                        ((r"irq_to_desc\((\w+)\)", r"irq_data_to_desc(irq_get_irq_data(\1))"),)),
+    "vlb_late": Recipe(("tests/vm/driver/vlb_late.c",), own=True),
 }
 
 
@@ -45,7 +57,7 @@ def folder(kernel):
 
 def _cached(kernel, name):
     key = hashlib.sha256(
-        f"{kernel.version} {kernel.desc['aid-source']} {RECIPES[name]}".encode()).hexdigest()
+        f"{kernel.version} {RECIPES[name].key(kernel)}".encode()).hexdigest()
     return paths.cache_dir() / "aids" / kernel.name / f"{name}-{key[:12]}.ko"
 
 
@@ -76,10 +88,13 @@ def _make(kernel, missing, cached):
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        files = [file for name in missing for file in RECIPES[name].files]
-        source.take(files, work / "tree", kernel.desc["aid-source"], kernel.desc["suite"])
+        files = [file for name in missing for file in RECIPES[name].files
+                 if not RECIPES[name].own]
+        if files:
+            source.take(files, work / "tree", kernel.desc["aid-source"], kernel.desc["suite"])
         for name in missing:
-            ko = _compile(kernel, name, work / "tree", work / name)
+            tree = paths.TOP if RECIPES[name].own else work / "tree"
+            ko = _compile(kernel, name, tree, work / name)
             cached[name].parent.mkdir(parents=True, exist_ok=True)
             partial = cached[name].with_suffix(".new")
             shutil.copy2(ko, partial)

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A virtio driver for tests that is slow on its way out: it offers one buffer, and when it is
+ * unbound it resets the device and then waits for the end of I/O before it lets its queue go.
+ *
+ * A device that was reset does not interrupt (virtio 2.4.1): calls after the reset are counted.
+ */
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+
+/* An id that the virtio document does not give to anybody */
+#define VLB_LATE_ID		0xfff1
+#define VLB_LATE_PATIENCE_MS	10000
+#define VLB_LATE_STEP_MS	5
+
+static unsigned int calls;
+module_param(calls, uint, 0400);
+MODULE_PARM_DESC(calls, "before the reset");
+
+static unsigned int late;
+module_param(late, uint, 0400);
+MODULE_PARM_DESC(late, "calls after the reset");
+
+static bool reset;
+module_param(reset, bool, 0400);
+MODULE_PARM_DESC(reset, "the driver has reset the device and waits");
+
+static bool ended;
+module_param(ended, bool, 0400);
+MODULE_PARM_DESC(ended, "it has seen the end of I/O, which breaks the queue");
+
+/**
+ * struct vlb_late - the device
+ * @vq:   its queue
+ * @word: the buffer that is offered and never taken back
+ */
+struct vlb_late {
+	struct virtqueue *vq;
+	u64 *word;
+};
+
+static void vlb_late_called(struct virtqueue *vq)
+{
+	if (READ_ONCE(reset))
+		late++;
+	else
+		calls++;
+}
+
+static int vlb_late_probe(struct virtio_device *vdev)
+{
+	struct scatterlist sg;
+	struct vlb_late *dev;
+	int err = -ENOMEM;
+
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	if (!dev)
+		return -ENOMEM;
+	dev->word = kzalloc(sizeof(*dev->word), GFP_KERNEL);
+	if (!dev->word)
+		goto err_free;
+	dev->vq = virtio_find_single_vq(vdev, vlb_late_called, "late");
+	if (IS_ERR(dev->vq)) {
+		err = PTR_ERR(dev->vq);
+		goto err_word;
+	}
+	vdev->priv = dev;
+	virtio_device_ready(vdev);
+	sg_init_one(&sg, dev->word, sizeof(*dev->word));
+	err = virtqueue_add_inbuf(dev->vq, &sg, 1, dev, GFP_KERNEL);
+	if (err)
+		goto err_vqs;
+	virtqueue_kick(dev->vq);
+	return 0;
+
+err_vqs:
+	virtio_reset_device(vdev);
+	vdev->config->del_vqs(vdev);
+err_word:
+	kfree(dev->word);
+err_free:
+	kfree(dev);
+	return err;
+}
+
+static void vlb_late_remove(struct virtio_device *vdev)
+{
+	struct vlb_late *dev = vdev->priv;
+	unsigned int ms;
+
+	virtio_reset_device(vdev);
+	WRITE_ONCE(reset, true);
+	for (ms = 0; ms < VLB_LATE_PATIENCE_MS && !virtqueue_is_broken(dev->vq);
+	     ms += VLB_LATE_STEP_MS)
+		msleep(VLB_LATE_STEP_MS);
+	ended = virtqueue_is_broken(dev->vq);
+	virtqueue_detach_unused_buf(dev->vq);
+	vdev->config->del_vqs(vdev);
+	kfree(dev->word);
+	kfree(dev);
+}
+
+static const struct virtio_device_id vlb_late_ids[] = {
+	{ VLB_LATE_ID, VIRTIO_DEV_ANY_ID },
+	{ 0 },
+};
+MODULE_DEVICE_TABLE(virtio, vlb_late_ids);
+
+static struct virtio_driver vlb_late_driver = {
+	.driver.name = "vlb_late",
+	.driver.owner = THIS_MODULE,
+	.id_table = vlb_late_ids,
+	.probe = vlb_late_probe,
+	.remove = vlb_late_remove,
+};
+module_virtio_driver(vlb_late_driver);
+
+MODULE_DESCRIPTION("a virtio driver for tests that is slow on its way out");
+MODULE_LICENSE("GPL");
