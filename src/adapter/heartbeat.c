@@ -3,6 +3,7 @@
  * A sign of life. A back-end that was stopped, or hangs, keeps its connection open: nobody would
  * notice, and who waits for its requests would wait for ever. So it is asked a question that every
  * back-end answers at any time, on the control socket: requests that take long do not matter.
+ * All devices ask at the same moments: many that are idle wake the machine as often as one.
  */
 #include "adapter/adapter.h"
 
@@ -20,5 +21,5 @@ void heartbeat_run(struct adapter *a)
 	if (frontend_ping(&a->fe, adapter_deadline(a)))
 		backend_lost(a);
 	handover_asked(a);
-	a->heartbeat = deadline_after_ms(a->options->heartbeat_ms);
+	a->heartbeat = deadline_every_ms(a->options->heartbeat_ms);
 }

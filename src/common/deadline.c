@@ -26,6 +26,16 @@ deadline_t deadline_after_ms(uint64_t ms)
 	return now + ms * NSEC_PER_MSEC;
 }
 
+deadline_t deadline_every_ms(uint64_t ms)
+{
+	uint64_t now = now_ns(), period;
+
+	if (ms > (DEADLINE_NEVER - now) / NSEC_PER_MSEC)
+		return DEADLINE_NEVER;
+	period = ms * NSEC_PER_MSEC;
+	return now - now % period + period;
+}
+
 int deadline_passed(deadline_t deadline)
 {
 	return deadline != DEADLINE_NEVER && now_ns() >= deadline;

@@ -20,6 +20,15 @@ uint64_t now_ns(void);
 /* deadline_after_ms() - the deadline that lies @ms milliseconds ahead */
 deadline_t deadline_after_ms(uint64_t ms);
 
+/**
+ * deadline_every_ms() - the next of the moments that lie @ms milliseconds apart
+ * @ms:		not zero
+ *
+ * They are the same in every process, so that those who do something now and then wake the
+ * machine together. Return: less than @ms ahead, or just that.
+ */
+deadline_t deadline_every_ms(uint64_t ms);
+
 /* deadline_passed() - true once it has */
 int deadline_passed(deadline_t deadline);
 

@@ -72,7 +72,14 @@ static void test_sizes(void **state)
 
 static void test_deadlines(void **state)
 {
+	uint64_t now = now_ns();
+	deadline_t next = deadline_every_ms(500);
+
 	(void)state;
+	/* the same moment whoever asks */
+	assert_int_equal(next % 500000000, 0);
+	assert_true(next > now && next <= now_ns() + 500000000);
+	assert_true(deadline_every_ms(UINT64_MAX) == DEADLINE_NEVER);
 	assert_true(deadline_passed(DEADLINE_NOW));
 	assert_false(deadline_passed(DEADLINE_NEVER));
 	assert_int_equal(deadline_poll_ms(DEADLINE_NEVER), -1);

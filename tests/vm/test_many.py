@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sixteen devices at once, attached and detached in any order, over and over: nothing is left."""
+"""
+Many devices at once: attached and detached in any order, over and over, nothing is left; and those
+that nobody uses cost no CPU.
+"""
 
 import concurrent.futures
 import os
@@ -222,3 +225,39 @@ def devices(t, rounds):
 @test(timeout=2400, tier="long", kernels=KERNELS, tags=("many",))
 def devices_50_times(t):
     churn(t, 50)
+
+
+def switches():
+    """How often the threads of adapters and back-ends have given up a CPU, by thread."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/task/*/status"):
+        try:
+            text = status.read_text()
+        except OSError:
+            continue
+        name = re.match(r"Name:\s*(.*)", text)[1]
+        if re.match(r"virtio-loop|vhost-user|blk-queue", name):
+            found[f"{name} {status.parent.name}"] = sum(
+                int(n) for n in re.findall(r"ctxt_switches:\s*(\d+)", text))
+    return found
+
+
+@test(tags=("many",), cases={"16": Case({"number": 16}, timeout=120),
+                             "64": Case({"number": 64}, tier="long", timeout=900)})
+def idle(t, number):
+    """Devices that nobody uses and nobody asks: none of their threads runs, not even once."""
+    t.at_end(detach_rest, t)
+
+    def attach_blk(n):
+        t.run("virtio-loopback", "attach", "--type", "blk", "--name", f"idle{n}", "--pool", "1M",
+              "--heartbeat", 0, "--exec", "vhost-user-blk --image null:1M")
+
+    everything(attach_blk, range(number))
+    t.run("udevadm", "settle", status=None)  # what reads new disks has done so
+    time.sleep(2)
+    before = switches()
+    t.check(len(before) >= 2 * number, f"expected {2 * number} threads or more, saw {len(before)}")
+    time.sleep(5)
+    after = switches()
+    ran = {thread: after[thread] - n for thread, n in before.items() if after.get(thread) != n}
+    t.equal(ran, {}, f"threads of {number} idle devices that ran within 5 s")
