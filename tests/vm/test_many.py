@@ -5,6 +5,7 @@ that nobody uses cost no CPU.
 """
 
 import concurrent.futures
+import json
 import os
 import random
 import re
@@ -242,17 +243,23 @@ def switches():
     return found
 
 
+def attach_null(t, number, *options):
+    """So many disks that hold nothing; their nodes."""
+    t.at_end(detach_rest, t)
+
+    def one(n):
+        said = t.run("virtio-loopback", "attach", "--type", "blk", "--name", f"null{n}", "--pool",
+                     "1M", *options)
+        return said.split()[2]
+
+    return everything(one, range(number))
+
+
 @test(tags=("many",), cases={"16": Case({"number": 16}, timeout=120),
                              "64": Case({"number": 64}, tier="long", timeout=900)})
 def idle(t, number):
     """Devices that nobody uses and nobody asks: none of their threads runs, not even once."""
-    t.at_end(detach_rest, t)
-
-    def attach_blk(n):
-        t.run("virtio-loopback", "attach", "--type", "blk", "--name", f"idle{n}", "--pool", "1M",
-              "--heartbeat", 0, "--exec", "vhost-user-blk --image null:1M")
-
-    everything(attach_blk, range(number))
+    attach_null(t, number, "--heartbeat", 0, "--exec", "vhost-user-blk --image null:1M")
     t.run("udevadm", "settle", status=None)  # what reads new disks has done so
     time.sleep(2)
     before = switches()
@@ -261,3 +268,24 @@ def idle(t, number):
     after = switches()
     ran = {thread: after[thread] - n for thread, n in before.items() if after.get(thread) != n}
     t.equal(ran, {}, f"threads of {number} idle devices that ran within 5 s")
+
+
+@test(tier="long", timeout=600, kernels=KERNELS, tags=("many",))
+def busy_queues(t):
+    """32 virtqueues of 16 disks, all with requests at any time: none gets much less than another."""
+    nodes = attach_null(t, DEVICES, "--queues", 2, "--exec",
+                        "vhost-user-blk --image null:64M --queues 2")
+    words = ["--ioengine=libaio", "--direct=1", "--rw=randread", "--bs=4k", "--iodepth=4",
+             "--size=64M", "--time_based", "--ramp_time=5", "--runtime=20", "--thread"]
+    # The block layer has a queue for each of two CPUs.
+    jobs = [f"--name={Path(node).name}-{cpu}" for node in nodes for cpu in (0, 1)]
+    argv = [word for job, (node, cpu) in zip(jobs, [(n, c) for n in nodes for c in (0, 1)])
+            for word in (job, f"--filename={node}", f"--cpus_allowed={cpu}", *words)]
+    said = t.run("fio", "--output-format=json", *argv, timeout=200)
+    done = {job["jobname"]: job["read"]["total_ios"]
+            for job in json.loads(said[said.index("{"):])["jobs"]}
+    t.equal(len(done), 2 * DEVICES, "jobs")
+    mean = sum(done.values()) / len(done)
+    t.log(f"requests in 20 s: {min(done.values())} to {max(done.values())}, mean {mean:.0f}")
+    few = {name: n for name, n in done.items() if n < mean / 2}
+    t.equal(few, {}, f"queues that had less than half of the mean, {mean:.0f} requests")
