@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * bench-roundtrip COUNT ROUNDS - kick, back-end, call, against an eventfd ping-pong
- * bench-roundtrip COUNT MORE MODE - COUNT round trips, then MORE, each between two marks
+ * bench-roundtrip COUNT ROUNDS each - what half of the round trips, 99 of 100, 999 of 1000 and all
+ *	of them take at most
+ * bench-roundtrip COUNT MORE sleep|chain - COUNT round trips, then MORE, each between two marks,
+ *	for bench/profile
  *
- * Prints CSV: what,round,nanoseconds per round trip. MODE: the driver's, sleep or chain; marks are
- * for bench/profile. Needs vlb_roundtrip.ko. The back-end
+ * Prints CSV: what,round,nanoseconds per round trip. Needs vlb_roundtrip.ko. The back-end
  * here is as lean as one can be: a thread that sleeps in read() of the kick eventfd.
  */
 #include <err.h>
@@ -50,7 +52,8 @@ static void wait_for(int fd)
 		err(2, "eventfd");
 }
 
-static double ping_pong(unsigned int count)
+/* @took: nanoseconds of each, or NULL */
+static double ping_pong(unsigned int count, uint32_t *took)
 {
 	int there = eventfd(0, EFD_CLOEXEC), back = eventfd(0, EFD_CLOEXEC);
 	pid_t child = fork();
@@ -65,8 +68,12 @@ static double ping_pong(unsigned int count)
 	}
 	start = now_ns();
 	for (unsigned int i = 0; i < count; i++) {
+		uint64_t one = took ? now_ns() : 0;
+
 		wake(there);
 		wait_for(back);
+		if (took)
+			took[i] = now_ns() - one;
 	}
 	start = now_ns() - start;
 	waitpid(child, NULL, 0);
@@ -132,43 +139,92 @@ static void set_up(struct raw_device *dev)
 		errx(2, "pthread_create");
 }
 
-static double run(const char *mode, unsigned int count)
+/* What the driver says when it has done it: nanoseconds in all, then what shares took at most. */
+static void run(const char *mode, unsigned int count, char *said, size_t size)
 {
-	char words[64];
 	int fd = open(RUN, O_RDWR);
 	ssize_t got;
 
-	snprintf(words, sizeof(words), "%s %u", mode, count);
-	if (fd < 0 || write(fd, words, strlen(words)) < 0)
-		err(2, "%s: %s", RUN, words);
-	got = pread(fd, words, sizeof(words) - 1, 0);
+	snprintf(said, size, "%s %u", mode, count);
+	if (fd < 0 || write(fd, said, strlen(said)) < 0)
+		err(2, "%s: %s", RUN, said);
+	got = pread(fd, said, size - 1, 0);
 	if (got <= 0)
 		err(2, "%s", RUN);
-	words[got] = 0;
+	said[got] = 0;
 	close(fd);
-	return strtod(words, NULL) / count;
+}
+
+static double mean(const char *mode, unsigned int count)
+{
+	char said[128];
+
+	run(mode, count, said, sizeof(said));
+	return strtod(said, NULL) / count;
+}
+
+static void profiled(const char *mode, unsigned int count, unsigned int more)
+{
+	mark();
+	mean(mode, count);
+	mark();
+	mean(mode, more);
+	mark();
+}
+
+static const char *const shares[] = { "half", "99-of-100", "999-of-1000", "all" };
+static const unsigned int per_mille[] = { 500, 990, 999, 1000 };
+#define SHARES (sizeof(per_mille) / sizeof(per_mille[0]))
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void distribution(unsigned int count, unsigned int round)
+{
+	uint32_t *took = calloc(count, sizeof(*took));
+	char said[128], *next = said;
+
+	if (!took)
+		err(2, "memory");
+	ping_pong(count, took);
+	qsort(took, count, sizeof(*took), compare);
+	for (size_t i = 0; i < SHARES; i++)
+		printf("eventfd-ping-pong/%s,%u,%u\n", shares[i], round,
+		       took[(uint64_t)(count - 1) * per_mille[i] / 1000]);
+	free(took);
+	run("each", count, said, sizeof(said));
+	strtoull(said, &next, 10);
+	for (size_t i = 0; i < SHARES; i++)
+		printf("kick-to-sleeper/%s,%u,%llu\n", shares[i], round, strtoull(next, &next, 10));
 }
 
 int main(int argc, char **argv)
 {
 	unsigned int count = argc > 1 ? atoi(argv[1]) : 20000;
 	unsigned int rounds = argc > 2 ? atoi(argv[2]) : 3;
+	bool each = argc > 3 && !strcmp(argv[3], "each");
 	struct raw_device dev = { 0 };
 
+	if (!count || !rounds)
+		errx(2, "expected a count and rounds");
 	set_up(&dev);
-	run("sleep", 100);
-	if (argc > 3) {
-		mark();
-		run(argv[3], count);
-		mark();
-		run(argv[3], rounds);
-		mark();
+	mean("sleep", 100);
+	if (argc > 3 && !each) {
+		profiled(argv[3], count, rounds);
 		return 0;
 	}
 	for (unsigned int i = 0; i < rounds; i++) {
-		printf("eventfd-ping-pong,%u,%.1f\n", i, ping_pong(count));
-		printf("kick-to-sleeper,%u,%.1f\n", i, run("sleep", count));
-		printf("kick-to-callback,%u,%.1f\n", i, run("chain", count));
+		if (each) {
+			distribution(count, i);
+		} else {
+			printf("eventfd-ping-pong,%u,%.1f\n", i, ping_pong(count, NULL));
+			printf("kick-to-sleeper,%u,%.1f\n", i, mean("sleep", count));
+			printf("kick-to-callback,%u,%.1f\n", i, mean("chain", count));
+		}
 		fflush(stdout);
 	}
 	/* The device goes with the process. */

@@ -3,10 +3,12 @@
  * A virtio driver that does nothing but make requests and wait for them: what it takes
  * from a kick over the back-end to a call.
  *
- * Write "sleep N" or "chain N" to /sys/module/vlb_roundtrip/parameters/run, then read
- * the nanoseconds that the N requests took together.
+ * Write "sleep N", "chain N" or "each N" to /sys/module/vlb_roundtrip/parameters/run, then read
+ * the nanoseconds that the N requests took together; after "each" also what half of them, 99 of
+ * 100, 999 of 1000 and all took at most.
  *   sleep: a thread makes each request and sleeps until its callback
  *   chain: the callback of each request makes the next one
+ *   each:  as sleep, with a look at the clock around each request
  * Waits have no timer, which would be measured with them: kill ends them.
  */
 #include <linux/completion.h>
@@ -15,6 +17,7 @@
 #include <linux/mutex.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 
@@ -35,9 +38,10 @@ struct roundtrip {
 	u64 *word;
 };
 
-static DEFINE_MUTEX(roundtrip_lock); /* protects the two below, and a run */
+static DEFINE_MUTEX(roundtrip_lock); /* protects the three below, and a run */
 static struct roundtrip *roundtrip;
 static u64 roundtrip_ns;
+static u32 roundtrip_shares[4]; /* of "each", nanoseconds, else 0 */
 
 static int roundtrip_request(struct roundtrip *rt)
 {
@@ -87,6 +91,36 @@ static int roundtrip_chain(struct roundtrip *rt, unsigned int count)
 	return err;
 }
 
+static int roundtrip_compare(const void *a, const void *b)
+{
+	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int roundtrip_each(struct roundtrip *rt, unsigned int count)
+{
+	static const unsigned int per_mille[] = { 500, 990, 999, 1000 };
+	unsigned int i;
+	int err = 0;
+	u32 *took;
+	u64 start;
+
+	took = kvcalloc(count, sizeof(*took), GFP_KERNEL);
+	if (!took)
+		return -ENOMEM;
+	for (i = 0; i < count && !err; i++) {
+		start = ktime_get_ns();
+		err = roundtrip_sleep(rt, 1);
+		took[i] = min_t(u64, ktime_get_ns() - start, U32_MAX);
+	}
+	sort(took, count, sizeof(*took), roundtrip_compare, NULL);
+	for (i = 0; i < ARRAY_SIZE(per_mille); i++)
+		roundtrip_shares[i] = took[(u64)(count - 1) * per_mille[i] / 1000];
+	kvfree(took);
+	return err;
+}
+
 static int roundtrip_set(const char *words, const struct kernel_param *kp)
 {
 	unsigned int count;
@@ -97,6 +131,7 @@ static int roundtrip_set(const char *words, const struct kernel_param *kp)
 	if (sscanf(words, "%7s %u", mode, &count) != 2 || !count)
 		return -EINVAL;
 	mutex_lock(&roundtrip_lock);
+	memset(roundtrip_shares, 0, sizeof(roundtrip_shares));
 	start = ktime_get_ns();
 	if (!roundtrip)
 		err = -ENODEV;
@@ -104,6 +139,8 @@ static int roundtrip_set(const char *words, const struct kernel_param *kp)
 		err = roundtrip_sleep(roundtrip, count);
 	else if (!strcmp(mode, "chain"))
 		err = roundtrip_chain(roundtrip, count);
+	else if (!strcmp(mode, "each"))
+		err = roundtrip_each(roundtrip, count);
 	else
 		err = -EINVAL;
 	roundtrip_ns = ktime_get_ns() - start;
@@ -113,7 +150,8 @@ static int roundtrip_set(const char *words, const struct kernel_param *kp)
 
 static int roundtrip_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%llu\n", roundtrip_ns);
+	return sysfs_emit(buffer, "%llu %u %u %u %u\n", roundtrip_ns, roundtrip_shares[0],
+			  roundtrip_shares[1], roundtrip_shares[2], roundtrip_shares[3]);
 }
 
 static const struct kernel_param_ops roundtrip_ops = {
