@@ -90,7 +90,8 @@ static void *serve(void *arg)
 		wait_for(dev->kick);
 		while (dev->vring.num &&
 		       dev->seen != __atomic_load_n(&dev->vring.avail->idx, __ATOMIC_ACQUIRE)) {
-			vring_used_elem_t *elem = &dev->vring.used->ring[dev->used % dev->vring.num];
+			uint16_t place = dev->used % dev->vring.num;
+			vring_used_elem_t *elem = &dev->vring.used->ring[place];
 
 			elem->id = dev->vring.avail->ring[dev->seen++ % dev->vring.num];
 			elem->len = 8;
