@@ -104,7 +104,7 @@ class StaticLane:
         return [TOP / name for name in listed.output.split("\n") if name and (TOP / name).exists()]
 
     def _licences(self, report):
-        wanted = ((r"^kernel/|^bench/.*/module/|^packaging/mainline/", "GPL-2.0-only"),
+        wanted = ((r"^kernel/|^(bench|tests)/.*/module/|^packaging/mainline/", "GPL-2.0-only"),
                   (r"^include/uapi/", "GPL-2.0 WITH Linux-syscall-note"), (r"", "BSD-3-Clause"))
         wrong = []
         files = self._tracked("*.c", "*.h", "*.py", "*.sh", "*meson.build", "*Kbuild")

@@ -3,7 +3,7 @@
 
 vm/kernels/K names them (aids). Most are the kernel's own that Debian leaves out, of the source
 package that is named there too (aid-source): nothing of them becomes part of the project. The
-others are the tests' (tests/vm/driver). They are built when tests or demonstrations are prepared:
+others are the tests' (tests/vm/module). They are built when tests or demonstrations are prepared:
 
     CACHE/aids/...            as they were built, keyed by kernel, source and recipe
     build/aids/K/NAME.ko      for the guest, which does not load them by itself: a test does
@@ -42,7 +42,7 @@ RECIPES = {
     # is not exported to modules.
     "gpio-sim": Recipe(("drivers/gpio/gpio-sim.c", "kernel/irq/irq_sim.c"),
                        ((r"irq_to_desc\((\w+)\)", r"irq_data_to_desc(irq_get_irq_data(\1))"),)),
-    "vlb_late": Recipe(("tests/vm/driver/vlb_late.c",), own=True),
+    "vlb_late": Recipe(("tests/vm/module/vlb_late.c",), own=True),
 }
 
 
