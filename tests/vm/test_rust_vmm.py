@@ -24,6 +24,7 @@ import inputs
 import test_can
 import test_console
 import test_gpio
+import test_rng
 import test_sound
 from can import Interface, bus
 from gpios import INPUT, OUTPUT, Line, Sim, Watch, line_name
@@ -198,6 +199,85 @@ def input(t):
         t.equal(here.read(2, 5 * t.slow), [event, (0, 0, 0)], f"event {n}")
     here.close()
     device.detach("--force")
+
+
+@test(timeout=60, tier="interop", tags=("rng",))
+def rng(t):
+    """What the driver's entropy is made of: the bytes of a file, in their order."""
+    source = t.tmp / "entropy"
+    source.write_bytes(os.urandom(1 << 20))
+    backend = peer(t, "vhost-device-rng", "--rng-source", source)
+    device = t.attach("rng", socket=backend.socket)
+    test_rng.CURRENT.write_text(f"virtio_rng.{device.virtio.removeprefix('virtio')}")
+    # What was in the core's buffer before is another device's
+    with open(test_rng.HWRNG, "rb", buffering=0) as f:
+        seen = b"".join(f.read(16) for _ in range(256))
+    text, here = source.read_bytes(), -1
+    for at in range(1024, len(seen), 16):
+        here, before = text.find(seen[at:at + 16]), here
+        t.check(here > before, f"bytes {at} to {at + 15}: expected those of the file, behind place "
+                f"{before}, saw {seen[at:at + 16].hex()} at {here}")
+    device.detach()
+
+
+@test(timeout=60, tier="interop", tags=("scsi",))
+def scsi(t):
+    """Two units of one target, for reading only: sizes and contents, read by four at once."""
+    t.module("sd_mod")
+    images = [t.tmp / f"unit-{n}" for n in range(2)]
+    for n, image in enumerate(images):
+        image.write_bytes(os.urandom((3 + n) << 20))
+    backend = peer(t, "vhost-device-scsi", "--read-only", *images, suffix="")
+    device = t.attach("scsi", socket=backend.socket)
+    top = Path("/sys/bus/virtio/devices", device.virtio)
+    disks = t.within(20, lambda: (lambda found: found if len(found) == 2 else None)(
+        sorted(top.glob("host*/target*/*/block/*"))), "two disks")
+    for image, disk in zip(images, disks):
+        node, size = Path("/dev", disk.name), image.stat().st_size
+        t.within(10, node.exists, str(node))
+        t.equal(int((disk / "size").read_text()) * 512, size, f"size of {node}")
+        t.equal((disk / "ro").read_text().strip(), "1", f"{node} is read-only")
+        t.run("cmp", image, node)
+    readers = [t.start("sh", "-c", f"for i in 1 2 3 4 5; do dd if=/dev/{disk.name} bs=64k "
+                       f"iflag=direct status=none | cmp - {image} || exit 1; done")
+               for image, disk in zip(images, disks) for _ in range(2)]
+    for reader in readers:
+        t.equal(reader.wait(30), 0, "exit status of a reader")
+    device.detach()
+
+
+CHIP = 0x20
+
+
+def i2c_tools(t, program, bus, *words):
+    return t.run(program, "-y", *(("-f",) if program != "i2cdetect" else ()), str(bus), *words)
+
+
+@test(timeout=60, tier="interop", tags=("i2c",), needs=("i2cget", "i2cset"))
+def i2c(t):
+    """Each register of a chip behind the back-end is read and written through the driver's bus."""
+    for module in ("i2c-dev", "i2c-virtio"):
+        t.module(module)
+    t.run("modprobe", "i2c-stub", f"chip_addr={CHIP}", status=None)
+    if t.last_status:
+        t.skip("the kernel has no i2c-stub")
+    t.at_end(t.run, "modprobe", "-r", "i2c-stub")
+    there = next(int(path.name.removeprefix("i2c-")) for path in
+                 Path("/sys/bus/i2c/devices").glob("i2c-*")
+                 if (path / "name").read_text().startswith("SMBus stub"))
+    backend = peer(t, "vhost-device-i2c", "--device-list", f"{there}:{CHIP}")
+    device = t.attach("i2c", socket=backend.socket)
+    here = int(device.node.rsplit("-", 1)[-1])
+    for register in range(0, 256, 5):
+        value = register * 7 + 3 & 255
+        i2c_tools(t, "i2cset", there, f"{CHIP}", f"{register}", f"{value}")
+        t.equal(int(i2c_tools(t, "i2cget", here, f"{CHIP}", f"{register}"), 16), value,
+                f"register {register}, read through the device")
+        i2c_tools(t, "i2cset", here, f"{CHIP}", f"{register}", f"{value ^ 255}")
+        t.equal(int(i2c_tools(t, "i2cget", there, f"{CHIP}", f"{register}"), 16), value ^ 255,
+                f"register {register}, written through the device")
+    t.run("i2cget", "-y", "-f", str(here), f"{CHIP + 1}", "0", status=2)
+    device.detach()
 
 
 def sound_card(t, backend, env=None):

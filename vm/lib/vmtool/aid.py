@@ -36,6 +36,7 @@ class Recipe:
 
 RECIPES = {
     "gpio-virtio": Recipe(("drivers/gpio/gpio-virtio.c",)),
+    "i2c-virtio": Recipe(("drivers/i2c/busses/i2c-virtio.c",)),
     # Mainline's driver, to compare ours with.
     "virtio_can": Recipe(("drivers/net/can/virtio_can.c",)),
     # Debian's kernel has no interrupt simulator, so it becomes part of the module; irq_to_desc()
