@@ -23,7 +23,15 @@ OVER = "the time for this lane was over"
 GRACE_S = 240
 # What has peers at hand, the tests that use them (a group is what it is asked for), seconds
 PEERS = (("tests/interop/debian-peers", r"(?:fs|net|storage|vsock)\.", 1800),
-         ("tests/interop/rust-vmm", r"rust_vmm\.([a-z0-9]+)", 9000))
+         ("tests/interop/rust-vmm", r"rust_vmm\.(?:reported\[)?([a-z0-9]+)", 9000))
+
+
+def peers(tests):
+    """What has the peers of these tests at hand: (its command, seconds), one after the other."""
+    for program, users, seconds in PEERS:
+        found = [m for m in (re.match(users, name) for name in tests) if m]
+        if found:
+            yield [program, *sorted({word for m in found for word in m.groups()})], seconds
 
 
 class VmLane:
@@ -105,12 +113,11 @@ class VmLane:
             self._all(report, "skip", f"no guest: {got.last}")
             return False
         # What cannot be had is skipped by the tests themselves.
-        for program, users, seconds in PEERS:
-            found = [m for m in (re.match(users, name) for name in self.left) if m]
-            words = sorted({word for m in found for word in m.groups() if word})
-            if found:
-                report.progress(self.name, f"peers: {' '.join([program, *words])}")
-                command.run([program, *words], seconds)
+        for argv, seconds in peers(self.left):
+            report.progress(self.name, f"peers: {' '.join(argv)}")
+            had = command.run(argv, seconds)
+            if had.status:
+                report.progress(self.name, f"peers: {argv[0]} did not do it: {had.last}")
         if not self.module:
             return True
         built = command.run(["vm/build-module", self.kernel], 600)

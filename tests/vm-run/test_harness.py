@@ -18,9 +18,9 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 sys.path.insert(0, str(TOP / "vm/lib"))
 
-from lib import interop  # noqa: E402
+from lib import command, interop  # noqa: E402
 from lib.report import SECOND_TRIES, Report  # noqa: E402
-from lib.vmlane import VmLane  # noqa: E402
+from lib.vmlane import VmLane, peers  # noqa: E402
 from vmtool import waker  # noqa: E402
 
 EXPECTED = {
@@ -160,6 +160,25 @@ class Waking(unittest.TestCase):
         self.monitor.close()
         self.waker.step()
         self.waker.step()
+
+
+class Peers(unittest.TestCase):
+    """What is built before the guest boots, for the tests that will run in it."""
+
+    def test_commands(self):
+        argvs = [argv for argv, _ in peers(["blk.fio", "rust_vmm.sound_null", "rust_vmm.can",
+                                            "rust_vmm.reported[gpio-inputs]", "rust_vmm.can"])]
+        self.assertEqual(argvs, [["tests/interop/rust-vmm", "can", "gpio", "sound"]])
+        argvs = [argv for argv, _ in peers(["vsock.streams[debian]", "net.passt"])]
+        self.assertEqual(argvs, [["tests/interop/debian-peers"]])
+        self.assertEqual(list(peers(["blk.fio", "teardown.net.x"])), [])
+
+    def test_each_is_known(self):
+        """A test whose device the program does not know would be skipped in every run."""
+        lane = VmLane("debian-6.12", ["interop"], ["rust_vmm.*"])
+        for argv, _ in peers(lane.tests()):
+            done = command.run([*argv, "--list"], 60)
+            self.assertEqual((done.status, done.output.split()), (0, argv[1:]))
 
 
 class PeerTable(unittest.TestCase):
