@@ -156,16 +156,21 @@ def repeats(t):
 
 @test(timeout=60, tags=("input",))
 def grabbed(t):
-    """--grab: nobody else gets the events of the source; without it both do."""
+    """
+    --grab: nobody else gets the events of the source; without it both do. By the conventions'
+    option it is the other way round.
+    """
     source = inputs.mouse(t)
     other = open_node(t, source.node)
-    for more, expected in (((), [(EV_REL, 0, 3), (EV_SYN, 0, 0)]), (("--grab",), [])):
+    both, conventional = [(EV_REL, 0, 3), (EV_SYN, 0, 0)], ("--evdev-path", source.node)
+    for more, expected in (((), both), (("--grab",), []),
+                           (conventional, []), ((*conventional, "--no-grab"), both)):
         device = attach(t, source, *more)
         here = open_node(t, device.node)
         source.send((EV_REL, 0, 3))
         t.equal(here.read(2, 5 * t.slow), [(EV_REL, 0, 3), (EV_SYN, 0, 0)], f"events with {more}")
         t.equal(other.read(2, 5 if expected else 0.2), expected, f"events of the source with {more}")
-        if more:
+        if not expected:
             said = t.run("vhost-user-input", "--device", source.node, "--grab", "--socket-path",
                          t.tmp / "s", status=1)
             t.check("another program has it" in said, f"a second grab: saw {said!r}")

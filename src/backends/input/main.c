@@ -16,6 +16,8 @@ enum {
 	OPT_GRAB,
 	OPT_DISPLAY,
 	OPT_KIND,
+	OPT_EVDEV_PATH,
+	OPT_NO_GRAB,
 };
 
 struct program {
@@ -25,6 +27,7 @@ struct program {
 	const char *path; /* of the node */
 	const char *display_path;
 	bool grab;
+	bool conventional, no_grab; /* --evdev-path: grabbed, but for --no-grab */
 };
 
 static const struct option options[] = {
@@ -32,6 +35,8 @@ static const struct option options[] = {
 	{ "grab", no_argument, NULL, OPT_GRAB },
 	{ "display", required_argument, NULL, OPT_DISPLAY },
 	{ "kind", required_argument, NULL, OPT_KIND },
+	{ "evdev-path", required_argument, NULL, OPT_EVDEV_PATH },
+	{ "no-grab", no_argument, NULL, OPT_NO_GRAB },
 	{ 0 },
 };
 
@@ -43,7 +48,10 @@ static const char usage[] =
 	"      --display PATH         instead: what is typed at a GPU's display, by its\n"
 	"                             --display-input\n"
 	"      --kind keyboard|pointer\n"
-	"                             which of the two (default: keyboard)\n";
+	"                             which of the two (default: keyboard)\n"
+	"      --evdev-path PATH [--no-grab]\n"
+	"                             QEMU's name for --device PATH [--grab]: it grabs if not told\n"
+	"                             otherwise\n";
 
 static int parse_kind(struct program *program, const char *value)
 {
@@ -65,6 +73,13 @@ static int parse(void *dev, int option, const char *value)
 	switch (option) {
 	case OPT_DEVICE:
 		program->path = value;
+		return 0;
+	case OPT_EVDEV_PATH:
+		program->path = value;
+		program->conventional = true;
+		return 0;
+	case OPT_NO_GRAB:
+		program->no_grab = true;
 		return 0;
 	case OPT_DISPLAY:
 		program->display_path = value;
@@ -88,9 +103,11 @@ static int open_source(struct program *program)
 		return -EINVAL;
 	}
 	if (program->path) {
+		bool grab = program->grab || (program->conventional && !program->no_grab);
+
 		input->ops = &evdev_ops;
 		input->dev = &program->evdev;
-		return evdev_open(&program->evdev, program->path, program->grab, &input->info);
+		return evdev_open(&program->evdev, program->path, grab, &input->info);
 	}
 	input->ops = &display_ops;
 	input->dev = &program->display;
@@ -136,7 +153,8 @@ int main(int argc, char **argv)
 {
 	static const struct vu_program program = {
 		.name = "vhost-user-input",
-		.capabilities = "{ \"type\": \"input\" }",
+		.capabilities =
+			"{ \"type\": \"input\", \"features\": [ \"evdev-path\", \"no-grab\" ] }",
 		.usage = usage,
 		.options = options,
 		.parse = parse,
