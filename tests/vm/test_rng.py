@@ -21,9 +21,14 @@ def attach(t, *options):
     backend = t.backend("vhost-user-rng", *options)
     device = t.attach("rng", socket=backend.socket)
     t.equal(device.nodes, [str(HWRNG)], "nodes that attach tells")
+    is_current(t)
+    return backend, device
+
+
+def is_current(t):
+    """/dev/hwrng reads from a device such as this."""
     t.check(CURRENT.read_text().startswith("virtio_rng"),
             f"{CURRENT}: expected virtio_rng.N, saw {CURRENT.read_text().strip()!r}")
-    return backend, device
 
 
 def read(count, seconds):
@@ -85,6 +90,11 @@ TOGETHER = 8
 TORN = 256
 
 
+def numbered(total):
+    """A file of so many such words, which words() knows again."""
+    return b"".join(MARK + struct.pack(">I", n) for n in range(total))
+
+
 def words(t, data, total):
     """The file is a row of numbers: those that were read of it, in order and none twice."""
     numbers = [int.from_bytes(n, "big") for n in
@@ -108,7 +118,7 @@ def source(t):
     """
     total = 4096
     path = t.tmp / "source"
-    path.write_bytes(b"".join(MARK + struct.pack(">I", n) for n in range(total)))
+    path.write_bytes(numbered(total))
     backend, device = attach(t, "--source", path)
     data = read(16384, 20 * t.slow)
     t.equal(len(data), 16384, "bytes read")

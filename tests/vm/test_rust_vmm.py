@@ -26,6 +26,7 @@ import test_console
 import test_gpio
 import test_rng
 import test_sound
+import test_vsock
 from can import Interface, bus
 from gpios import INPUT, OUTPUT, Line, Sim, Watch, line_name
 from harness import test
@@ -203,20 +204,15 @@ def input(t):
 
 @test(timeout=60, tier="interop", tags=("rng",))
 def rng(t):
-    """What the driver's entropy is made of: the bytes of a file, in their order."""
-    source = t.tmp / "entropy"
-    source.write_bytes(os.urandom(1 << 20))
+    """What the driver's entropy is made of: the numbers of a file, in their order, each once."""
+    source, total = t.tmp / "entropy", 1 << 16
+    source.write_bytes(test_rng.numbered(total))
     backend = peer(t, "vhost-device-rng", "--rng-source", source)
     device = t.attach("rng", socket=backend.socket)
-    test_rng.CURRENT.write_text(f"virtio_rng.{device.virtio.removeprefix('virtio')}")
-    # What was in the core's buffer before is another device's
-    with open(test_rng.HWRNG, "rb", buffering=0) as f:
-        seen = b"".join(f.read(16) for _ in range(256))
-    text, here = source.read_bytes(), -1
-    for at in range(1024, len(seen), 16):
-        here, before = text.find(seen[at:at + 16]), here
-        t.check(here > before, f"bytes {at} to {at + 15}: expected those of the file, behind place "
-                f"{before}, saw {seen[at:at + 16].hex()} at {here}")
+    test_rng.is_current(t)
+    data = test_rng.read(16384, 20 * t.slow)
+    t.equal(len(data), 16384, "bytes read")
+    test_rng.words(t, data, total)
     device.detach()
 
 
@@ -246,11 +242,7 @@ def scsi(t):
     device.detach()
 
 
-CHIP = 0x20
-
-
-def i2c_tools(t, program, bus, *words):
-    return t.run(program, "-y", *(("-f",) if program != "i2cdetect" else ()), str(bus), *words)
+STUB, CHIP = "SMBus stub driver", 0x20
 
 
 @test(timeout=60, tier="interop", tags=("i2c",), needs=("i2cget", "i2cset"))
@@ -264,19 +256,31 @@ def i2c(t):
     t.at_end(t.run, "modprobe", "-r", "i2c-stub")
     there = next(int(path.name.removeprefix("i2c-")) for path in
                  Path("/sys/bus/i2c/devices").glob("i2c-*")
-                 if (path / "name").read_text().startswith("SMBus stub"))
-    backend = peer(t, "vhost-device-i2c", "--device-list", f"{there}:{CHIP}")
+                 if (path / "name").read_text().strip() == STUB)
+    backend = peer(t, "vhost-device-i2c", "--device-list", f"{STUB}:{CHIP}")
     device = t.attach("i2c", socket=backend.socket)
     here = int(device.node.rsplit("-", 1)[-1])
     for register in range(0, 256, 5):
         value = register * 7 + 3 & 255
-        i2c_tools(t, "i2cset", there, f"{CHIP}", f"{register}", f"{value}")
-        t.equal(int(i2c_tools(t, "i2cget", here, f"{CHIP}", f"{register}"), 16), value,
+        t.run("i2cset", "-y", there, CHIP, register, value)
+        t.equal(int(t.run("i2cget", "-y", here, CHIP, register), 16), value,
                 f"register {register}, read through the device")
-        i2c_tools(t, "i2cset", here, f"{CHIP}", f"{register}", f"{value ^ 255}")
-        t.equal(int(i2c_tools(t, "i2cget", there, f"{CHIP}", f"{register}"), 16), value ^ 255,
+        t.run("i2cset", "-y", here, CHIP, register, value ^ 255)
+        t.equal(int(t.run("i2cget", "-y", there, CHIP, register), 16), value ^ 255,
                 f"register {register}, written through the device")
-    t.run("i2cget", "-y", "-f", str(here), f"{CHIP + 1}", "0", status=2)
+    said = t.run("i2cget", "-y", here, CHIP + 1, 0, status=2)
+    t.check("Read failed" in said, f"a chip that is not there: saw {said!r}")
+    device.detach()
+
+
+@test(timeout=90, tier="interop", tags=("vsock",))
+def vsock(t):
+    """Connections from and to its sockets, 1 MiB there and back, with --tx-buffer-size 16384."""
+    uds = t.tmp / "vm.vsock"
+    backend = peer(t, "vhost-device-vsock", "--guest-cid", test_vsock.CID, "--uds-path", uds,
+                   "--tx-buffer-size", test_vsock.SMALL, option="--socket", suffix="")
+    device = t.attach("vsock", socket=backend.socket)
+    test_vsock.converse(t, uds)
     device.detach()
 
 

@@ -15,6 +15,7 @@ from harness import test
 from peers import Newer
 
 CID, PORT, INBOUND = 4, 1234, 4321
+SMALL = 16384
 
 
 def exactly(sock, count):
@@ -68,10 +69,8 @@ def start(t, *words):
     return t.attach("vsock", socket=path), uds
 
 
-@test(timeout=90, tier="interop", tags=("vsock",), cases={"debian": {}})
-def streams(t):
-    """Connections from and to its sockets, 1 MiB there and back, with --tx-buffer-size 16384."""
-    device, uds = start(t, "--tx-buffer-size", "16384")
+def converse(t, uds):
+    """Connections both ways, some at the same time, whose bytes all come back."""
     out = listening(t, socket.AF_UNIX, f"{uds}_{PORT}")
     inner = listening(t, socket.AF_VSOCK, (socket.VMADDR_CID_ANY, INBOUND))
     for listener in (out, inner):
@@ -97,6 +96,13 @@ def streams(t):
         t.check(greeting.startswith(b"OK "), f"expected 'OK PORT', saw {greeting!r}")
         through(t, sock, 1 << (8 + 4 * n), f"connection {n} in")
         sock.close()
+
+
+@test(timeout=90, tier="interop", tags=("vsock",), cases={"debian": {}})
+def streams(t):
+    """Connections from and to its sockets, 1 MiB there and back, with --tx-buffer-size 16384."""
+    device, uds = start(t, "--tx-buffer-size", str(SMALL))
+    converse(t, uds)
     device.detach()
 
 
