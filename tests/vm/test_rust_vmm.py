@@ -84,7 +84,8 @@ def can(t):
 REPORTS = ("packaging/reports/vhost-device-gpio-inputs.md",
            "packaging/reports/vhost-device-can-buffers.md",
            "packaging/reports/vhost-device-console-buffers.md",
-           "packaging/reports/vhost-device-console-used.md")
+           "packaging/reports/vhost-device-console-used.md",
+           "packaging/reports/vhost-device-vsock-pieces.md")
 
 
 @test(timeout=60, tier="interop", tags=("reports",),
