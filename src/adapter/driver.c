@@ -139,7 +139,8 @@ static int write_config(struct adapter *a, const struct virtio_loopback_msg *msg
 		return -EOPNOTSUPP;
 	if (!frontend_connected(&a->fe))
 		return -EIO;
-	personality_config_write(a->options, a->together, &write);
+	if (!personality_config_write(a->options, a->config, a->together, &write))
+		return 0;
 	ret = frontend_set_config(&a->fe, write.offset, write.data, write.length, deadline);
 	/*
 	 * What is read may depend on what was written (input: select and subsel), so ask each time.

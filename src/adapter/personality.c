@@ -223,14 +223,17 @@ unsigned int personality_mtu(const struct adapter_options *options, uint64_t acc
 	return options->mtu;
 }
 
-void personality_config_write(const struct adapter_options *options,
+bool personality_config_write(const struct adapter_options *options, const uint8_t *config,
 			      uint8_t together[CONFIG_TOGETHER_MAX], struct config_write *write)
 {
+	if (options->type.id == VIRTIO_ID_SCSI)
+		return memcmp(config + write->offset, write->data, write->length) != 0;
 	if (options->type.id != VIRTIO_ID_INPUT || write->offset >= CONFIG_TOGETHER_MAX)
-		return;
+		return true;
 	memcpy(together + write->offset, write->data,
 	       MIN(write->length, CONFIG_TOGETHER_MAX - write->offset));
 	*write = (struct config_write){ .length = CONFIG_TOGETHER_MAX, .data = together };
+	return true;
 }
 
 unsigned int personality_config_size(const struct adapter_options *options, uint64_t backend)

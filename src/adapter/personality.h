@@ -79,14 +79,18 @@ struct config_write {
 /**
  * personality_config_write() - the driver's write as the back-end is to get it
  * @options:	the type
+ * @config:	as the back-end gave it last
  * @together:	the last values of what goes together, kept here from write to write
  * @write:	changed
  *
  * Drivers write field by field. Of an input device the first two, select and subsel, make one
  * question, and there are back-ends that take whatever is written for both of them, from the
- * beginning.
+ * beginning. The driver of a SCSI device writes the sizes that it reads; back-ends know no such
+ * message from QEMU, which keeps it to itself.
+ *
+ * Return: whether there is something to tell the back-end.
  */
-void personality_config_write(const struct adapter_options *options,
+bool personality_config_write(const struct adapter_options *options, const uint8_t *config,
 			      uint8_t together[CONFIG_TOGETHER_MAX], struct config_write *write);
 
 /**

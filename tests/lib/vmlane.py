@@ -117,7 +117,8 @@ class VmLane:
             report.progress(self.name, f"peers: {' '.join(argv)}")
             had = command.run(argv, seconds)
             if had.status:
-                report.progress(self.name, f"peers: {argv[0]} did not do it: {had.last}")
+                report.progress(self.name, f"peers: {argv[0]} did not do it: "
+                                           f"{had.last or f'status {had.status}'}")
         if not self.module:
             return True
         built = command.run(["vm/build-module", self.kernel], 600)

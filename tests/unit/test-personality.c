@@ -476,40 +476,70 @@ static void test_pool(void **state)
 static void test_config_write(void **state)
 {
 	static const uint8_t select[] = { 0x12 }, subsel[] = { 0x35 }, all[] = { 1, 2, 3 };
+	static const uint8_t config[8] = { 0 };
 	uint8_t together[CONFIG_TOGETHER_MAX] = { 0 };
 	struct config_write write = { 0, 1, select };
 	struct adapter_options o = { 0 };
 
 	(void)state;
 	device_type_find("input", &o.type);
-	personality_config_write(&o, together, &write);
+	assert_true(personality_config_write(&o, config, together, &write));
 	assert_int_equal(write.offset, 0);
 	assert_int_equal(write.length, 2);
 	assert_memory_equal(write.data, "\x12\0", 2);
 	write = (struct config_write){ 1, 1, subsel };
-	personality_config_write(&o, together, &write);
+	assert_true(personality_config_write(&o, config, together, &write));
 	assert_int_equal(write.offset, 0);
 	assert_int_equal(write.length, 2);
 	assert_memory_equal(write.data, "\x12\x35", 2);
 	write = (struct config_write){ 0, 3, all };
-	personality_config_write(&o, together, &write);
+	assert_true(personality_config_write(&o, config, together, &write));
 	assert_int_equal(write.length, 2);
 	assert_memory_equal(write.data, "\1\2", 2);
 	write = (struct config_write){ 2, 1, subsel };
-	personality_config_write(&o, together, &write);
+	assert_true(personality_config_write(&o, config, together, &write));
 	assert_int_equal(write.offset, 2);
 	assert_ptr_equal(write.data, subsel);
 	device_type_find("blk", &o.type);
 	write = (struct config_write){ 0, 1, select };
-	personality_config_write(&o, together, &write);
+	assert_true(personality_config_write(&o, config, together, &write));
 	assert_int_equal(write.length, 1);
 	assert_ptr_equal(write.data, select);
+}
+
+/* A SCSI back-end hears of sizes that are others; an input device is asked each time. */
+static void test_config_same(void **state)
+{
+	static const uint8_t config[8] = { 0, 0, 0, 0, 96 };
+	static const uint8_t same[] = { 96, 0, 0, 0 }, other[] = { 97 };
+	static const struct {
+		const char *type;
+		struct config_write write;
+		bool told;
+	} cases[] = {
+		{ "scsi", { 4, 4, same }, false }, { "scsi", { 4, 1, other }, true },
+		{ "scsi", { 0, 4, same }, true },  { "blk", { 4, 4, same }, true },
+		{ "console", { 4, 4, same }, true }, { "input", { 4, 4, same }, true },
+	};
+	uint8_t together[CONFIG_TOGETHER_MAX] = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct config_write write = cases[i].write;
+		struct adapter_options o = { 0 };
+
+		device_type_find(cases[i].type, &o.type);
+		assert_int_equal(personality_config_write(&o, config, together, &write),
+				 cases[i].told);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config_write),
+		cmocka_unit_test(test_config_same),
 		cmocka_unit_test(test_options),	 cmocka_unit_test(test_bad_options),
 		cmocka_unit_test(test_features), cmocka_unit_test(test_net),
 		cmocka_unit_test(test_net_pairs),

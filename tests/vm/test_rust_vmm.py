@@ -85,6 +85,7 @@ REPORTS = ("packaging/reports/vhost-device-gpio-inputs.md",
            "packaging/reports/vhost-device-can-buffers.md",
            "packaging/reports/vhost-device-console-buffers.md",
            "packaging/reports/vhost-device-console-used.md",
+           "packaging/reports/vhost-device-scsi-config.md",
            "packaging/reports/vhost-device-vsock-pieces.md")
 
 
