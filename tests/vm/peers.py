@@ -66,8 +66,8 @@ class Newer:
         """A program that listens at that socket, started."""
         process = self.start(*argv, netns=netns)
         process.socket = Path(socket)
-        self.t.within(ready, lambda: process.socket.is_socket() or not process.alive(),
-                      f"the socket of {argv[0]}")
+        self.t.within(ready, lambda: process.listens(socket) or not process.alive(),
+                      f"{argv[0]} to listen at {socket}")
         self.t.check(process.alive(), f"{argv[0]} ended at once: {process.said()[-400:]}")
         return process
 

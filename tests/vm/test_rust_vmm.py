@@ -53,7 +53,8 @@ def peer(t, name, *args, option="--socket-path", suffix="0", env=None):
     t.peer(name, (PEERS / f"{name}.version").read_text().strip(), name.removeprefix("vhost-device-"))
     process = t.start(path, option, t.tmp / "peer", *args, env=env)
     process.socket = t.tmp / f"peer{suffix}"
-    t.within(10, lambda: process.socket.is_socket() or not process.alive(), "the peer's socket")
+    t.within(10, lambda: process.listens(process.socket) or not process.alive(),
+             f"{name} to listen")
     t.check(process.alive(), f"{name} ended at once: {process.said()[-300:]}")
     return process
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from .result import Failed, Skipped
 
 
+SO_ACCEPTCON = 1 << 16  # of the flags in /proc/net/unix
+
+
 class Process:
     """A program in the background, its output in a file of the test's folder."""
 
@@ -29,6 +32,15 @@ class Process:
 
     def alive(self):
         return self.popen.poll() is None
+
+    def listens(self, path):
+        """Whether somebody does at that socket, where it is: the file is there before that."""
+        try:
+            lines = Path(f"/proc/{self.pid}/net/unix").read_text().splitlines()
+        except OSError:
+            return False
+        return any(line.endswith(f" {path}") and int(line.split()[3], 16) & SO_ACCEPTCON
+                   for line in lines)
 
     def said(self):
         return self.output.read_text(errors="replace")
