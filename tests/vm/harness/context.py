@@ -53,8 +53,9 @@ class Context:
         driven: what it does; else the first line of what is written at the test.
         """
         driven = driven or (self.test.function.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        self.peers.append({"peer": name, "version": version, "side": side, "device": device,
-                           "driven": driven})
+        row = {"peer": name, "version": version, "side": side, "device": device, "driven": driven}
+        if row not in self.peers:
+            self.peers.append(row)
 
     # Checks
 
