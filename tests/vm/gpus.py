@@ -238,3 +238,8 @@ def check_draws(t, gpu, more=3):
     """Pictures come and come."""
     first = gpu.pictures()
     t.within(20, lambda: gpu.pictures() > first + more, "pictures")
+
+
+def peer(t):
+    """QEMU's vhost-user-gpu does not tell its version; that of its package is its sisters'."""
+    t.peer("vhost-user-gpu of QEMU", t.run("qemu-storage-daemon", "--version").split()[2], "gpu")

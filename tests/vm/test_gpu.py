@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import gpus
 from gpus import OWN, QEMU, Gpu, check_bars, check_draws, connector, draw
 from harness import Case, test
 
@@ -62,6 +63,14 @@ def modetest(t, backend, own):
         check_way(t, gpu, backend)
     client.end()
     gpu.device.detach()
+
+
+@test(timeout=120, tier="interop", kernels=("debian-6.12",), tags=("gpu",),
+      needs=("modetest", "display-probe"))
+def peer(t):
+    """modetest's bars: each pixel is shown, and no byte of them copied by the transport"""
+    gpus.peer(t)
+    modetest(t, QEMU, own=False)
 
 
 def check_confined(t, gpu):

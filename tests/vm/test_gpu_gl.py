@@ -3,6 +3,7 @@
 
 import re
 
+import gpus
 from gpus import OWN, QEMU, VIRGL, Gpu, check_bare, patience, render_node, with_input
 from harness import Case, test
 
@@ -67,6 +68,14 @@ def picture(t, backend, renderer):
             f"only, saw {copied}")
     client.end()
     gpu.device.detach()
+
+
+@test(timeout=120, tier="interop", kernels=("debian-6.12",), tags=("gpu", "gl"),
+      needs=("gl-picture",))
+def peer(t):
+    """OpenGL ES by llvmpipe: drawn and uploaded, read back by glReadPixels, and shown, each pixel"""
+    gpus.peer(t)
+    picture(t, QEMU, "llvmpipe")
 
 
 @test(timeout=120, tags=("gpu", "gl"), needs=("kmscube",),
