@@ -188,7 +188,7 @@ static void test_adapter_killed(void **state)
 	close(pair[1]);
 }
 
-static void check_refused(const char *command, const char *says)
+static void check_refused(const char *command, const char *says, unsigned int ms)
 {
 	struct failure f = { 0 };
 	struct supervisor s;
@@ -196,7 +196,7 @@ static void check_refused(const char *command, const char *says)
 
 	ret = supervisor_init(&s, command, path, NULL, &f);
 	if (!ret) {
-		ret = supervisor_start(&s, deadline_after_ms(300), &f);
+		ret = supervisor_start(&s, deadline_after_ms(ms), &f);
 		supervisor_finish(&s);
 	}
 	if (ret >= 0 || !strstr(f.text, says))
@@ -206,14 +206,14 @@ static void check_refused(const char *command, const char *says)
 static void test_refused(void **state)
 {
 	(void)state;
-	check_refused("", "no program");
-	check_refused("'open", "quote");
-	check_refused("/nonexistent/program", "cannot be started: No such file");
-	check_refused(dir, "cannot be started: Permission denied");
-	check_refused("false {socket}", "exited with status 1 before it listened");
-	check_refused("sh -c 'kill -9 $$' {socket}", "killed by signal 9 before it listened");
-	check_refused("sleep 100 {socket}", "exited with status 1");
-	check_refused("sh -c 'exec sleep 100' {socket}", "does not listen");
+	check_refused("", "no program", SOON_MS);
+	check_refused("'open", "quote", SOON_MS);
+	check_refused("/nonexistent/program", "cannot be started: No such file", SOON_MS);
+	check_refused(dir, "cannot be started: Permission denied", SOON_MS);
+	check_refused("false {socket}", "exited with status 1 before it listened", SOON_MS);
+	check_refused("sh -c 'kill -9 $$' {socket}", "killed by signal 9 before it listened", SOON_MS);
+	check_refused("sleep 100 {socket}", "exited with status 1", SOON_MS);
+	check_refused("sh -c 'exec sleep 100' {socket}", "does not listen", 2000);
 }
 
 int main(int argc, char **argv)

@@ -249,10 +249,16 @@ def attach_null(t, number, *options):
 
     def one(n):
         said = t.run("virtio-loopback", "attach", "--type", "blk", "--name", f"null{n}", "--pool",
-                     "1M", *options)
+                     "1M", "--timeout", int(5 * t.slow), *options)
         return said.split()[2]
 
     return everything(one, range(number))
+
+
+def at_rest():
+    before = switches()
+    time.sleep(1)
+    return switches() == before
 
 
 @test(tags=("many",), cases={"16": Case({"number": 16}, timeout=120),
@@ -260,8 +266,7 @@ def attach_null(t, number, *options):
 def idle(t, number):
     """Devices that nobody uses and nobody asks: none of their threads runs, not even once."""
     attach_null(t, number, "--heartbeat", 0, "--exec", "vhost-user-blk --image null:1M")
-    t.run("udevadm", "settle", status=None)  # what reads new disks has done so
-    time.sleep(2)
+    t.within(60, at_rest, "adapters and back-ends to come to rest")
     before = switches()
     t.check(len(before) >= 2 * number, f"expected {2 * number} threads or more, saw {len(before)}")
     time.sleep(5)
