@@ -31,18 +31,15 @@ def build(kernel):
     new.mkdir()
     for ko in work.rglob("*.ko"):
         shutil.copy2(ko, new)
-    # depmod -b wants the tree at lib/modules/RELEASE.
-    base = kernel.root / "root/lib/modules"
-    base.mkdir(parents=True, exist_ok=True)
-    link = base / kernel.release
+    # depmod -b wants the tree at lib/modules/RELEASE; the package's own folder may be left there.
+    base = work / "depmod/lib/modules"
+    base.mkdir(parents=True)
     new.rename(kernel.modules / "extra")
     try:
-        link.symlink_to(kernel.modules)
-        report.run([report.need("depmod", "kmod"), "-b", kernel.root / "root", kernel.release],
-                   "depmod")
+        (base / kernel.release).symlink_to(kernel.modules)
+        report.run([report.need("depmod", "kmod"), "-b", work / "depmod", kernel.release], "depmod")
     except Exception:
         shutil.rmtree(kernel.modules / "extra")
         raise
     finally:
-        link.unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)
