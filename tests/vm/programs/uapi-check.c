@@ -22,6 +22,7 @@
 
 #include "raw-device.h"
 
+static size_t page; /* the kernel's: more than 4 KiB on some */
 static const char *check_name;
 static bool check_failed;
 
@@ -107,7 +108,7 @@ static void check_no_device(void)
 	expect_error(ioctl(fd, VIRTIO_LOOPBACK_TAKEOVER, &takeover), ENOENT, "TAKEOVER of nobody");
 	memset(takeover.name, 'x', sizeof(takeover.name));
 	expect_error(ioctl(fd, VIRTIO_LOOPBACK_TAKEOVER, &takeover), EINVAL, "TAKEOVER, no NUL");
-	expect_error(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0, ENODEV,
+	expect_error(mmap(NULL, page, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0, ENODEV,
 		     "mmap");
 	close(fd);
 }
@@ -351,7 +352,7 @@ static void check_pool_holes(void)
 
 	raw_create(&dev, "holes", 1000, 0);
 	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_CHECK_POOL), 0, "whole");
-	expect_error(fallocate(dev.memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 65536, 4096), 0,
+	expect_error(fallocate(dev.memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 65536, page), 0,
 		     "punch");
 	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_CHECK_POOL), ESTALE, "with a hole");
 	dev.pool[65536] = 1;
@@ -419,7 +420,7 @@ static void check_window_refuses(void)
 	expect_error(window_call(dev.fd, &args, WINDOW_BASE, 1ULL << 41), EINVAL, "too long");
 	expect_error(window_call(dev.fd, &args, 1ULL << 63, 1 << 20), EINVAL, "wraps");
 	expect_error(window_call(dev.fd, &args, RAW_POOL_BASE, 1 << 20), EINVAL, "on the pool");
-	expect_error(window_call(dev.fd, &args, RAW_POOL_BASE - (1 << 20), (1 << 20) + 4096), EINVAL,
+	expect_error(window_call(dev.fd, &args, RAW_POOL_BASE - (1 << 20), (1 << 20) + page), EINVAL,
 		     "over the pool's first page");
 	args = (struct virtio_loopback_window){ .size = sizeof(args), .base = WINDOW_BASE, .flags = 1 };
 	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_WINDOW_FD, &args), EINVAL, "flags");
@@ -452,22 +453,22 @@ static void check_window(void)
 	expect_error(window_call(dev.fd, &args, 0, 0), 0, "once more");
 	close(args.fd);
 	expect_map(1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, 0, "all of it");
-	expect_map(4096, PROT_READ, MAP_SHARED, fd, (1 << 20) - 4096, 0, "its last page");
-	expect_map((1 << 20) + 4096, PROT_READ, MAP_SHARED, fd, 0, EINVAL, "a page more");
-	expect_map(4096, PROT_READ, MAP_SHARED, fd, 1 << 20, EINVAL, "behind the end");
-	expect_map(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0, EINVAL, "private");
-	expect_map(4096, PROT_READ, MAP_PRIVATE, fd, 0, EINVAL, "private, to read");
-	expect_map(4096, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0, EPERM, "to execute");
-	expect_error(ftruncate(fd, 4096), EINVAL, "ftruncate");
+	expect_map(page, PROT_READ, MAP_SHARED, fd, (1 << 20) - page, 0, "its last page");
+	expect_map((1 << 20) + page, PROT_READ, MAP_SHARED, fd, 0, EINVAL, "a page more");
+	expect_map(page, PROT_READ, MAP_SHARED, fd, 1 << 20, EINVAL, "behind the end");
+	expect_map(page, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0, EINVAL, "private");
+	expect_map(page, PROT_READ, MAP_PRIVATE, fd, 0, EINVAL, "private, to read");
+	expect_map(page, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0, EPERM, "to execute");
+	expect_error(ftruncate(fd, page), EINVAL, "ftruncate");
 	expect_error(read(fd, &args, 1), EINVAL, "read");
 	map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	EXPECT(touch_signal(map, false) == SIGBUS);
-	EXPECT(touch_signal(map + 4096, true) == SIGBUS);
+	EXPECT(touch_signal(map + page, true) == SIGBUS);
 	raw_close(&dev);
 	expect(raw_wait_gone("window", 5000), "the device to go while its window is mapped");
 	EXPECT(touch_signal(map, false) == SIGBUS);
 	munmap(map, 1 << 20);
-	expect_map(4096, PROT_READ, MAP_SHARED, fd, 0, 0, "after the device");
+	expect_map(page, PROT_READ, MAP_SHARED, fd, 0, 0, "after the device");
 	close(fd);
 }
 
@@ -785,6 +786,7 @@ int main(int argc, char **argv)
 {
 	int failures = 0, run = 0;
 
+	page = sysconf(_SC_PAGESIZE);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		if (!wanted(checks[i].name, argc, argv))
