@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "raw-device.h"
@@ -26,18 +25,8 @@
 
 static void create(struct raw_device *dev)
 {
-	struct virtio_loopback_create args;
-
-	dev->size = 1 << 20;
-	dev->fd = raw_open();
-	dev->memfd = raw_memfd(dev->size, F_SEAL_SHRINK | F_SEAL_GROW);
-	dev->pool = mmap(NULL, dev->size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->memfd, 0);
-	dev->answer = true;
-	args = raw_args(dev->memfd, NAME);
-	args.device_id = DEVICE_ID;
-	if (dev->pool == MAP_FAILED || ioctl(dev->fd, VIRTIO_LOOPBACK_CREATE, &args))
-		err(1, "CREATE");
-	raw_queue_fds(dev);
+	raw_create_as(dev, DEVICE_ID, NAME, 5000, 0);
+	dev->serve = false;
 	raw_run(dev);
 	if (ioctl(dev->fd, VIRTIO_LOOPBACK_START))
 		err(1, "START");
@@ -109,7 +98,7 @@ static void answer(struct raw_device *dev, const struct vring *vring)
 
 int main(void)
 {
-	struct raw_device dev = { 0 };
+	struct raw_device dev;
 	char name[256], late[16];
 	struct vring vring;
 	pthread_t thread;

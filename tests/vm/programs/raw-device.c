@@ -56,6 +56,12 @@ struct virtio_loopback_create raw_args(int memfd, const char *name)
 
 void raw_create(struct raw_device *dev, const char *name, uint32_t timeout_ms, uint32_t orphan_ms)
 {
+	raw_create_as(dev, 4, name, timeout_ms, orphan_ms);
+}
+
+void raw_create_as(struct raw_device *dev, uint32_t device_id, const char *name,
+		   uint32_t timeout_ms, uint32_t orphan_ms)
+{
 	struct virtio_loopback_create args;
 
 	memset(dev, 0, sizeof(*dev));
@@ -66,6 +72,7 @@ void raw_create(struct raw_device *dev, const char *name, uint32_t timeout_ms, u
 	dev->answer = dev->serve = true;
 	dev->fill = 0xa5;
 	args = raw_args(dev->memfd, name);
+	args.device_id = device_id;
 	args.message_timeout_ms = timeout_ms;
 	args.orphan_timeout_ms = orphan_ms;
 	if (dev->pool == MAP_FAILED || ioctl(dev->fd, VIRTIO_LOOPBACK_CREATE, &args))

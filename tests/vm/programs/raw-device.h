@@ -61,6 +61,9 @@ int raw_memfd(size_t size, unsigned int seals);
 struct virtio_loopback_create raw_args(int memfd, const char *name);
 
 void raw_create(struct raw_device *dev, const char *name, uint32_t timeout_ms, uint32_t orphan_ms);
+/* raw_create_as() - the same with another type than that of an entropy device */
+void raw_create_as(struct raw_device *dev, uint32_t device_id, const char *name,
+		   uint32_t timeout_ms, uint32_t orphan_ms);
 void raw_queue_fds(struct raw_device *dev);
 void raw_run(struct raw_device *dev);
 void raw_halt(struct raw_device *dev);
