@@ -3,7 +3,8 @@
  * A sign of life. A back-end that was stopped, or hangs, keeps its connection open: nobody would
  * notice, and who waits for its requests would wait for ever. So it is asked a question that every
  * back-end answers at any time, on the control socket: requests that take long do not matter.
- * All devices ask at the same moments: many that are idle wake the machine as often as one.
+ * Devices that ask equally often do so at the same moments: many idle ones wake the machine as
+ * often as one.
  */
 #include "adapter/adapter.h"
 

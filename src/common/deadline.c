@@ -28,12 +28,9 @@ deadline_t deadline_after_ms(uint64_t ms)
 
 deadline_t deadline_every_ms(uint64_t ms)
 {
-	uint64_t now = now_ns(), period;
+	deadline_t next = deadline_after_ms(ms);
 
-	if (ms > (DEADLINE_NEVER - now) / NSEC_PER_MSEC)
-		return DEADLINE_NEVER;
-	period = ms * NSEC_PER_MSEC;
-	return now - now % period + period;
+	return next == DEADLINE_NEVER ? next : next - next % (ms * NSEC_PER_MSEC);
 }
 
 int deadline_passed(deadline_t deadline)

@@ -25,7 +25,9 @@ deadline_t deadline_after_ms(uint64_t ms);
  * @ms:		not zero
  *
  * They are the same in every process, so that those who do something now and then wake the
- * machine together. Return: less than @ms ahead, or just that.
+ * machine together.
+ *
+ * Return: at most @ms ahead; DEADLINE_NEVER as deadline_after_ms().
  */
 deadline_t deadline_every_ms(uint64_t ms);
 
