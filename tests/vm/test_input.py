@@ -356,6 +356,7 @@ BAD = {
     "no-device": (["--device", "/dev/input/event999"], r"/dev/input/event999: No such file"),
     "no-input": (["--device", "/dev/null"], r"/dev/null: is no input device"),
     "none": ([], r"one of --device and --display is needed"),
+    "opposites": (["--device", "/dev/null", "--grab", "--no-grab"], r"--grab and --no-grab"),
 }
 
 

@@ -102,6 +102,10 @@ static int open_source(struct program *program)
 			  "--device /dev/input/event0?");
 		return -EINVAL;
 	}
+	if (program->grab && program->no_grab) {
+		log_error("--grab and --no-grab are the opposite of each other: which one?");
+		return -EINVAL;
+	}
 	if (program->path) {
 		bool grab = program->grab || (program->conventional && !program->no_grab);
 
