@@ -31,7 +31,7 @@ def build(kernel):
     new.mkdir()
     for ko in work.rglob("*.ko"):
         shutil.copy2(ko, new)
-    # depmod -b wants the tree at lib/modules/RELEASE; the package's own folder may be left there.
+    # depmod -b wants the tree at lib/modules/RELEASE.
     base = work / "depmod/lib/modules"
     base.mkdir(parents=True)
     new.rename(kernel.modules / "extra")
