@@ -55,6 +55,13 @@ def make(names, tmp):
     return disks
 
 
+def only(disks):
+    """The one disk whose requests are counted."""
+    if len(disks) != 1:
+        raise SystemExit(f"--count: expected one peer that is there, saw {len(disks)}")
+    return next(iter(disks.values()))
+
+
 def count(node, words, numbers):
     """What the plugin counts between two marks is of one number of requests."""
     measure(node, words, numbers[0])
@@ -80,7 +87,7 @@ def main():
         disks = make(args.peers.split(","), tmp)
         for job, (words, requests) in jobs.items():
             if args.count:
-                count(*disks.values(), words, args.count)
+                count(only(disks), words, args.count)
                 continue
             for node in disks.values():
                 measure(node, words, max(100, requests // 10))

@@ -7,11 +7,13 @@
 #define BENCH_MARK_H
 
 #define MARK_BYTES 0x0f, 0x1f, 0x84, 0x00, 0x76, 0x6c, 0x62, 0x21
+#define MARK_TEXT(...)	MARK_TEXT_(__VA_ARGS__)
+#define MARK_TEXT_(...) #__VA_ARGS__
 
 static inline void mark(void)
 {
 #ifdef __x86_64__
-	__asm__ __volatile__(".byte 0x0f, 0x1f, 0x84, 0x00, 0x76, 0x6c, 0x62, 0x21");
+	__asm__ __volatile__(".byte " MARK_TEXT(MARK_BYTES));
 #endif
 }
 
