@@ -42,6 +42,9 @@ static DEFINE_MUTEX(vlb_devices_lock);
 static LIST_HEAD(vlb_devices);
 static DEFINE_IDA(vlb_numbers);
 
+/* The system goes down: no device waits for another adapter. Set under vlb_devices_lock. */
+static bool vlb_going_down;
+
 /*
  * Starts, stops and ends of devices: they can wait for a driver and for what it waits for.
  * The ending of I/O has a queue of its own, with a thread kept in reserve: the memory that
@@ -700,7 +703,7 @@ void vlb_device_close(struct vlb_device *dev)
 	dev->pid = 0;
 	dev->held = false;
 	if (dev->state == VIRTIO_LOOPBACK_RUNNING && dev->orphan_timeout && !dev->destroy &&
-	    !dev->stopping) {
+	    !dev->stopping && !READ_ONCE(vlb_going_down)) {
 		vlb_device_set_state(dev, VIRTIO_LOOPBACK_ORPHAN);
 		vlb_messages_requeue(&dev->messages);
 		delay = dev->orphan_timeout;
@@ -765,6 +768,25 @@ void vlb_devices_wake(void)
 		WRITE_ONCE(dev->suspended, false);
 		mutex_unlock(&dev->lock);
 		vlb_messages_raise(&dev->messages, VLB_EVENT_RESUMED);
+	}
+	mutex_unlock(&vlb_devices_lock);
+}
+
+/*
+ * The system is about to go down. Its drivers reset their devices on the way, and would wait for
+ * the answer of an adapter that never comes.
+ */
+void vlb_devices_go_down(void)
+{
+	struct vlb_device *dev;
+
+	mutex_lock(&vlb_devices_lock);
+	WRITE_ONCE(vlb_going_down, true);
+	list_for_each_entry(dev, &vlb_devices, node) {
+		mutex_lock(&dev->lock);
+		if (dev->state == VIRTIO_LOOPBACK_ORPHAN)
+			mod_delayed_work(vlb_wq, &dev->teardown_work, 0);
+		mutex_unlock(&dev->lock);
 	}
 	mutex_unlock(&vlb_devices_lock);
 }

@@ -152,6 +152,7 @@ int vlb_devices_init(void);
 void vlb_devices_exit(void);
 void vlb_devices_sleep(void);
 void vlb_devices_wake(void);
+void vlb_devices_go_down(void);
 
 struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args);
 struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args);

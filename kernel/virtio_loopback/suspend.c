@@ -4,6 +4,7 @@
 #include <linux/notifier.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
+#include <linux/reboot.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -159,12 +160,31 @@ static struct notifier_block vlb_suspend_block = {
 	.notifier_call = vlb_suspend_notify,
 };
 
+static int vlb_reboot_notify(struct notifier_block *block, unsigned long event, void *unused)
+{
+	vlb_devices_go_down();
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block vlb_reboot_block = {
+	.notifier_call = vlb_reboot_notify,
+};
+
 int vlb_suspend_init(void)
 {
-	return register_pm_notifier(&vlb_suspend_block);
+	int err;
+
+	err = register_pm_notifier(&vlb_suspend_block);
+	if (err)
+		return err;
+	err = register_reboot_notifier(&vlb_reboot_block);
+	if (err)
+		unregister_pm_notifier(&vlb_suspend_block);
+	return err;
 }
 
 void vlb_suspend_exit(void)
 {
+	unregister_reboot_notifier(&vlb_reboot_block);
 	unregister_pm_notifier(&vlb_suspend_block);
 }

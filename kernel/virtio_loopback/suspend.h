@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * suspend - the sleep of the system
+ * suspend - the sleep of the system, and its end
  *
  * A device's state is in memory: its rings, its pool, its back-end's process. All of it
  * sleeps and wakes with the system, so drivers are not frozen and nothing is set up
@@ -11,6 +11,9 @@
  *    to sleep under load. So the processes that serve a device are left out of the
  *    freezing. When all others stand still they have nothing to do.
  *  - While the system goes to sleep, time does not count for messages.
+ *
+ * When the system goes down its processes have been killed, the adapters among them: what they
+ * left does not wait for others.
  */
 #ifndef VLB_SUSPEND_H
 #define VLB_SUSPEND_H

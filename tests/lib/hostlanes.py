@@ -464,6 +464,11 @@ def VmRunLane():
     return PythonLane("vm-run", "tests/vm-run/test_vm_run.py", 1200)
 
 
+def PowerOffLane():
+    """The machine goes down with devices in it."""
+    return PythonLane("power-off", "tests/vm-run/test_power_off.py", 600)
+
+
 def HarnessLane():
     """The guest's runner: what fails is told as failed."""
     return PythonLane("harness", "tests/vm-run/test_harness.py", 1200)
