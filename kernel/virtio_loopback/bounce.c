@@ -411,6 +411,23 @@ void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring, dm
 	spin_unlock_irqrestore(&bounce->lock, flags);
 }
 
+/**
+ * vlb_bounce_memory() - the pool's memory at a DMA address
+ * @bounce: the pool in use
+ * @addr:   not trusted
+ * @len:    bytes
+ *
+ * Return: the kernel's address, or NULL: not all of it is in the pool.
+ */
+void *vlb_bounce_memory(const struct vlb_bounce *bounce, dma_addr_t addr, u64 len)
+{
+	u64 offset = addr - bounce->base;
+
+	if (offset > bounce->pool->size || len > bounce->pool->size - offset)
+		return NULL;
+	return bounce->pool->vaddr + offset;
+}
+
 /* No further mapping: drivers cannot add buffers from here on. */
 void vlb_bounce_close(struct vlb_bounce *bounce)
 {

@@ -120,6 +120,7 @@ void vlb_bounce_answer(struct vlb_bounce *bounce, dma_addr_t addr, const void *f
 
 void *vlb_bounce_alloc_ring(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr);
 void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring, dma_addr_t addr);
+void *vlb_bounce_memory(const struct vlb_bounce *bounce, dma_addr_t addr, u64 len);
 
 void vlb_bounce_close(struct vlb_bounce *bounce);
 void vlb_bounce_poison(struct vlb_bounce *bounce);

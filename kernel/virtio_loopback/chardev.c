@@ -226,7 +226,8 @@ static int vlb_ioctl_get_outstanding(struct vlb_device *dev,
 
 	if (!vlb_find_queue(dev, args->index) || args->flags || args->reserved)
 		return -EINVAL;
-	if (vlb_find_queue(dev, args->index)->post)
+	if (vlb_find_queue(dev, args->index)->post ||
+	    (dev->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
 		return -EOPNOTSUPP;
 	list = vlb_record_list(&dev->bounce, args->index, &count);
 	if (vlb_record_anomalies(&dev->bounce))

@@ -25,6 +25,10 @@
 #define VLB_HAVE_VIRTIO_MAP_OPS 0
 #endif
 
+#ifndef VIRTIO_F_IN_ORDER
+#define VIRTIO_F_IN_ORDER 35
+#endif
+
 /* A device can bring its own dma_map_ops; without it set_dma_ops() does nothing. */
 #if IS_ENABLED(CONFIG_ARCH_HAS_DMA_OPS) || \
 	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0) && IS_ENABLED(CONFIG_DMA_OPS))

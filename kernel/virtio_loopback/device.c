@@ -279,12 +279,15 @@ static bool vlb_name_is_valid(const char *name)
 	return true;
 }
 
-static int vlb_check_type(u32 device_id)
+static int vlb_check_type(u32 device_id, u64 features)
 {
 	int i;
 
 	if (!device_id)
 		return -EINVAL;
+	/* The kernel may have to be its device, and knows the split ring only (see sink.h). */
+	if (device_id == VIRTIO_ID_GPU && (features & BIT_ULL(VIRTIO_F_RING_PACKED)))
+		return -EOPNOTSUPP;
 	/* virtio_gpu maps its pages on the parent device. */
 	if (device_id == VIRTIO_ID_GPU && !VLB_HAVE_DMA_OPS)
 		return -EOPNOTSUPP;
@@ -307,7 +310,7 @@ static int vlb_check_create(const struct virtio_loopback_create *args)
 	    args->message_timeout_ms > VLB_MAX_MESSAGE_TIMEOUT_MS ||
 	    args->orphan_timeout_ms > VLB_MAX_ORPHAN_TIMEOUT_MS)
 		return -EINVAL;
-	return vlb_check_type(args->device_id);
+	return vlb_check_type(args->device_id, args->features);
 }
 
 static int vlb_device_init_config(struct vlb_device *dev, const struct virtio_loopback_create *args)
@@ -326,13 +329,14 @@ static int vlb_device_init_config(struct vlb_device *dev, const struct virtio_lo
 
 static int vlb_fetch_sizes(u16 *sizes, const struct virtio_loopback_create *args)
 {
+	bool packed = args->features & BIT_ULL(VIRTIO_F_RING_PACKED);
 	unsigned int i;
 
 	if (copy_from_user(sizes, u64_to_user_ptr(args->queue_sizes),
 			   args->num_queues * sizeof(*sizes)))
 		return -EFAULT;
 	for (i = 0; i < args->num_queues; i++)
-		if (sizes[i] && (!is_power_of_2(sizes[i]) ||
+		if (sizes[i] && ((!packed && !is_power_of_2(sizes[i])) ||
 				 sizes[i] > VIRTIO_LOOPBACK_QUEUE_SIZE_MAX))
 			return -EINVAL;
 	return 0;
@@ -340,6 +344,8 @@ static int vlb_fetch_sizes(u16 *sizes, const struct virtio_loopback_create *args
 
 static int vlb_fetch_flags(u16 *flags, const u16 *sizes, const struct virtio_loopback_create *args)
 {
+	/* Whose other side in the kernel is that of a split ring. */
+	bool packed = args->features & BIT_ULL(VIRTIO_F_RING_PACKED);
 	const u16 known = VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT;
 	unsigned int i;
 
@@ -350,7 +356,7 @@ static int vlb_fetch_flags(u16 *flags, const u16 *sizes, const struct virtio_loo
 		return -EFAULT;
 	for (i = 0; i < args->num_queues; i++)
 		if ((flags[i] & ~known) || flags[i] == VIRTIO_LOOPBACK_QF_STRICT ||
-		    (flags[i] && sizes[i] < 2))
+		    (flags[i] && (sizes[i] < 2 || packed)))
 			return -EINVAL;
 	return 0;
 }
@@ -364,8 +370,8 @@ static int vlb_device_init_memory(struct vlb_device *dev, const struct virtio_lo
 	if (err)
 		return err;
 	err = vlb_bounce_init(&dev->bounce, &dev->pool, args->pool_base,
-			      vlb_queues_ring_size(sizes, flags, args->num_queues), sizes,
-			      args->num_queues);
+			      vlb_queues_ring_size(sizes, flags, args->num_queues, args->features),
+			      sizes, args->num_queues);
 	if (err)
 		vlb_pool_finish(&dev->pool);
 	dev->bounce.stray = vlb_device_stray;

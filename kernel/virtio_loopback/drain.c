@@ -16,9 +16,11 @@
 #define VLB_DRAIN_HEADS_PATIENCE (10 * HZ)
 
 /*
- * Puts heads into the used ring from where the driver will look next, and calls it. The
- * place is asked of the ring's owner, not read from shared memory.
+ * Where the driver will look next is asked of the ring's owner, in what follows, and not read
+ * from shared memory.
  */
+
+/* Puts heads into the used ring, and calls the driver. */
 static void vlb_drain_use(struct vlb_queue *queue, struct virtqueue *vq,
 			  const struct vlb_outstanding *list, unsigned int count)
 {
@@ -44,7 +46,30 @@ static void vlb_drain_use(struct vlb_queue *queue, struct virtqueue *vq,
 	vlb_queue_call_sync(queue);
 }
 
-/* Returns whether the driver could believe the ring. */
+/* Puts one buffer id into a packed ring (virtio 2.8.6), and calls the driver. */
+static void vlb_drain_use_packed(struct vlb_queue *queue, struct virtqueue *vq, u16 id)
+{
+	const u16 wrap = BIT(VRING_PACKED_EVENT_F_WRAP_CTR);
+	const u16 used = BIT(VRING_PACKED_DESC_F_AVAIL) | BIT(VRING_PACKED_DESC_F_USED);
+	struct vring_packed_desc *desc;
+	u16 next;
+
+	__virtqueue_unbreak(vq);
+	next = virtqueue_enable_cb_prepare(vq);
+	desc = vlb_bounce_memory(&queue->dev->bounce, virtqueue_get_desc_addr(vq),
+				 array_size(virtqueue_get_vring_size(vq), sizeof(*desc)));
+	if (WARN_ON_ONCE(!desc))
+		return;
+	desc += next & ~wrap;
+	desc->id = cpu_to_le16(id);
+	desc->len = 0;
+	/* The rest before the flags, as a device would (virtio 2.8.21). */
+	smp_wmb();
+	WRITE_ONCE(desc->flags, cpu_to_le16(next & wrap ? used : 0));
+	vlb_queue_call_sync(queue);
+}
+
+/* Returns whether that was all: the driver could believe the ring, and there is a record. */
 static bool vlb_drain_recorded(struct vlb_queue *queue)
 {
 	struct virtqueue *vq = vlb_queue_vq(queue);
@@ -54,6 +79,8 @@ static bool vlb_drain_recorded(struct vlb_queue *queue)
 
 	if (!vq || queue->post)
 		return true;
+	if (vlb_vq_is_packed(vq))
+		return false;
 	was_broken = virtqueue_is_broken(vq);
 	list = vlb_record_list(&queue->dev->bounce, queue->index, &count);
 	if (count)
@@ -106,9 +133,9 @@ static void vlb_drain_wait_taken(struct virtqueue *vq, unsigned int before, unsi
 }
 
 /*
- * The back-end has scribbled, and the record may be wrong. The driver knows each of its
- * buffers: offered every head in turn it takes those that are its own, and breaks on
- * the others, from which it is brought back.
+ * There is no record, or the back-end has scribbled and it may be wrong. The driver knows each
+ * of its buffers: offered every head (of a packed ring: every id) in turn it takes those that
+ * are its own, and breaks on the others, from which it is brought back.
  */
 static void vlb_drain_every_head(struct vlb_queue *queue, unsigned long end)
 {
@@ -123,7 +150,10 @@ static void vlb_drain_every_head(struct vlb_queue *queue, unsigned long end)
 		if (!vlb_drain_is_wanted(queue->dev))
 			return;
 		before = virtqueue_enable_cb_prepare(vq);
-		vlb_drain_use(queue, vq, &one, 1);
+		if (vlb_vq_is_packed(vq))
+			vlb_drain_use_packed(queue, vq, one.head);
+		else
+			vlb_drain_use(queue, vq, &one, 1);
 		vlb_drain_wait_taken(vq, before, end);
 	}
 }
@@ -136,7 +166,7 @@ static void vlb_drain_every_head(struct vlb_queue *queue, unsigned long end)
  */
 void vlb_drain(struct vlb_device *dev)
 {
-	bool believable = true;
+	bool complete = true;
 	unsigned long end;
 	unsigned int i;
 
@@ -150,12 +180,12 @@ void vlb_drain(struct vlb_device *dev)
 
 	vlb_bounce_poison(&dev->bounce);
 	for (i = 0; vlb_drain_is_wanted(dev) && i < dev->num_queues; i++)
-		believable &= vlb_drain_recorded(&dev->queues[i]);
+		complete &= vlb_drain_recorded(&dev->queues[i]);
 	/* Counted up to here: reading the record is what finds them. */
-	believable &= !vlb_record_anomalies(&dev->bounce);
+	complete &= !vlb_record_anomalies(&dev->bounce);
 	vlb_drain_wait(dev);
 	end = jiffies + VLB_DRAIN_HEADS_PATIENCE;
-	for (i = 0; !believable && i < dev->num_queues; i++)
+	for (i = 0; !complete && i < dev->num_queues; i++)
 		vlb_drain_every_head(&dev->queues[i], end);
 	mutex_unlock(&dev->vq_lock);
 

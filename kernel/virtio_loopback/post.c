@@ -254,16 +254,6 @@ static bool vlb_post_arm(struct vlb_post *post, bool waiting)
  * what buffers and indirect tables hold.
  */
 
-static void *vlb_post_memory(const struct vlb_post *post, u64 addr, u64 len)
-{
-	const struct vlb_bounce *bounce = &post->queue->dev->bounce;
-	u64 offset = addr - bounce->base;
-
-	if (offset > bounce->pool->size || len > bounce->pool->size - offset)
-		return NULL;
-	return bounce->pool->vaddr + offset;
-}
-
 static void vlb_post_put(struct vlb_post *post, const void *data, u32 len)
 {
 	u32 offset = post->head & (post->area_size - 1);
@@ -296,6 +286,7 @@ struct vlb_cursor {
  */
 static void *vlb_post_next(const struct vlb_post *post, struct vlb_cursor *at, bool write, u32 *len)
 {
+	const struct vlb_bounce *bounce = &post->queue->dev->bounce;
 	const u16 wanted = write ? VRING_DESC_F_WRITE : 0;
 
 	while (at->next < at->num && at->steps++ < at->num) {
@@ -307,13 +298,13 @@ static void *vlb_post_next(const struct vlb_post *post, struct vlb_cursor *at, b
 		at->next = flags & VRING_DESC_F_NEXT ?
 			   le16_to_cpu((__force __le16)READ_ONCE(desc->next)) : at->num;
 		if ((flags & VRING_DESC_F_INDIRECT) && !at->nested) {
-			at->table = vlb_post_memory(post, addr, *len);
+			at->table = vlb_bounce_memory(bounce, addr, *len);
 			at->num = at->table ? *len / sizeof(*desc) : 0;
 			at->next = 0;
 			at->steps = 0;
 			at->nested = true;
 		} else if ((flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) == wanted) {
-			return vlb_post_memory(post, addr, *len);
+			return vlb_bounce_memory(bounce, addr, *len);
 		}
 	}
 	return NULL;

@@ -243,7 +243,8 @@ int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq)
 	}
 	queue->broken_told = false;
 	queue->quiet = true;
-	vlb_record_add_queue(&queue->dev->bounce, queue->index, virtqueue_get_vring(vq));
+	if (!vlb_vq_is_packed(vq))
+		vlb_record_add_queue(&queue->dev->bounce, queue->index, virtqueue_get_vring(vq));
 	rcu_assign_pointer(queue->vq, vq);
 	return 0;
 }
@@ -296,30 +297,39 @@ void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out)
 	out->used_index = vlb_record_used_index(&queue->dev->bounce, queue->index);
 }
 
+/* Enough for the areas of virtio 2.7 (split) and 2.8 (packed), each in pages of its own. */
+static size_t vlb_queue_ring_size(u16 num)
+{
+	if (!num)
+		return 0;
+	return PAGE_ALIGN(sizeof(struct vring_desc) * num) +
+	       PAGE_ALIGN(sizeof(__virtio16) * (3 + num)) +
+	       PAGE_ALIGN(sizeof(struct vring_used_elem) * num + 6);
+}
+
 /**
  * vlb_queues_ring_size() - room that rings of these sizes can take
- * @sizes: entries
- * @flags: VIRTIO_LOOPBACK_QF_*
- * @num:   queues
+ * @sizes:    entries
+ * @flags:    VIRTIO_LOOPBACK_QF_*
+ * @num:      queues
+ * @features: offered; a queue that is reset has its next ring before the last one is gone
  *
- * Return: bytes, whole pages; enough for the areas of virtio 2.7 (split) and 2.8
- * (packed), each in pages of its own.
+ * Return: bytes, whole pages.
  */
-size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num)
+size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num, u64 features)
 {
-	size_t size = 0;
+	size_t size = 0, largest = 0;
 	unsigned int i;
 
 	for (i = 0; i < num; i++) {
-		if (!sizes[i])
-			continue;
-		size += PAGE_ALIGN(sizeof(struct vring_desc) * sizes[i]) +
-			PAGE_ALIGN(sizeof(__virtio16) * (3 + sizes[i])) +
-			PAGE_ALIGN(sizeof(struct vring_used_elem) * sizes[i] + 6);
+		size_t ring = vlb_queue_ring_size(sizes[i]);
+
+		largest = max(largest, ring);
+		size += ring;
 		if (flags[i] & VIRTIO_LOOPBACK_QF_POSTED)
 			size += vlb_post_ring_size(sizes[i]);
 	}
-	return size;
+	return features & BIT_ULL(VIRTIO_F_RING_RESET) ? size + largest : size;
 }
 
 int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, unsigned int num)
@@ -370,11 +380,15 @@ void vlb_queues_finish(struct vlb_device *dev)
 
 static void vlb_queue_end_walk(struct virtqueue *vq)
 {
-	const struct vring *vring = virtqueue_get_vring(vq);
 	const __virtio16 next = cpu_to_virtio16(vq->vdev, VRING_DESC_F_NEXT);
+	const struct vring *vring;
 	unsigned int i;
 
 	__virtqueue_break(vq);
+	/* Of a packed ring the virtio core remembers the chains by itself. */
+	if (vlb_vq_is_packed(vq))
+		return;
+	vring = virtqueue_get_vring(vq);
 	for (i = 0; i < vring->num; i++)
 		WRITE_ONCE(vring->desc[i].flags, READ_ONCE(vring->desc[i].flags) & ~next);
 }

@@ -10,6 +10,7 @@
 
 #include <linux/irq_work.h>
 #include <linux/types.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_loopback.h>
 
 struct eventfd_ctx;
@@ -64,7 +65,7 @@ void vlb_queues_finish(struct vlb_device *dev);
 void vlb_queues_disarm(struct vlb_device *dev);
 void vlb_queues_end_walks(struct vlb_device *dev);
 const struct vlb_queue *vlb_queues_first_broken(struct vlb_device *dev);
-size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num);
+size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num, u64 features);
 
 int vlb_queue_set_fds(struct vlb_queue *queue, int kick_fd, int call_fd);
 int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq);
@@ -73,5 +74,14 @@ bool vlb_queue_notify(struct virtqueue *vq);
 struct virtqueue *vlb_queue_vq(struct vlb_queue *queue);
 void vlb_queue_call_sync(struct vlb_queue *queue);
 void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out);
+
+/**
+ * vlb_vq_is_packed() - has the ring the packed layout (virtio 2.8)?
+ * @vq: whose virtqueue_get_vring() is of no use then
+ */
+static inline bool vlb_vq_is_packed(const struct virtqueue *vq)
+{
+	return virtio_has_feature(vq->vdev, VIRTIO_F_RING_PACKED);
+}
 
 #endif /* VLB_QUEUE_H */

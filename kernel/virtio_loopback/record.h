@@ -21,7 +21,8 @@
  * @anomalies says that it did, and ends the record. Mappings themselves are in kernel
  * memory.
  *
- * Buffers that the driver maps by itself beforehand (virtio_net's pages) are not seen.
+ * Buffers that the driver maps by itself beforehand (virtio_net's pages) are not seen, nor
+ * are those of packed virtqueues, whose device side overwrites the descriptors.
  */
 #ifndef VLB_RECORD_H
 #define VLB_RECORD_H
@@ -34,7 +35,7 @@ struct vring;
 
 /**
  * struct vlb_record_queue - the record's place in one virtqueue
- * @vring: the ring, NULL: not set up
+ * @vring: the ring, NULL: not set up, or packed
  * @seen:  index of the available ring up to which it was read
  * @listed: the same when the last list was made, which is complete up to there
  * @taken: buffers that the driver has taken back, modulo 2^16: its place in the used

@@ -17,7 +17,8 @@
 u64 vlb_transport_features(void)
 {
 	return BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
-	       BIT_ULL(VIRTIO_F_VERSION_1);
+	       BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_RING_PACKED) |
+	       BIT_ULL(VIRTIO_F_IN_ORDER) | BIT_ULL(VIRTIO_F_RING_RESET);
 }
 
 /* Drivers read with interrupts off: the answer is here, never in user space. */
@@ -148,7 +149,12 @@ static u64 vlb_get_features(struct virtio_device *vdev)
 
 static int vlb_finalize_features(struct virtio_device *vdev)
 {
+	bool ring_reset = __virtio_test_bit(vdev, VIRTIO_F_RING_RESET);
+
+	/* It knows of those that the ring has a part in. */
 	vring_transport_features(vdev);
+	if (ring_reset)
+		__virtio_set_bit(vdev, VIRTIO_F_RING_RESET);
 	/* Without these the driver would put physical addresses into the ring. */
 	if (!__virtio_test_bit(vdev, VIRTIO_F_VERSION_1) ||
 	    !__virtio_test_bit(vdev, VIRTIO_F_ACCESS_PLATFORM)) {
@@ -206,6 +212,60 @@ static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int i
 	return vq;
 }
 
+static int vlb_ask_queue(struct vlb_queue *queue, u32 type)
+{
+	struct virtio_loopback_msg msg = { .type = type };
+
+	msg.queue.index = queue->index;
+	return vlb_messages_ask(queue->dev, &msg);
+}
+
+/*
+ * The driver takes one queue out of use (virtio 2.6.1). It is not called for it any more, and
+ * takes its buffers back.
+ */
+static int vlb_disable_vq_and_reset(struct virtqueue *vq)
+{
+	struct vlb_queue *queue = vq->priv;
+	struct vlb_device *dev = queue->dev;
+
+	/* No driver resets its control queue; a new ring would not be a private one. */
+	if (!virtio_has_feature(vq->vdev, VIRTIO_F_RING_RESET) || queue->post)
+		return -ENOENT;
+	if (vlb_device_is_over(dev))
+		return -ENODEV;
+	/* The driver keeps its buffers there: the end of the device gives them back. */
+	if (vlb_ask_queue(queue, VIRTIO_LOOPBACK_MSG_QUEUE_RESET)) {
+		vlb_device_fail_async(dev);
+		return -EIO;
+	}
+	mutex_lock(&dev->vq_lock);
+	vlb_queue_detach(queue);
+	mutex_unlock(&dev->vq_lock);
+	vq->reset = true;
+	return 0;
+}
+
+/* The driver takes it into use again, perhaps with another size. */
+static int vlb_enable_vq_after_reset(struct virtqueue *vq)
+{
+	struct vlb_queue *queue = vq->priv;
+	struct vlb_device *dev = queue->dev;
+	int err;
+
+	if (!vq->reset)
+		return -EBUSY;
+	mutex_lock(&dev->vq_lock);
+	err = vlb_device_is_over(dev) ? -ENODEV : vlb_queue_attach(queue, vq);
+	mutex_unlock(&dev->vq_lock);
+	if (!err && vlb_ask_queue(queue, VIRTIO_LOOPBACK_MSG_QUEUE_ENABLE)) {
+		vlb_device_fail_async(dev);
+		err = -EIO;
+	}
+	vq->reset = !!err;
+	return err;
+}
+
 /**
  * vlb_transport_find_vqs() - the driver sets its virtqueues up
  * @vdev:  the virtio device
@@ -255,4 +315,6 @@ const struct virtio_config_ops vlb_transport_ops = {
 	.get_features = vlb_get_features,
 	.finalize_features = vlb_finalize_features,
 	.bus_name = vlb_bus_name,
+	.disable_vq_and_reset = vlb_disable_vq_and_reset,
+	.enable_vq_after_reset = vlb_enable_vq_after_reset,
 };

@@ -16,6 +16,13 @@ def calls(t):
     t.check("checks, 0 failed" in out, f"expected the closing line, saw {out[-200:]!r}")
 
 
+@test(kernels=ALL, timeout=60, needs=("queue-reset",))
+def queue_reset(t):
+    """Single virtqueues are reset and come back with other sizes; a reset that is refused."""
+    t.module("virtio_net")
+    t.equal(t.run("queue-reset").strip(), "60 resizes", "what the program did")
+
+
 @test(timeout=60)
 def types_restricted(t):
     """With allowed_types nobody makes another device, not even root; it is said why."""

@@ -88,7 +88,7 @@ struct virtio_loopback_info {
  * given a ring of the kernel's own that points there (GET_QUEUE). What the device writes is
  * zeroes (for a control queue of virtio-net, 5.1.6.5: VIRTIO_NET_OK). Nothing is lost: when
  * the area is full, a driver that sleeps waits for the back-end, and one that spins finds its
- * ring full. The size must be at least 2.
+ * ring full. The size must be at least 2, and VIRTIO_F_RING_PACKED not among the features.
  */
 #define VIRTIO_LOOPBACK_QF_POSTED	(1U << 0)
 /*
@@ -113,7 +113,8 @@ struct virtio_loopback_info {
  * @config_size:        bytes, 0 to max_config_size
  * @num_queues:         virtqueues, 1 to max_queues
  * @queue_sizes:        user address of @num_queues __u16: largest size of each,
- *                      a power of two; 0: this queue does not exist
+ *                      a power of two unless VIRTIO_F_RING_PACKED is offered, which a
+ *                      driver that can is to accept; 0: this queue does not exist
  * @pool_base:          DMA address of the pool's first byte, a multiple of the page
  *                      size, not 0; the back-end's region has this guest address
  * @pool_fd:            a memfd, sealed with F_SEAL_SHRINK and F_SEAL_GROW; its size
@@ -132,7 +133,8 @@ struct virtio_loopback_info {
  * Errors: EPERM (the type is not allowed here, or the caller may not), EEXIST
  * (name), EBUSY (this file has a device), ENOMEM, EFBIG (the pool exceeds
  * RLIMIT_MEMLOCK), EBADF or EINVAL (the pool is no sealed memfd), ENOSPC (the pool
- * is too small for the rings), EOPNOTSUPP (this kernel cannot map for this type).
+ * is too small for the rings), EOPNOTSUPP (this kernel cannot map for this type, or
+ * the type cannot have packed virtqueues).
  */
 struct virtio_loopback_create {
 	__u32 size;
@@ -212,7 +214,8 @@ struct virtio_loopback_config {
  * @desc_addr:    out: DMA address of the descriptor area (virtio 2.6)
  * @driver_addr:  out: DMA address of the driver area (available ring)
  * @device_addr:  out: DMA address of the device area (used ring)
- * @used_index:   out: index up to which the driver has taken used buffers
+ * @used_index:   out: index up to which the driver has taken used buffers; 0 for a
+ *                packed virtqueue
  * @reserved:     zero
  */
 struct virtio_loopback_queue {
@@ -302,7 +305,8 @@ struct virtio_loopback_state {
  * used and the driver has not yet taken is in the record too: it is found in the
  * used ring from used_index (struct virtio_loopback_queue) on. EIO: the device side has
  * scribbled in a ring, and there is no record any more. EOPNOTSUPP: a posted queue
- * (VIRTIO_LOOPBACK_QF_POSTED), where the driver waits for nothing.
+ * (VIRTIO_LOOPBACK_QF_POSTED), where the driver waits for nothing, or a device that
+ * VIRTIO_F_RING_PACKED was offered for: there is no record of packed virtqueues.
  */
 struct virtio_loopback_outstanding {
 	__u32 size;

@@ -137,6 +137,7 @@ static void check_create_refuses(void)
 	static const uint16_t strict[] = { VIRTIO_LOOPBACK_QF_STRICT };
 	static const uint16_t both[] = { VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT };
 	static const uint16_t unknown[] = { 4 };
+	const uint64_t packed = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_F_RING_PACKED;
 
 	WITH(size, 8, EINVAL);
 	WITH(size, sizeof(struct virtio_loopback_create), 0);
@@ -149,7 +150,10 @@ static void check_create_refuses(void)
 	WITH(name[0], (char)0xe4, EINVAL);
 	WITH(device_id, 0, EINVAL);
 	WITH(features, 0, EINVAL);
-	WITH(features, (1ULL << VIRTIO_F_VERSION_1) | (1ULL << VIRTIO_F_RING_PACKED), EINVAL);
+	WITH(features, packed, 0);
+	WITH(features, packed; args.queue_sizes = (uintptr_t)odd, 0);
+	WITH(features, packed; args.queue_flags = (uintptr_t)posted, EINVAL);
+	WITH(features, packed; args.device_id = 16, EOPNOTSUPP);
 	WITH(features, (1ULL << VIRTIO_F_VERSION_1) | (1ULL << VIRTIO_F_SR_IOV), EINVAL);
 	WITH(features, (1ULL << VIRTIO_F_VERSION_1) | 1 | (1ULL << 50) | (1ULL << 63), 0);
 	WITH(features_high, 1, EINVAL);
