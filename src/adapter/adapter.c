@@ -331,6 +331,31 @@ static int check_posted(struct adapter *a)
 			   a->options->type.name);
 }
 
+/*
+ * Of packed virtqueues the module keeps no record: a device that goes on with another back-end
+ * needs that of the back-end.
+ */
+static int check_packed(struct adapter *a)
+{
+	const struct adapter_options *o = a->options;
+	const char *why = NULL;
+
+	if (!o->packed)
+		return 0;
+	if (!(a->device.info.transport_features & BIT_ULL(VIRTIO_F_RING_PACKED)))
+		why = "the kernel module virtio_loopback is too old for it: install one of this "
+		      "version";
+	else if (!(a->offered & BIT_ULL(VIRTIO_F_RING_PACKED)))
+		why = "the back-end does not offer packed virtqueues (VIRTIO_F_RING_PACKED)";
+	else if (!personality_can_pack(o, &a->plan))
+		why = "this device has virtqueues that the kernel serves itself, and those are split";
+	else if (o->type.recovery == RECOVER_REPLAY && o->reconnect_ms != RECONNECT_OFF &&
+		 !frontend_has(&a->fe, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+		why = "the back-end keeps no record of requests in flight (INFLIGHT_SHMFD), and so "
+		      "no other can go on with them: add --reconnect off";
+	return why ? failure_set(&a->failure, -EOPNOTSUPP, "--packed: %s", why) : 0;
+}
+
 static int describe_device(struct adapter *a)
 {
 	struct virtio_loopback_create create = {
@@ -397,6 +422,8 @@ static int create(struct adapter *a)
 				a->device.info.page_size, &a->failure);
 	if (!ret)
 		ret = check_posted(a);
+	if (!ret)
+		ret = check_packed(a);
 	if (!ret)
 		ret = describe_device(a);
 	if (!ret && personality_has_window(a->options))

@@ -177,6 +177,15 @@ static void check_gpu(struct reader *r)
 	}
 }
 
+static void check_queue_size(struct reader *r)
+{
+	unsigned int size = r->options->queue_size;
+
+	if (!options_queue_size_fits(r->options))
+		mistake(r, line_of(r, "device", "queue-size"),
+			"queue-size = %u: a power of two, or with packed = yes", size);
+}
+
 static void check_whole(struct reader *r)
 {
 	unsigned int socket = line_of(r, "device", "socket");
@@ -198,6 +207,7 @@ static void check_whole(struct reader *r)
 			"[backend] goes with socket in [device]: exec there starts another one");
 	if (r->backend_line && !line_of(r, "backend", "exec"))
 		mistake(r, r->backend_line, "[backend] has no exec");
+	check_queue_size(r);
 	check_gpu(r);
 }
 

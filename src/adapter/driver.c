@@ -88,6 +88,27 @@ static int status_changed(struct adapter *a, uint32_t status, uint64_t features)
 	return ret;
 }
 
+/*
+ * The driver takes buffers back now, and the pool's slots get new ones: neither the back-end, which
+ * was stopped with @error, nor one that went away before may touch them any more.
+ */
+static int let_go_of_buffers(struct adapter *a, int error, deadline_t deadline)
+{
+	if (error == -ECONNRESET) {
+		backend_lost(a);
+		error = 0;
+	}
+	if (!error && !backend_wait_quiet(a, deadline)) {
+		failure_clear(&a->fe.failure);
+		error = failure_set(&a->fe.failure, -ETIMEDOUT,
+				    "the back-end that went away still has the driver's buffers");
+	}
+	if (!error)
+		return 0;
+	adapter_fail(a, failure_text(&a->fe.failure, error));
+	return -EIO;
+}
+
 static int driver_reset(struct adapter *a)
 {
 	deadline_t deadline = adapter_deadline(a);
@@ -106,20 +127,7 @@ static int driver_reset(struct adapter *a)
 	display_disconnect(&a->display);
 	net_stop(a);
 	inflight_finish(&a->inflight);
-	if (ret == -ECONNRESET) {
-		backend_lost(a);
-		ret = 0;
-	}
-	/* The driver takes its buffers back now, and the pool's slots get new ones. */
-	if (!ret && !backend_wait_quiet(a, deadline)) {
-		failure_clear(&a->fe.failure);
-		ret = failure_set(&a->fe.failure, -ETIMEDOUT,
-				  "the back-end that went away still has the driver's buffers");
-	}
-	if (!ret)
-		return 0;
-	adapter_fail(a, failure_text(&a->fe.failure, ret));
-	return -EIO;
+	return let_go_of_buffers(a, ret, deadline);
 }
 
 static int write_config(struct adapter *a, const struct virtio_loopback_msg *msg)
@@ -167,19 +175,18 @@ static int enable_queue(struct adapter *a, unsigned int index)
 
 static int reset_queue(struct adapter *a, unsigned int index)
 {
-	int ret;
+	deadline_t deadline = adapter_deadline(a);
+	int ret = 0;
 
 	if (index >= a->plan.total)
 		return -EINVAL;
+	if (frontend_connected(&a->fe))
+		ret = queues_stop_one(a, index, deadline);
+	ret = let_go_of_buffers(a, ret, deadline);
+	/* The next back-end would find there what is the driver's again: the module knows better. */
 	if (!frontend_connected(&a->fe))
-		return 0;
-	ret = queues_stop_one(a, index, adapter_deadline(a));
-	if (!ret)
-		return 0;
-	if (ret == -ECONNRESET)
-		return backend_failed(a, ret);
-	adapter_fail(a, failure_text(&a->fe.failure, ret));
-	return -EIO;
+		inflight_finish(&a->inflight);
+	return ret;
 }
 
 static int answer_for(struct adapter *a, const struct virtio_loopback_msg *msg)

@@ -103,6 +103,7 @@ static void put_options(struct snapshot *s, const struct adapter_options *o)
 	s->type_config_size = o->config_size;
 	put_mac(s, o->mac);
 	s->mtu = o->mtu;
+	s->packed = o->packed;
 	s->sandbox = o->sandbox;
 	s->verbose = o->verbose;
 	s->restart = o->restart;

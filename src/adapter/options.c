@@ -40,6 +40,7 @@ enum {
 	OPT_EXEC,
 	OPT_QUEUES,
 	OPT_QUEUE_SIZE,
+	OPT_PACKED,
 	OPT_POOL,
 	OPT_RECONNECT,
 	OPT_TIMEOUT,
@@ -75,6 +76,7 @@ static const struct option long_options[] = {
 	{ "exec", required_argument, NULL, OPT_EXEC },
 	{ "queues", required_argument, NULL, OPT_QUEUES },
 	{ "queue-size", required_argument, NULL, OPT_QUEUE_SIZE },
+	{ "packed", no_argument, NULL, OPT_PACKED },
 	{ "pool", required_argument, NULL, OPT_POOL },
 	{ "reconnect", required_argument, NULL, OPT_RECONNECT },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -120,7 +122,8 @@ void options_usage(void)
 	       "                       is appended\n"
 	       "  --queues N           virtqueues (of types that can have several for requests: those;\n"
 	       "                       of net: pairs)\n"
-	       "  --queue-size N       largest size of each, a power of two\n"
+	       "  --queue-size N       largest size of each, a power of two unless --packed\n"
+	       "  --packed             virtqueues of the packed layout\n"
 	       "  --pool SIZE          memory shared with the back-end; K, M, G\n"
 	       "  --reconnect SECONDS|forever|off\n"
 	       "                       how long the device waits for a back-end that went away\n"
@@ -188,6 +191,12 @@ int options_check_name(const char *name)
 	return 0;
 }
 
+/* virtio 2.7 and 2.8 */
+bool options_queue_size_fits(const struct adapter_options *options)
+{
+	return options->packed || !(options->queue_size & (options->queue_size - 1));
+}
+
 /* xx:xx:xx:xx:xx:xx, and no multicast address */
 static int parse_mac(const char *text, uint8_t mac[6])
 {
@@ -215,15 +224,6 @@ static int parse_type(struct adapter_options *o, const char *text, struct failur
 	return failure_set(failure, ret,
 			   "--type %s: no such device type; known are %s, and numbers", text,
 			   device_type_names());
-}
-
-static int parse_queue_size(struct adapter_options *o, const char *text)
-{
-	int ret = parse_uint(text, 2, VIRTIO_LOOPBACK_QUEUE_SIZE_MAX, &o->queue_size);
-
-	if (!ret && (o->queue_size & (o->queue_size - 1)))
-		return -EINVAL;
-	return ret;
 }
 
 static int parse_display(struct adapter_options *o, const char *text)
@@ -330,7 +330,10 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 	case OPT_QUEUES:
 		return parse_uint(arg, 1, VIRTIO_LOOPBACK_QUEUES_MAX, &o->queues);
 	case OPT_QUEUE_SIZE:
-		return parse_queue_size(o, arg);
+		return parse_uint(arg, 2, VIRTIO_LOOPBACK_QUEUE_SIZE_MAX, &o->queue_size);
+	case OPT_PACKED:
+		o->packed = true;
+		return 0;
 	case OPT_POOL:
 		return parse_pool(o, arg);
 	case OPT_RECONNECT:
@@ -407,6 +410,10 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 		return 0;
 	if (!o->socket == !o->exec)
 		return failure_set(failure, -EINVAL, "one of --socket and --exec is needed");
+	if (!options_queue_size_fits(o))
+		return failure_set(failure, -EINVAL,
+				   "--queue-size %u: a power of two, or with --packed",
+				   o->queue_size);
 	if (o->type.id != VIRTIO_ID_GPU &&
 	    (o->display || o->display_program || o->display_input || o->resolution || o->heads))
 		return failure_set(failure, -EINVAL,

@@ -19,6 +19,7 @@ struct adapter_options {
 	const char *exec;
 	unsigned int queues; /* 0: as the back-end has them */
 	unsigned int queue_size; /* 0: as usual for the type */
+	bool packed; /* the driver gets virtqueues of the packed layout */
 	uint64_t pool; /* bytes */
 	bool pool_given; /* by the user */
 	uint64_t reconnect_ms; /* RECONNECT_* or a time */
@@ -76,6 +77,9 @@ int options_parse_reconnect(const char *text, uint64_t *ms);
 
 /* options_check_name() - letters, digits, '-', '_', '.', not starting with '.'; 0 or -EINVAL */
 int options_check_name(const char *name);
+
+/* options_queue_size_fits() - the layout of its virtqueues */
+bool options_queue_size_fits(const struct adapter_options *options);
 
 void options_usage(void);
 

@@ -92,13 +92,16 @@ static void fs_config(const struct adapter_options *options, uint8_t *config, un
 /*
  * net: the control queue is the front-end's to serve, and this one serves it for several pairs of
  * virtqueues alone, see personality_features(); what else needs it goes. The MAC address is the
- * front-end's, and so is the link: it is up while there is a back-end.
+ * front-end's, and so is the link: it is up while there is a back-end. To stop one virtqueue and
+ * start it again is the front-end's as well, with messages that every back-end has, and the
+ * driver of this type is the one that asks for it.
  */
 static const struct personality personalities[] = {
 	{ VIRTIO_ID_NET,
 	  VIRTIO_NET_F_CTRL_BITS | BIT_ULL(VIRTIO_NET_F_STANDBY) |
 		  BIT_ULL(VIRTIO_NET_F_SPEED_DUPLEX),
-	  BIT_ULL(VIRTIO_NET_F_MAC) | BIT_ULL(VIRTIO_NET_F_STATUS), net_config },
+	  BIT_ULL(VIRTIO_NET_F_MAC) | BIT_ULL(VIRTIO_NET_F_STATUS) | BIT_ULL(VIRTIO_F_RING_RESET),
+	  net_config },
 	{ VIRTIO_ID_FS, 0, 0, fs_config },
 };
 
@@ -121,7 +124,10 @@ uint64_t personality_features(const struct adapter_options *options, uint64_t ba
 
 	features = backend & (~TRANSPORT_MASK | (TRANSPORT_KNOWN & transport));
 	if (own)
-		features = (features & ~own->without) | own->with;
+		features = (features & ~own->without) |
+			   (own->with & (~TRANSPORT_MASK | transport));
+	if (!options->packed)
+		features &= ~BIT_ULL(VIRTIO_F_RING_PACKED);
 	if (options->type.id == VIRTIO_ID_NET && !options->mtu)
 		features &= ~BIT_ULL(VIRTIO_NET_F_MTU);
 	if (options->type.id == VIRTIO_ID_NET && options->queues > 1)
@@ -181,6 +187,17 @@ uint16_t personality_queue_flags(const struct adapter_options *options, unsigned
 	if (index == personality_control_queue(options, plan))
 		return VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT;
 	return 0;
+}
+
+bool personality_can_pack(const struct adapter_options *options, const struct queue_plan *plan)
+{
+	unsigned int i;
+
+	for (i = 0; i < plan->total; i++) {
+		if (personality_queue_flags(options, i, plan))
+			return false;
+	}
+	return !personality_has_display(options);
 }
 
 unsigned int personality_control_queue(const struct adapter_options *options,

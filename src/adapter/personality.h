@@ -116,6 +116,9 @@ struct queue_plan {
 uint16_t personality_queue_flags(const struct adapter_options *options, unsigned int index,
 				 const struct queue_plan *plan);
 
+/* personality_can_pack() - can its virtqueues be of the packed layout? Those with such flags not */
+bool personality_can_pack(const struct adapter_options *options, const struct queue_plan *plan);
+
 /* personality_control_queue() - which one the adapter serves itself; plan->total: none */
 unsigned int personality_control_queue(const struct adapter_options *options,
 				       const struct queue_plan *plan);

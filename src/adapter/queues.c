@@ -74,7 +74,8 @@ static int ring_base(struct adapter *a, const struct virtio_loopback_queue *stat
 	if (packed)
 		return failure_set(&a->failure, -EOPNOTSUPP,
 				   "requests in a packed virtqueue cannot be offered again");
-	if (a->inflight.fd >= 0)
+	/* Used in order: what is outstanding stands behind that, without a record as well. */
+	if (a->inflight.fd >= 0 || (a->accepted & BIT_ULL(VIRTIO_F_IN_ORDER)))
 		return replay_from_inflight(&a->pool, state, base, &a->failure);
 	return replay_from_record(&a->device, &a->pool, state, base, &a->failure);
 }

@@ -54,6 +54,7 @@ static const struct field fields[] = {
 	NUMBER(type_config_size, CONFIG_SIZE_MAX),
 	NUMBER(mac, (1ULL << 48) - 1),
 	NUMBER(mtu, UINT16_MAX),
+	LATER_NUMBER(packed, 1),
 	NUMBER(sandbox, 1),
 	NUMBER(verbose, 1),
 	NUMBER(restart, 1),

@@ -32,7 +32,7 @@
 struct snapshot {
 	/* what was asked for */
 	uint64_t type, queues, queue_size, pool, reconnect_ms, timeout_ms, heartbeat_ms;
-	uint64_t type_config_size, mac, mtu, sandbox, verbose, restart;
+	uint64_t type_config_size, mac, mtu, packed, sandbox, verbose, restart;
 	char name[STATE_NAME_MAX];
 	char socket[PATH_MAX];
 	char exec[SNAPSHOT_EXEC_MAX];

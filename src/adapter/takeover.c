@@ -140,6 +140,7 @@ static void get_options(struct inheritance *in, const struct adapter_options *gi
 	for (i = 0; i < 6; i++)
 		o->mac[i] = (uint8_t)(s->mac >> (40 - 8 * i));
 	o->mtu = (unsigned int)s->mtu;
+	o->packed = s->packed;
 	o->restart = s->restart;
 	o->sandbox = o->sandbox && s->sandbox;
 	o->verbose = o->verbose || s->verbose;

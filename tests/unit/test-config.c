@@ -130,7 +130,7 @@ static void test_all_settings(void **state)
 			      "type = gpu\n"
 			      "exec = vhost-user-gpu '--virgl' \\\n"
 			      "       --fd {fd}\n"
-			      "queues = 2\nqueue-size = 128\npool = 128M\nreconnect = 30\n"
+			      "queues = 2\nqueue-size = 96\npacked = yes\npool = 128M\nreconnect = 30\n"
 			      "timeout = 7\nheartbeat = 9\nconfig-size = 16\ntag = t\n"
 			      "mac = 02:00:00:00:00:01\nmtu = 1400\n"
 			      "display = vnc=127.0.0.1:1\ndisplay-program = /bin/true\n"
@@ -143,7 +143,8 @@ static void test_all_settings(void **state)
 	assert_string_equal(o.exec, "vhost-user-gpu '--virgl' --fd {fd}");
 	assert_null(o.socket);
 	assert_int_equal(o.queues, 2);
-	assert_int_equal(o.queue_size, 128);
+	assert_int_equal(o.queue_size, 96);
+	assert_true(o.packed);
 	assert_int_equal(o.pool, 128 << 20);
 	assert_int_equal(o.reconnect_ms, 30000);
 	assert_int_equal(o.timeout_ms, 7000);
@@ -195,10 +196,12 @@ static void test_mistakes(void **state)
 		  "x.conf:4: state-dir: there is no such setting in [device]\n" },
 		{ "[device]\ntype = blk\nexec = b\nname = y\n",
 		  "x.conf:4: name: the device is named after this file\n" },
-		{ "[device]\ntype = blk\nexec = b\nqueues = many\nqueue-size = 100\npool = 1\n",
+		{ "[device]\ntype = blk\nexec = b\nqueues = many\nqueue-size = x\npool = 1\n",
 		  "x.conf:4: queues = many: not understood\n"
-		  "x.conf:5: queue-size = 100: not understood\n"
+		  "x.conf:5: queue-size = x: not understood\n"
 		  "x.conf:6: pool = 1: out of range\n" },
+		{ "[device]\ntype = blk\nexec = b\nqueue-size = 100\n",
+		  "x.conf:4: queue-size = 100: a power of two, or with packed = yes\n" },
 		{ "[device]\ntype = blk\nexec = b\nverbose = 1\n",
 		  "x.conf:4: verbose = 1: yes or no, please\n" },
 		{ "[device]\ntype = blk\nexec = b\n\nexec = c\n",

@@ -158,6 +158,10 @@ static void test_features(void **state)
 	assert_true((got & ALL_TRANSPORT) == BIT_ULL(VIRTIO_F_VERSION_1));
 	/* ... and the back-end has */
 	assert_true(personality_features(&o, 1, ALL_TRANSPORT) == 1);
+	/* ... and of the packed layout, that the user wants */
+	assert_false(personality_features(&o, all, ALL_TRANSPORT) & BIT_ULL(VIRTIO_F_RING_PACKED));
+	o.packed = true;
+	assert_true(personality_features(&o, all, ALL_TRANSPORT) & BIT_ULL(VIRTIO_F_RING_PACKED));
 	assert_true(personality_backend_features(&o, BIT_ULL(33) | BIT_ULL(32) | 6,
 						 BIT_ULL(33) | BIT_ULL(32) | 3) ==
 		    (BIT_ULL(32) | 2));
@@ -223,6 +227,9 @@ static void test_net(void **state)
 	assert_false(got & BIT_ULL(VIRTIO_NET_F_MQ));
 	assert_true(got & BIT_ULL(VIRTIO_NET_F_MTU));
 	assert_true(personality_features(&o, 0, 0) & BIT_ULL(VIRTIO_NET_F_MAC));
+	/* one queue is stopped without the back-end's knowing of the feature, if the module can */
+	assert_true(personality_features(&o, 0, ALL_TRANSPORT) & BIT_ULL(VIRTIO_F_RING_RESET));
+	assert_false(personality_features(&o, 0, 0) & BIT_ULL(VIRTIO_F_RING_RESET));
 	assert_true(personality_owns_config(&o));
 	personality_own_config(&o, config, personality_config_size(&o, 0));
 	assert_memory_equal(config, o.mac, 6);

@@ -21,6 +21,8 @@ LEFT, RIGHT = "192.0.2.1", "192.0.2.2"
 MACS = ("02:00:00:00:00:0a", "02:00:00:00:00:0b")
 # feature bits of virtio 1.3, 5.1.3
 CSUM, GUEST_CSUM, MTU, MAC, MRG_RXBUF, STATUS, MQ = 0, 1, 3, 5, 15, 16, 22
+# ... and of the transport, 6
+RING_PACKED, IN_ORDER, RING_RESET = 34, 35, 40
 
 
 def features(t, device):
@@ -299,4 +301,76 @@ def testpmd_pairs_again(t):
                      f"carrier at side {n} with the next back-end")
         ping(newer, left, RIGHT, count=5)
         t.equal(carried(t, peer), [True, pairs == 1], f"which pairs carry, {3 - pairs} in use")
+    peer.end()
+
+
+@test(timeout=240, tier="interop", kernels=("debian-6.12", "debian-7"), tags=("net",))
+def testpmd_rings(t):
+    """Rings of other sizes while iperf3 runs (RING_RESET), on both sides; then a file."""
+    peer = Testpmd(t)
+    newer, (left, right) = peer.newer, peer.spaces
+    t.peer("DPDK testpmd (net_vhost)", newer.version("dpdk-dev"), "net")
+    serve(t, newer, PORT, right)
+    ping(newer, left, RIGHT)
+    load = newer.start("iperf3", "-t", "20", "-c", RIGHT, "-p", str(PORT), netns=left.name)
+    for rx, tx in ((64, 128), (256, 32), (32, 256), (128, 64)):
+        for n, space in enumerate(peer.spaces):
+            t.equal(features(t, peer.devices[n]) >> RING_RESET & 1, 1, "VIRTIO_F_RING_RESET")
+            newer.run("ethtool", "-G", peer.interface(n), "rx", str(rx), "tx", str(tx),
+                      netns=space.name)
+            said = newer.run("ethtool", "-g", peer.interface(n), netns=space.name)
+            current = said[said.index("Current"):]
+            t.equal([re.search(rf"{way}:\s+(\d+)", current)[1] for way in ("RX", "TX")],
+                    [str(rx), str(tx)], "sizes of the rings")
+        ping(newer, left, RIGHT)
+    t.equal(load.wait(60), 0, "iperf3's status")
+    transfer(t, left, RIGHT, right)
+    peer.end()
+
+
+@test(timeout=240, tier="interop", kernels=("debian-6.12", "debian-7"), tags=("net",))
+def testpmd_packed(t):
+    """Packed virtqueues, of a size that is no power of two; no other back-end can go on with them."""
+    peer = Testpmd(t, "--packed", "--queue-size", 200, "--reconnect", "off")
+    newer, (left, right) = peer.newer, peer.spaces
+    t.peer("DPDK testpmd (net_vhost)", newer.version("dpdk-dev"), "net, packed")
+    for n, space in enumerate(peer.spaces):
+        t.equal(features(t, peer.devices[n]) >> RING_PACKED & 1, 1, "VIRTIO_F_RING_PACKED")
+        said = newer.run("ethtool", "-g", peer.interface(n), netns=space.name)
+        t.equal(re.findall(r"RX:\s+(\d+)", said), ["200", "200"], "size of the ring, at most and now")
+    for size in (56, 1400, 20000):
+        ping(newer, left, RIGHT, size)
+    serve(t, newer, PORT, right)
+    iperf(t, newer, left, RIGHT, PORT)
+    iperf(t, newer, left, RIGHT, PORT, "--reverse")
+    for n, space in enumerate(peer.spaces):
+        newer.run("ethtool", "-G", peer.interface(n), "rx", "100", "tx", "50", netns=space.name)
+    transfer(t, left, RIGHT, right)
+    peer.process.kill()
+    for device in peer.devices:
+        t.within(20, lambda d=device: d.name not in t.run("virtio-loopback", "list"),
+                 f"{device.name} to go with its back-end")
+
+
+@test(timeout=240, tier="interop", kernels=("debian-7",), tags=("net", "recovery"))
+def testpmd_in_order(t):
+    """Buffers used in their order (a driver that can: Linux 7), past a back-end that was killed."""
+    peer = Testpmd(t, "--reconnect", "forever")
+    newer, (left, right) = peer.newer, peer.spaces
+    t.peer("DPDK testpmd (net_vhost)", newer.version("dpdk-dev"), "net, in order")
+    for device in peer.devices:
+        t.equal(features(t, device) >> IN_ORDER & 1, 1, "VIRTIO_F_IN_ORDER")
+    serve(t, newer, PORT, right)
+    for turn in range(3):
+        ping(newer, left, RIGHT, 1400)
+        iperf(t, newer, left, RIGHT, PORT)
+        peer.process.kill()
+        for n in range(2):
+            t.within(10, lambda n=n: carrier(peer.spaces[n], peer.interface(n)) == "0",
+                     f"turn {turn}: no carrier at side {n} without a back-end")
+        peer.serve()
+        for n in range(2):
+            t.within(30, lambda n=n: carrier(peer.spaces[n], peer.interface(n)) == "1",
+                     f"turn {turn}: carrier at side {n} with the next back-end")
+    transfer(t, left, RIGHT, right)
     peer.end()
