@@ -183,7 +183,7 @@ static int reset_queue(struct adapter *a, unsigned int index)
 	if (frontend_connected(&a->fe))
 		ret = queues_stop_one(a, index, deadline);
 	ret = let_go_of_buffers(a, ret, deadline);
-	/* The next back-end would find there what is the driver's again: the module knows better. */
+	/* The next back-end would find there what is the driver's again; the module knows. */
 	if (!frontend_connected(&a->fe))
 		inflight_finish(&a->inflight);
 	return ret;
