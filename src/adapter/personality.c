@@ -92,16 +92,13 @@ static void fs_config(const struct adapter_options *options, uint8_t *config, un
 /*
  * net: the control queue is the front-end's to serve, and this one serves it for several pairs of
  * virtqueues alone, see personality_features(); what else needs it goes. The MAC address is the
- * front-end's, and so is the link: it is up while there is a back-end. To stop one virtqueue and
- * start it again is the front-end's as well, with messages that every back-end has, and the
- * driver of this type is the one that asks for it.
+ * front-end's, and so is the link: it is up while there is a back-end.
  */
 static const struct personality personalities[] = {
 	{ VIRTIO_ID_NET,
 	  VIRTIO_NET_F_CTRL_BITS | BIT_ULL(VIRTIO_NET_F_STANDBY) |
 		  BIT_ULL(VIRTIO_NET_F_SPEED_DUPLEX),
-	  BIT_ULL(VIRTIO_NET_F_MAC) | BIT_ULL(VIRTIO_NET_F_STATUS) | BIT_ULL(VIRTIO_F_RING_RESET),
-	  net_config },
+	  BIT_ULL(VIRTIO_NET_F_MAC) | BIT_ULL(VIRTIO_NET_F_STATUS), net_config },
 	{ VIRTIO_ID_FS, 0, 0, fs_config },
 };
 
@@ -124,8 +121,7 @@ uint64_t personality_features(const struct adapter_options *options, uint64_t ba
 
 	features = backend & (~TRANSPORT_MASK | (TRANSPORT_KNOWN & transport));
 	if (own)
-		features = (features & ~own->without) |
-			   (own->with & (~TRANSPORT_MASK | transport));
+		features = (features & ~own->without) | own->with;
 	if (!options->packed)
 		features &= ~BIT_ULL(VIRTIO_F_RING_PACKED);
 	if (options->type.id == VIRTIO_ID_NET && !options->mtu)

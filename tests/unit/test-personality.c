@@ -227,9 +227,6 @@ static void test_net(void **state)
 	assert_false(got & BIT_ULL(VIRTIO_NET_F_MQ));
 	assert_true(got & BIT_ULL(VIRTIO_NET_F_MTU));
 	assert_true(personality_features(&o, 0, 0) & BIT_ULL(VIRTIO_NET_F_MAC));
-	/* one queue is stopped without the back-end's knowing of the feature, if the module can */
-	assert_true(personality_features(&o, 0, ALL_TRANSPORT) & BIT_ULL(VIRTIO_F_RING_RESET));
-	assert_false(personality_features(&o, 0, 0) & BIT_ULL(VIRTIO_F_RING_RESET));
 	assert_true(personality_owns_config(&o));
 	personality_own_config(&o, config, personality_config_size(&o, 0));
 	assert_memory_equal(config, o.mac, 6);
