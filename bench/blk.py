@@ -94,6 +94,7 @@ def main():
             for turn in range(args.rounds):
                 for name, node in disks.items():
                     print(f"{name}/{job},{turn},{measure(node, words, requests):.1f}", flush=True)
+        peers.end()
 
 
 if __name__ == "__main__":

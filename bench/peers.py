@@ -20,6 +20,10 @@ OTHERS = (("qemu-storage-daemon", "--version"), ("qemu-nbd", "--version"), ("vdp
           ("fio", "--version"), ("losetup", "--version"))
 
 
+# What has to go before the guest does, and while its daemon is there: the way it was added.
+_ends = []
+
+
 class Missing(Exception):
     """This kernel or this guest does not have it."""
 
@@ -76,6 +80,12 @@ def daemon(*argv):
     return subprocess.Popen([str(a) for a in argv])
 
 
+def end():
+    """A VDUSE device whose daemon was killed keeps the kernel from going down for a while."""
+    for argv in _ends:
+        run(*argv)
+
+
 def loopback(tmp, name, *backend, queues=1):
     sock = f"{tmp}/{name}.sock"
     daemon(*(w.replace("{socket}", sock) for w in backend))
@@ -117,6 +127,7 @@ def vduse(tmp):
     wait_until(lambda: not subprocess.run(["vdpa", "dev", "add", "name", "vduse0", "mgmtdev",
                                            "vduse"], stderr=subprocess.DEVNULL).returncode,
                "VDUSE's device")
+    _ends.append(("vdpa", "dev", "del", "vduse0"))
     new = wait_until(lambda: set(Path("/sys/block").glob("vd*")) - before, "VDUSE's disk")
     return wait_for(f"/dev/{new.pop().name}")
 
