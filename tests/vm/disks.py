@@ -110,10 +110,10 @@ class Disk:
         word = self.t.run("qemu-storage-daemon", "--version").split()[2]
         return int(word.split(".")[0]) >= 9
 
-    def attach(self, **attach):
+    def attach(self, packed=False, **attach):
         """The device alone; the back-end is the one that runs."""
-        self.device = self.t.attach("blk", socket=self.backend.socket, queues=self.queues,
-                                    **attach)
+        self.device = self.t.attach("blk", *["--packed"] * packed, socket=self.backend.socket,
+                                    queues=self.queues, **attach)
         self.node = Path(self.device.node)
         self.sys = Path("/sys/block") / self.node.name
 

@@ -14,6 +14,9 @@ from disks import (BACKENDS, KERNELS, KIB, MIB, Disk, Job, allocated, counters, 
                    holes_checked, pairwise, portions, room, same)
 from harness import Case, test
 
+# Bit of virtio 6
+RING_PACKED = 34
+
 # With the series for mainline in their tree.
 MAINLINE = ("mainline-6.12", "mainline-7.2")
 LONG_KERNELS = KERNELS + ("plain", "debian-6.12-cloud")
@@ -78,6 +81,23 @@ def data_in_full(t, backend, queues, pattern):
     jobs = [job_of(row, min(queues, os.cpu_count())) for row in rows
             if row["pattern"] == pattern]
     verify(t, backend, queues, jobs, timeout=1100)
+
+
+@test(timeout=120, kernels=KERNELS + ("debian-6.12-arm64", "debug"), needs=("fio",), tags=("data",),
+      cases={"128": {"size": 128}, "100": {"size": 100}})
+def packed(t, size):
+    """Packed virtqueues, also of a size that is no power of two: data, and what is refused."""
+    image = t.image(64 * MIB)
+    disk = Disk(t, "ours", image, queues=4, packed=True, queue_size=size)
+    said = t.run("virtio-loopback", "stats", disk.device.name)
+    words = dict(line.split(None, 1) for line in said.splitlines() if len(line.split()) == 2)
+    t.equal(int(words["features_driver"], 16) >> RING_PACKED & 1, 1, "VIRTIO_F_RING_PACKED")
+    t.equal(int(disk.attribute("mq/0/nr_tags")), size, "requests that the driver has at once")
+    tasks = min(4, os.cpu_count())
+    for job in (Job("libaio", "random", 4 * KIB, 64, tasks), Job("io_uring", "sequential", MIB, 8, 1)):
+        fio(t, disk.node, [job], 60)
+        same(t, disk)
+    disk.end()
 
 
 @test(timeout=120, needs=("fio",), tags=("data",),
