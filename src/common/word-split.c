@@ -145,6 +145,50 @@ int word_list_replace(char **words, const char *token, const char *value)
 	return found;
 }
 
+/* Those with none but these characters are as well unquoted, for a shell too. */
+static int needs_quotes(const char *word)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789%+,-./:=@_{}";
+
+	return !word[0] || word[strspn(word, plain)];
+}
+
+/* Return: where it ends. */
+static char *join_word(char *out, const char *word)
+{
+	if (!needs_quotes(word))
+		return stpcpy(out, word);
+	*out++ = '\'';
+	for (; *word; word++) {
+		if (*word == '\'')
+			out = stpcpy(out, "'\\''");
+		else
+			*out++ = *word;
+	}
+	*out++ = '\'';
+	return out;
+}
+
+int word_join(char *const *words, char **text)
+{
+	size_t room = 1, i;
+	char *out;
+
+	for (i = 0; words[i]; i++)
+		room += strlen("' '") + strlen("'\\''") * strlen(words[i]);
+	*text = out = malloc(room);
+	if (!out)
+		return -ENOMEM;
+	for (i = 0; words[i]; i++) {
+		if (i)
+			*out++ = ' ';
+		out = join_word(out, words[i]);
+	}
+	*out = '\0';
+	return 0;
+}
+
 void word_list_free(char **words)
 {
 	char **p;

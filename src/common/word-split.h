@@ -27,6 +27,15 @@ int word_list_replace(char **words, const char *token, const char *value);
 /* word_list_append() - one more word at the end; 0 or -ENOMEM */
 int word_list_append(char ***words, const char *word);
 
+/**
+ * word_join() - the command line that word_split() makes these words of
+ * @words:	NULL-terminated
+ * @text:	on 0 for free(); words are quoted where they have to be
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int word_join(char *const *words, char **text);
+
 void word_list_free(char **words);
 
 static inline void word_list_cleanup(char ***words)

@@ -56,6 +56,37 @@ static void test_words(void **state)
 	assert_null(words);
 }
 
+/* A line that comes apart into the same words, and that a shell understands as well. */
+static void test_join(void **state)
+{
+	static const char *const lists[][4] = {
+		{ "plain", "--fd=3", "{socket}" }, { "/usr/bin/x", "", "a b" },
+		{ "it's", "\"q\"", "\\" },	   { "$HOME", "`x`", "a\n\tb" },
+		{ "'", "''", "\xc3\xa4;*" },	   { NULL },
+	};
+	size_t i;
+	int n;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(lists); i++) {
+		_cleanup_(word_list_cleanup) char **given = calloc(1, sizeof(*given));
+		_cleanup_(word_list_cleanup) char **words = NULL;
+		_cleanup_free_ char *line = NULL;
+
+		assert_non_null(given);
+		for (n = 0; lists[i][n]; n++)
+			assert_int_equal(word_list_append(&given, lists[i][n]), 0);
+		assert_int_equal(word_join(given, &line), 0);
+		assert_int_equal(word_split(line, &words), n);
+		for (n = 0; lists[i][n]; n++)
+			assert_string_equal(words[n], lists[i][n]);
+		if (i == 0)
+			assert_string_equal(line, "plain --fd=3 {socket}");
+		if (i == 3)
+			assert_string_equal(line, "'$HOME' '`x`' 'a\n\tb'");
+	}
+}
+
 static void test_replace(void **state)
 {
 	_cleanup_(word_list_cleanup) char **words = NULL;
@@ -291,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_json_empty),
