@@ -5,34 +5,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/child.h"
 #include "common/cleanup.h"
 #include "common/deadline.h"
 
 #define MODPROBE_MS 30000
 #define NODE_MS 5000
 #define NODE_POLL_MS 10
-
-/* The end of a child, waited for no longer than that; it is killed then. */
-static int wait_child(pid_t child, deadline_t deadline)
-{
-	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-	int status;
-
-	if (pidfd >= 0 && poll_fd(pidfd, POLLIN, deadline) < 0)
-		kill(child, SIGKILL);
-	while (waitpid(child, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
-}
 
 /*
  * @said: what modprobe wrote, its last line at least. Return: its exit status, or a negative errno
@@ -62,7 +45,7 @@ static int modprobe(const char *module, char *said, size_t size)
 	close(pair[1]);
 	if (child < 0)
 		return -errno;
-	ret = wait_child(child, deadline_after_ms(MODPROBE_MS));
+	ret = child_wait(child, deadline_after_ms(MODPROBE_MS));
 	fcntl(out, F_SETFL, O_NONBLOCK);
 	n = read(out, said, size - 1);
 	said[n > 0 ? n : 0] = '\0';
