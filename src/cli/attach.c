@@ -13,6 +13,7 @@
 
 #include "adapter/options.h"
 #include "cli/adapter-client.h"
+#include "cli/backend-search.h"
 #include "cli/command.h"
 #include "cli/modules.h"
 #include "cli/sysfs.h"
@@ -35,11 +36,12 @@ static char ready_option[] = "--ready-fd";
 static char display_option[] = "--display";
 static char display_input_option[] = "--display-input";
 static char no_takeover_option[] = "--no-takeover";
+static char exec_option[] = "--exec";
 
 static void attach_usage(void)
 {
 	printf("Usage: virtio-loopback attach --type TYPE [--name NAME]\n"
-	       "         (--socket PATH | --exec 'BACKEND ARG...') [OPTION...]\n"
+	       "         [--socket PATH | --exec 'BACKEND ARG...'] [OPTION...] [-- BACKEND-ARG...]\n"
 	       "       virtio-loopback attach --config FILE [OPTION...]\n"
 	       "\n"
 	       "Makes a vhost-user back-end a virtio device of this kernel. Prints NAME virtioN NODE...\n"
@@ -53,6 +55,13 @@ static void attach_usage(void)
 	       "  --exec 'CMD ARG...'  start the back-end, and end it with the device; {fd} becomes the\n"
 	       "                       number of a connected socket, {socket} the path that it is to\n"
 	       "                       listen on; with neither, --fd N is appended\n"
+	       "                       Without --socket and --exec a back-end that is installed for TYPE\n"
+	       "                       is started: the first that virtio-loopback backends shows and\n"
+	       "                       that has what is given of\n"
+	       "  --blk-file PATH, --read-only     blk\n"
+	       "  --evdev-path PATH, --no-grab     input\n"
+	       "  --render-node PATH, --virgl      gpu\n"
+	       "                       and with the words behind --\n"
 	       "  --queues N           request virtqueues (as many as the back-end has, and CPUs); of net\n"
 	       "                       pairs of virtqueues (1)\n"
 	       "  --queue-size N       largest size of each, a power of two unless --packed\n"
@@ -79,6 +88,9 @@ struct attach {
 	char **args; /* of the adapter; the caller's words and ours */
 	unsigned int count;
 	struct adapter_options options; /* the same, understood */
+	struct backend_options backend; /* of one that is looked for */
+	bool search; /* for it */
+	char *exec; /* the command line of the one that was found */
 	bool foreground;
 	bool help;
 	char name[STATE_NAME_MAX];
@@ -89,37 +101,107 @@ struct attach {
 	char config[PATH_MAX + 16];
 };
 
-/*
- * The adapter understands all options but --foreground: its own parser says what is wrong with
- * them, before anything is loaded or started.
- */
-static int attach_parse(struct attach *at, int argc, char **argv, struct failure *failure)
-{
-	static char placeholder[] = "x";
-	int i, ret;
+/* Room for what is added to the caller's words. */
+#define ARGS_ADDED 14
 
-	at->args = calloc((size_t)argc + 12, sizeof(*at->args));
-	if (!at->args)
-		return -ENOMEM;
+/* What is this command's own is kept, all else is the adapter's. */
+static int sort_words(struct attach *at, int argc, char **argv, struct failure *failure)
+{
+	int i, taken;
+
 	at->args[at->count++] = argv[0];
 	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--foreground"))
+		if (!strcmp(argv[i], "--")) {
+			at->backend.more = &argv[i + 1];
+			break;
+		}
+		if (!strcmp(argv[i], "--foreground")) {
 			at->foreground = true;
+			continue;
+		}
+		taken = backend_options_take(&at->backend, &argv[i], failure);
+		if (taken < 0)
+			return taken;
+		if (taken)
+			i += taken - 1;
 		else
 			at->args[at->count++] = argv[i];
 	}
+	return 0;
+}
+
+/*
+ * The adapter's own parser says what is wrong with its words, before anything is loaded or started.
+ * Something else stands for what is missing, and may be.
+ */
+static int parse_words(struct attach *at, struct failure *failure)
+{
+	static char placeholder[] = "x";
+	const struct adapter_options *o = &at->options;
+	unsigned int count = at->count;
+	bool named;
+	int ret;
+
 	ret = options_parse(&at->options, (int)at->count, at->args, failure);
-	if (ret && !at->options.name && at->options.type.id) {
-		/* the name is missing, and may be */
-		at->args[at->count] = name_option;
-		at->args[at->count + 1] = placeholder;
-		failure_clear(failure);
-		ret = options_parse(&at->options, (int)at->count + 2, at->args, failure);
-		at->options.name = NULL;
-		at->args[at->count] = NULL;
-		at->args[at->count + 1] = NULL;
+	if (!ret || !o->type.id)
+		return ret;
+	named = o->name;
+	at->search = !o->socket && !o->exec && !o->config && !o->takeover;
+	if (named && !at->search)
+		return ret;
+	if (!named) {
+		at->args[count++] = name_option;
+		at->args[count++] = placeholder;
 	}
+	if (at->search) {
+		at->args[count++] = exec_option;
+		at->args[count++] = placeholder;
+	}
+	failure_clear(failure);
+	ret = options_parse(&at->options, (int)count, at->args, failure);
+	if (!named)
+		at->options.name = NULL;
+	while (count > at->count)
+		at->args[--count] = NULL;
 	return ret;
+}
+
+static int attach_parse(struct attach *at, int argc, char **argv, struct failure *failure)
+{
+	const char *given;
+	int ret;
+
+	at->args = calloc((size_t)argc + ARGS_ADDED, sizeof(*at->args));
+	if (!at->args)
+		return -ENOMEM;
+	ret = sort_words(at, argc, argv, failure);
+	if (!ret)
+		ret = parse_words(at, failure);
+	if (ret || at->options.help)
+		return ret;
+	given = backend_options_first(&at->backend);
+	if (given && !at->search)
+		return failure_set(failure, -EINVAL,
+				   "%s is for a back-end that is looked for: one of --exec has its "
+				   "options among its words, one of --socket when it is started",
+				   given);
+	return backend_options_check(&at->backend, &at->options.type, failure);
+}
+
+/* From here on it is as if the user had named it. */
+static int find_backend(struct attach *at, struct failure *failure)
+{
+	int ret;
+
+	if (!at->search)
+		return 0;
+	ret = backend_search(&at->backend, &at->options.type, NULL, &at->exec, failure);
+	if (ret)
+		return ret;
+	at->args[at->count++] = exec_option;
+	at->args[at->count++] = at->exec;
+	at->args[at->count] = NULL;
+	return parse_words(at, failure);
 }
 
 static bool name_taken(const struct attach *at, const char *name)
@@ -384,7 +466,9 @@ static int attach(struct attach *at, struct failure *failure)
 	struct nodes nodes = { 0 };
 	int ret;
 
-	ret = complete_paths(at, failure);
+	ret = find_backend(at, failure);
+	if (!ret)
+		ret = complete_paths(at, failure);
 	if (!ret)
 		ret = complete_config(at, failure);
 	if (!ret)
@@ -426,6 +510,7 @@ int command_attach(int argc, char **argv)
 			ret = 1;
 		}
 	}
+	free(at.exec);
 	free(at.args);
 	return ret;
 }

@@ -6,6 +6,7 @@
 int command_attach(int argc, char **argv);
 int command_detach(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_backends(int argc, char **argv);
 int command_stats(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_doctor(int argc, char **argv);

@@ -13,11 +13,12 @@ static const struct verb {
 	const char *usage;
 } verbs[] = {
 	{ "attach", command_attach,
-	  "attach (--config FILE | --type TYPE (--socket PATH | --exec 'BACKEND ARG...'))\n"
+	  "attach (--config FILE | --type TYPE [--socket PATH | --exec 'BACKEND ARG...'])\n"
 	  "         [--name NAME] [--queues N] [--queue-size N] [--pool SIZE]\n"
-	  "         [--reconnect SECONDS|forever|off] [--foreground]" },
+	  "         [--reconnect SECONDS|forever|off] [--foreground] [-- BACKEND-ARG...]" },
 	{ "detach", command_detach, "detach NAME... | --all [--force]" },
 	{ "list", command_list, "list [--json]" },
+	{ "backends", command_backends, "backends [--json]" },
 	{ "stats", command_stats, "stats NAME [--json] [--watch] | stats --prometheus [NAME]" },
 	{ "upgrade", command_upgrade, "upgrade NAME" },
 	{ "doctor", command_doctor, "doctor [--json] [--quiet]" },

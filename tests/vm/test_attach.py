@@ -33,7 +33,7 @@ def refused(t, *args, says, status=1, kind="blk"):
 @test(kernels=USER_SPACE, timeout=60, tags=("attach",))
 def bad_words(t):
     """What is wrong with the words is said before anything is started."""
-    for args, says in (((), "--socket"), (("--socket", "/s", "--exec", "x"), "--socket"),
+    for args, says in ((("--socket", "/s", "--exec", "x"), "--socket"),
                        (("--socket", "/s", "--pool", "1X"), "--pool"),
                        (("--socket", "/s", "--queues", "0"), "--queues"),
                        (("--socket", "/s", "--queue-size", "100"), "--queue-size"),

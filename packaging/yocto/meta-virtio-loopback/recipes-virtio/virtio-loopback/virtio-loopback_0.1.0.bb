@@ -36,7 +36,7 @@ VIRTIO_LOOPBACK_PIPEWIRE = "${@bb.utils.contains('BBFILE_COLLECTIONS', 'multimed
     bb.utils.filter('DISTRO_FEATURES', 'pipewire', d), '', d)}"
 
 PACKAGECONFIG ??= " \
-    adapter cli console rng can gpio input snd gpu display display-png \
+    adapter cli descriptors console rng can gpio input snd gpu display display-png \
     ${@'blk display-vnc' if d.getVar('VIRTIO_LOOPBACK_OE') else ''} \
     ${@'tests' if d.getVar('VIRTIO_LOOPBACK_OE') and d.getVar('PTEST_ENABLED') == '1' else ''} \
     ${@'snd-pipewire' if d.getVar('VIRTIO_LOOPBACK_PIPEWIRE') else ''} \
@@ -50,6 +50,7 @@ PACKAGECONFIG:class-native = "adapter cli console rng can gpio input snd display
 
 PACKAGECONFIG[adapter] = "-Dadapter=enabled,-Dadapter=disabled"
 PACKAGECONFIG[cli] = "-Dcli=enabled,-Dcli=disabled"
+PACKAGECONFIG[descriptors] = "-Ddescriptors=enabled,-Ddescriptors=disabled,json-c"
 PACKAGECONFIG[blk] = "-Dblk=enabled,-Dblk=disabled,liburing"
 PACKAGECONFIG[console] = "-Dconsole=enabled,-Dconsole=disabled"
 PACKAGECONFIG[rng] = "-Drng=enabled,-Drng=disabled"
