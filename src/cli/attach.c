@@ -442,16 +442,22 @@ static void pass_on(int signal)
 	kill(foreground_child, signal);
 }
 
-/* Until the adapter ends, which it does at a signal, a detach, or the end of its back-end. */
-static int stay(const struct adapter_started *started)
+/* A signal ends the adapter, and this process after it; also while it still has things to say. */
+static void pass_signals_on(const struct adapter_started *started)
 {
 	struct sigaction action = { .sa_handler = pass_on };
-	int status;
 
 	foreground_child = started->pid;
 	sigaction(SIGTERM, &action, NULL);
 	/* from a terminal the adapter has it already */
 	signal(SIGINT, SIG_IGN);
+}
+
+/* Until the adapter ends, which it does at a signal, a detach, or the end of its back-end. */
+static int stay(const struct adapter_started *started)
+{
+	int status;
+
 	while (waitpid(started->pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return 1;
@@ -482,6 +488,8 @@ static int attach(struct attach *at, struct failure *failure)
 		ret = start_numbered(at, &started, failure);
 	if (ret)
 		return ret;
+	if (at->foreground)
+		pass_signals_on(&started);
 	ret = wait_nodes(at, &started, &device, &nodes, failure);
 	if (ret) {
 		undo(at, &started);

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The command for people: what it says, what it refuses, and that nothing is left of a failure."""
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 from disks import MIB, Disk, same
@@ -197,6 +199,24 @@ def foreground(t):
             f"expected the line 'rng0 virtioN /dev/hwrng', saw {p.said()!r}")
     p.terminate(status=0)
     t.within(5, lambda: not left_behind(), "nothing left behind")
+
+
+@test(kernels=USER_SPACE, timeout=60, tags=("attach",))
+def foreground_unheard(t):
+    """A signal that comes before its line is read by anybody ends the device as well."""
+    unread, out = os.pipe()
+    fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(out, bytes(4096))
+    p = subprocess.Popen(["virtio-loopback", "attach", "--type", "rng", "--exec", "vhost-user-rng",
+                          "--foreground"], stdin=subprocess.DEVNULL, stdout=out)
+    t.at_end(p.kill)
+    # it waits for room in the pipe
+    t.within(20, lambda: "pipe_write" in Path(f"/proc/{p.pid}/stack").read_text(), "its line")
+    p.terminate()
+    t.equal(p.wait(20), 0, "exit status after SIGTERM")
+    t.within(5, lambda: not left_behind(), "nothing left behind")
+    os.close(unread)
+    os.close(out)
 
 
 @test(kernels=USER_SPACE, timeout=60, tags=("attach",))
