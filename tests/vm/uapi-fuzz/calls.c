@@ -122,6 +122,8 @@ static void fill_queues(struct turn *turn, unsigned int num, uint16_t *sizes, ui
 static bool step_create(struct turn *turn)
 {
 	const struct type *type = &types[bits(turn, 1, 3)];
+	/* Refused with queues that are posted, which is tried often enough by what varies. */
+	bool packed = !bits(turn, 4, 1) && !pick(turn, 3);
 	uint16_t sizes[VIRTIO_LOOPBACK_QUEUES_MAX] = { 0 };
 	uint16_t flags[VIRTIO_LOOPBACK_QUEUES_MAX] = { 0 };
 	struct virtio_loopback_create args = {
@@ -130,7 +132,10 @@ static bool step_create(struct turn *turn)
 		.device_id = vary(turn, type->id),
 		.vendor_id = dice_roll(&turn->dice),
 		.features = vary(turn, 1ULL << VIRTIO_F_VERSION_1 |
-				 (uint64_t)pick(turn, 4) << VIRTIO_RING_F_INDIRECT_DESC),
+				 (uint64_t)pick(turn, 4) << VIRTIO_RING_F_INDIRECT_DESC |
+				 (uint64_t)packed << VIRTIO_F_RING_PACKED |
+				 (uint64_t)!pick(turn, 4) << VIRTIO_F_IN_ORDER |
+				 (uint64_t)!pick(turn, 4) << VIRTIO_F_RING_RESET),
 		.config = vary_address(turn, type->config),
 		.config_size = vary(turn, sizeof(type->config)),
 		.num_queues = vary(turn, type->queues),
