@@ -435,6 +435,9 @@ class PerformanceLane:
     )
     measure = ("bench/run", "--rounds", 1, "--scale", 0.25, "--jobs",
                "randread-4k-1,randread-4k-32", "--peers", "loopback,loopback-own,vduse")
+    # ... and what the module alone executes for one of these requests, at most
+    module = ("bench/profile", "--top", 0, "loopback-own", "randread-4k-1")
+    module_most = 2450
 
     def run(self, report):
         report.progress(self.name, "counting instructions in the guest")
@@ -443,6 +446,7 @@ class PerformanceLane:
             for measurement in dict.fromkeys(limit[1] for limit in self.limits):
                 got = command.run([*self.measure, "--results", folder, measurement], 1200)
                 self._judge(report, measurement, got, Path(folder) / f"{measurement}.json")
+        self._judge_module(report, command.run([*self.module], 1200))
 
     def _judge(self, report, measurement, got, path):
         medians = json.loads(path.read_text())["medians"] if got.status == 0 else {}
@@ -457,6 +461,16 @@ class PerformanceLane:
             report.result(self.name, result, "ok" if ratio <= most else "FAIL",
                           f"{medians[what]:.0f} instructions, {ratio:.3f} × {base} "
                           f"(at most {most})", got.seconds, got.output)
+
+    def _judge_module(self, report, got):
+        found = re.search(r"^ *(\d+)  virtio_loopback$", got.output, re.M)
+        if got.status or not found:
+            report.result(self.name, "module", "FAIL", f"no figure: {got.last}", got.seconds,
+                          got.output)
+            return
+        report.result(self.name, "module", "ok" if int(found[1]) <= self.module_most else "FAIL",
+                      f"{found[1]} instructions of its own a request of 4 KiB "
+                      f"(at most {self.module_most})", got.seconds, got.output)
 
 
 def VmRunLane():
