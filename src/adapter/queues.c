@@ -12,9 +12,6 @@
 #include "common/log.h"
 #include "common/util.h"
 
-/* SET_VRING_BASE of a fresh packed ring: both indices 0, both wrap counters 1 */
-#define PACKED_BASE_FRESH 0x80008000U
-
 static int open_queue(struct adapter *a, unsigned int index)
 {
 	_cleanup_close_ int kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -71,6 +68,9 @@ static int ring_base(struct adapter *a, const struct virtio_loopback_queue *stat
 		*base = packed ? PACKED_BASE_FRESH : 0;
 		return 0;
 	}
+	if (packed && a->inflight.fd >= 0)
+		return replay_from_packed_inflight(&a->pool, state, &a->inflight, base,
+						   &a->failure);
 	if (packed)
 		return failure_set(&a->failure, -EOPNOTSUPP,
 				   "requests in a packed virtqueue cannot be offered again");

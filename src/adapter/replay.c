@@ -3,8 +3,10 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/util.h"
@@ -178,4 +180,88 @@ int replay_from_inflight(const struct pool *pool, const struct virtio_loopback_q
 		return ret;
 	*base = ring_u16(&((const struct vring_used *)w.used.data)->idx);
 	return 0;
+}
+
+/* ---- packed ---- */
+
+int replay_packed(const struct packed_record *record, size_t size, unsigned int num,
+		  const struct vring_packed_desc *ring, uint32_t *base)
+{
+	_cleanup_free_ struct packed_record_chain *chains = NULL;
+	struct packed_record_state state;
+	int ret;
+
+	if (size < sizeof(*record))
+		return -EPROTO;
+	if (!record->version) { /* it was made, and no ring begun */
+		*base = PACKED_BASE_FRESH;
+		return 0;
+	}
+	if (!num || (size - sizeof(*record)) / sizeof(record->desc[0]) < num)
+		return -EPROTO;
+	chains = calloc(num, sizeof(*chains));
+	if (!chains)
+		return -ENOMEM;
+	ret = packed_record_read(record, num, ring, &state, chains);
+	if (ret) /* NOLINT(clang-analyzer-unix.Malloc) */
+		return ret == -EINVAL ? -EPROTO : ret;
+	*base = packed_position(state.avail_idx, state.avail_wrap) |
+		(uint32_t)packed_position(state.used_idx, state.used_wrap)
+			<< PACKED_BASE_USED_SHIFT;
+	return 0;
+}
+
+/*
+ * Reads one virtqueue's part of the record. Not by a mapping: the file is the back-end's, who could
+ * cut it off meanwhile. And only of files in memory: the reading of others can take for ever.
+ */
+static int read_record(const struct inflight *inflight, unsigned int index,
+		       struct packed_record *record, size_t size)
+{
+	uint64_t at, skip = (uint64_t)index * size;
+	size_t done = 0;
+
+	if (index >= inflight->num_queues || skip + size > inflight->mmap_size ||
+	    __builtin_add_overflow(inflight->mmap_offset, skip, &at) || at > INT64_MAX - size)
+		return -EPROTO;
+	if (fcntl(inflight->fd, F_GET_SEALS) < 0 || lseek(inflight->fd, (off_t)at, SEEK_SET) < 0)
+		return -EPROTO;
+	while (done < size) {
+		ssize_t n = read(inflight->fd, (char *)record + done, size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -EPROTO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int replay_from_packed_inflight(const struct pool *pool, const struct virtio_loopback_queue *queue,
+				const struct inflight *inflight, uint32_t *base,
+				struct failure *failure)
+{
+	_cleanup_(pool_unmap) struct pool_window ring = { 0 };
+	struct packed_record *record;
+	size_t size = packed_record_size(inflight->queue_size);
+	int ret;
+
+	ret = pool_map(pool, queue->desc_addr,
+		       sizeof(struct vring_packed_desc) * (uint64_t)queue->num, &ring);
+	if (ret)
+		return failure_set(failure, ret, "virtqueue %u: cannot map its ring: %s",
+				   queue->index, strerror(-ret));
+	record = calloc(1, size);
+	if (!record)
+		return -ENOMEM;
+	ret = read_record(inflight, queue->index, record, size);
+	if (!ret)
+		ret = replay_packed(record, size, queue->num, ring.data, base);
+	free(record);
+	return ret ? failure_set(failure, ret,
+				 "virtqueue %u: the record of requests in flight that its back-end "
+				 "left is not one: nothing can be offered again",
+				 queue->index) :
+		     0;
 }

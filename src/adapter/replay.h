@@ -5,6 +5,9 @@
  * In a split ring (virtio 2.7) each published request is one step of avail->idx, each completed one
  * a step of used->idx, so avail->idx - used->idx requests are outstanding in the back-end. When it
  * completed out of order they are not those of the last so many entries of the available ring.
+ *
+ * A packed ring (2.8) counts nothing. Where a back-end stood in it is known from what was written
+ * down beside it.
  */
 #ifndef ADAPTER_REPLAY_H
 #define ADAPTER_REPLAY_H
@@ -14,8 +17,10 @@
 #include <linux/virtio_ring.h>
 
 #include "adapter/device.h"
+#include "adapter/frontend.h"
 #include "adapter/pool.h"
 #include "common/failure.h"
+#include "vhost-user/packed-record.h"
 
 /**
  * struct replay_ring - one split virtqueue and the kernel's view of it
@@ -61,5 +66,25 @@ int replay_from_record(struct device *device, const struct pool *pool,
  */
 int replay_from_inflight(const struct pool *pool, const struct virtio_loopback_queue *queue,
 			 uint32_t *base, struct failure *failure);
+
+/**
+ * replay_packed() - where the next back-end begins in a packed ring, by the in-flight record
+ * @record:	from the beginning of the virtqueue's part
+ * @size:	bytes of it
+ * @num:	entries of the ring
+ * @ring:	its descriptors
+ * @base:	for SET_VRING_BASE: behind what was taken, and behind what was answered
+ *
+ * The record is the last back-end's, and may be anything.
+ *
+ * Return: 0, -EPROTO for nonsense, or -ENOMEM.
+ */
+int replay_packed(const struct packed_record *record, size_t size, unsigned int num,
+		  const struct vring_packed_desc *ring, uint32_t *base);
+
+/* replay_from_packed_inflight() - the above for one virtqueue of a device */
+int replay_from_packed_inflight(const struct pool *pool, const struct virtio_loopback_queue *queue,
+				const struct inflight *inflight, uint32_t *base,
+				struct failure *failure);
 
 #endif

@@ -2,12 +2,14 @@
 /*
  * Replay by the kernel's record, against a model: a driver that adds and takes, back-ends that
  * complete out of order and die at any moment. Each request must be completed exactly once, in
- * whatever order.
+ * whatever order. And where a packed ring goes on, by the in-flight record.
  */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "adapter/replay.h"
 #include "check.h"
@@ -276,6 +278,241 @@ static void test_free_head(void **state)
 	model_finish(&m);
 }
 
+/* ---- packed ---- */
+
+#define PACKED_NUM 5
+#define AVAIL (1U << VRING_PACKED_DESC_F_AVAIL)
+#define USED (1U << VRING_PACKED_DESC_F_USED)
+
+struct packed {
+	struct vring_packed_desc ring[PACKED_NUM];
+	union {
+		struct packed_record record;
+		uint8_t bytes[256];
+	};
+};
+
+/* Chains of these lengths in flight, in entries from 0 on; the used position at @idx, @wrap */
+static void packed_init(struct packed *p, uint16_t idx, bool wrap, const unsigned int *lengths)
+{
+	struct packed_record *r = &p->record;
+	uint16_t at = 0, i;
+
+	*p = (struct packed){ 0 };
+	r->version = 1;
+	r->desc_num = PACKED_NUM;
+	r->used_idx = r->old_used_idx = idx;
+	r->used_wrap_counter = r->old_used_wrap_counter = wrap;
+	for (i = 0; i < PACKED_NUM; i++)
+		r->desc[i].next = (uint16_t)(i + 1);
+	for (i = 0; lengths[i]; i++) {
+		r->desc[at].inflight = 1;
+		r->desc[at].num = (uint16_t)lengths[i];
+		r->desc[at].counter = i;
+		r->desc[at].last = (uint16_t)(at + lengths[i] - 1);
+		at = (uint16_t)(at + lengths[i]);
+	}
+	r->free_head = r->old_free_head = at;
+}
+
+static int packed_base(const struct packed *p, uint32_t *base)
+{
+	return replay_packed(&p->record, packed_record_size(PACKED_NUM), PACKED_NUM, p->ring, base);
+}
+
+static void expect_base(const struct packed *p, uint32_t expected)
+{
+	uint32_t base = 77;
+
+	assert_int_equal(packed_base(p, &base), 0);
+	assert_int_equal(base, expected);
+}
+
+static void test_packed_bases(void **state)
+{
+	static const struct {
+		uint16_t idx;
+		bool wrap;
+		unsigned int lengths[6];
+		uint32_t base; /* used position, taken position */
+	} cases[] = {
+		{ 0, true, { 0 }, 0x80008000 },	       { 4, false, { 0 }, 0x00040004 },
+		{ 0, true, { 2, 0 }, 0x80008002 },     { 3, true, { 1, 0 }, 0x80038004 },
+		{ 3, true, { 2, 0 }, 0x80030000 },     { 3, true, { 2, 1, 0 }, 0x80030001 },
+		{ 4, false, { 1, 2, 0 }, 0x00048002 }, { 2, false, { 5, 0 }, 0x00028002 },
+		{ 0, true, { 1, 1, 1, 1, 1 }, 0x80000000 },
+	};
+	struct packed p;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		packed_init(&p, cases[i].idx, cases[i].wrap, cases[i].lengths);
+		expect_base(&p, cases[i].base);
+	}
+	/* made, and no ring begun: whatever else is in it */
+	packed_init(&p, 3, true, cases[2].lengths);
+	p.record.version = 0;
+	expect_base(&p, PACKED_BASE_FRESH);
+}
+
+/* The back-end ended while it answered the second of two requests: the ring tells whether it did */
+static void test_packed_half_way(void **state)
+{
+	static const unsigned int lengths[] = { 3, 2, 0 };
+	struct packed p;
+
+	(void)state;
+	packed_init(&p, 4, true, lengths);
+	p.record.desc[4].next = p.record.old_free_head;
+	p.record.free_head = 3;
+	p.record.used_idx = 1;
+	p.record.used_wrap_counter = 0;
+	p.ring[4].flags = AVAIL; /* as the driver made it available */
+	expect_base(&p, 0x80040004);
+	p.ring[4].flags = AVAIL | USED; /* answered */
+	expect_base(&p, 0x00010004);
+	p.ring[4].flags = USED; /* answered, and available again in the next lap */
+	expect_base(&p, 0x00010004);
+
+	/* a request as long as the ring: only the wrap counter moves */
+	packed_init(&p, 2, false, (const unsigned int[]){ 5, 0 });
+	p.record.desc[4].next = PACKED_NUM;
+	p.record.free_head = 0;
+	p.record.used_wrap_counter = 1;
+	p.ring[2].flags = USED;
+	expect_base(&p, 0x00028002);
+	p.ring[2].flags = 0;
+	expect_base(&p, 0x80028002);
+
+	/* a request that was taken by half counts for nothing */
+	packed_init(&p, 1, true, (const unsigned int[]){ 2, 0 });
+	p.record.desc[2].inflight = 1;
+	p.record.desc[2].num = 2;
+	p.record.free_head = 4;
+	expect_base(&p, 0x80018003);
+}
+
+static void test_packed_nonsense(void **state)
+{
+	static const unsigned int lengths[] = { 2, 1, 0 };
+	const size_t size = packed_record_size(PACKED_NUM);
+	struct packed p;
+	uint32_t base = 77;
+
+	(void)state;
+#define BAD(field, value)                                                    \
+	do {                                                                 \
+		packed_init(&p, 1, true, lengths);                           \
+		p.record.field = value;                                      \
+		if (packed_base(&p, &base) != -EPROTO)                       \
+			fail_msg("%s = %d is taken", #field, (int)(value)); \
+	} while (0)
+	BAD(version, 2);
+	BAD(desc_num, PACKED_NUM - 1);
+	BAD(used_idx, PACKED_NUM);
+	BAD(old_used_idx, UINT16_MAX);
+	BAD(old_free_head, 4);
+	BAD(desc[0].num, 0);
+	BAD(desc[0].num, 3);
+	BAD(desc[0].num, UINT16_MAX);
+	BAD(desc[0].last, 0);
+	BAD(desc[0].next, 0);
+	BAD(desc[0].next, UINT16_MAX);
+	BAD(desc[1].inflight, 1);
+	BAD(desc[2].inflight, 0);
+	BAD(desc[4].next, 3);
+#undef BAD
+	packed_init(&p, 1, true, lengths);
+	assert_int_equal(replay_packed(&p.record, 31, PACKED_NUM, p.ring, &base), -EPROTO);
+	assert_int_equal(replay_packed(&p.record, 32 + 4 * 32, PACKED_NUM, p.ring, &base), -EPROTO);
+	assert_int_equal(replay_packed(&p.record, size, 0, p.ring, &base), -EPROTO);
+	assert_int_equal(base, 77);
+	assert_int_equal(packed_base(&p, &base), 0);
+}
+
+/* Bytes at random: no answer is a position outside of the ring. */
+static void test_packed_random(void **state)
+{
+	static const unsigned int lengths[] = { 2, 1, 0 };
+	unsigned int round, i, taken = 0;
+	struct packed p;
+
+	(void)state;
+	srandom(3);
+	for (round = 0; round < 20000; round++) {
+		uint32_t base;
+
+		packed_init(&p, 1, true, lengths);
+		for (i = (unsigned int)random() % 4; i; i--)
+			p.bytes[(size_t)random() % packed_record_size(PACKED_NUM)] =
+				(uint8_t)(random() % (random() % 2 ? 256 : 8));
+		if (packed_base(&p, &base))
+			continue;
+		taken++;
+		assert_true((base & 0x7fff) < PACKED_NUM);
+		assert_true((base >> 16 & 0x7fff) < PACKED_NUM);
+	}
+	assert_true(taken > 1000);
+}
+
+/* Of one virtqueue of a device: found in the file, whatever the back-end made of that. */
+static void test_packed_of_a_device(void **state)
+{
+	static const unsigned int lengths[] = { 2, 1, 0 };
+	const size_t size = packed_record_size(PACKED_NUM);
+	struct virtio_loopback_queue queue = { .index = 1, .num = PACKED_NUM };
+	struct inflight inflight = { .num_queues = 2, .queue_size = PACKED_NUM };
+	struct failure failure = { 0 };
+	struct pool pool;
+	struct packed p;
+	uint32_t base = 77;
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pool_init(&pool, "test", 65536, 4096, &failure), 0);
+	queue.desc_addr = pool.base + 4096;
+	packed_init(&p, 3, true, lengths);
+	inflight.fd = memfd_create("record", MFD_CLOEXEC);
+	inflight.mmap_offset = 8;
+	inflight.mmap_size = 2 * size;
+	assert_int_equal(ftruncate(inflight.fd, (off_t)(8 + 2 * size)), 0);
+	assert_int_equal(pwrite(inflight.fd, p.bytes, size, (off_t)(8 + size)), size);
+	assert_int_equal(replay_from_packed_inflight(&pool, &queue, &inflight, &base, &failure), 0);
+	assert_int_equal(base, 0x80030001);
+	queue.index = 0; /* whose record was never begun */
+	assert_int_equal(replay_from_packed_inflight(&pool, &queue, &inflight, &base, &failure), 0);
+	assert_int_equal(base, PACKED_BASE_FRESH);
+#define REFUSED(error)                                                                           \
+	assert_int_equal(replay_from_packed_inflight(&pool, &queue, &inflight, &base, &failure), \
+			 error)
+	queue.index = 2;
+	REFUSED(-EPROTO);
+	queue.index = 1;
+	queue.desc_addr = pool.base + 65536 - 64;
+	REFUSED(-ERANGE);
+	queue.desc_addr = pool.base;
+	inflight.mmap_size = 2 * size - 1;
+	REFUSED(-EPROTO);
+	inflight.mmap_size = UINT64_MAX;
+	inflight.mmap_offset = UINT64_MAX - 64;
+	REFUSED(-EPROTO);
+	inflight.mmap_offset = 1ULL << 62;
+	REFUSED(-EPROTO);
+	inflight.mmap_offset = 8;
+	assert_int_equal(ftruncate(inflight.fd, (off_t)(8 + 2 * size - 1)), 0);
+	REFUSED(-EPROTO);
+	close(inflight.fd);
+	/* nothing would ever come out of it */
+	assert_int_equal(pipe(pipes), 0);
+	inflight.fd = pipes[0];
+	REFUSED(-EPROTO);
+#undef REFUSED
+	close(pipes[0]);
+	close(pipes[1]);
+	pool_finish(&pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +520,11 @@ int main(void)
 		cmocka_unit_test(test_order_is_kept),
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_free_head),
+		cmocka_unit_test(test_packed_bases),
+		cmocka_unit_test(test_packed_half_way),
+		cmocka_unit_test(test_packed_nonsense),
+		cmocka_unit_test(test_packed_random),
+		cmocka_unit_test(test_packed_of_a_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
