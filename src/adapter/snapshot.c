@@ -270,11 +270,17 @@ static bool config_is_sound(const struct snapshot *s)
 	return true;
 }
 
+/* What a ring of the layout that was asked for can have */
+static bool size_is_sound(const struct snapshot *s, uint64_t size)
+{
+	return s->packed ? size > 0 : is_power_of_two(size);
+}
+
 static bool queues_are_sound(const struct snapshot *s)
 {
-	return s->total && s->served <= s->total && is_power_of_two(s->ring_size) &&
+	return s->total && s->served <= s->total && size_is_sound(s, s->ring_size) &&
 	       strlen(s->started) == s->total && strspn(s->started, "01") == s->total &&
-	       is_power_of_two(s->queue_size) && s->inflight_queues <= s->total &&
+	       size_is_sound(s, s->queue_size) && s->inflight_queues <= s->total &&
 	       s->net_pairs <= MAX(s->served / 2, (uint64_t)1);
 }
 

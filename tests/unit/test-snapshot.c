@@ -153,6 +153,24 @@ static void test_versions(void **state)
 	check_line("total ", "total 4\nfresh\n\n", 0);
 }
 
+/* A packed ring may have any size, a split one not. */
+static void test_packed_sizes(void **state)
+{
+	struct snapshot s = sample();
+
+	(void)state;
+	s.packed = 1;
+	s.queue_size = 100;
+	s.ring_size = 100;
+	assert_int_equal(parse(write_sample(&s)), 0);
+	assert_memory_equal(&seen, &s, sizeof(s));
+	s.ring_size = 0;
+	assert_int_not_equal(parse(write_sample(&s)), 0);
+	s.ring_size = 100;
+	s.packed = 0;
+	assert_int_not_equal(parse(write_sample(&s)), 0);
+}
+
 static void test_hostile_lines(void **state)
 {
 	static const struct {
@@ -330,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_cut_off),	      cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_hostile_lines), cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_damage),	      cmocka_unit_test(test_page),
+		cmocka_unit_test(test_packed_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
