@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <linux/virtio_config.h>
 
 #include "common/cleanup.h"
 #include "common/deadline.h"
@@ -49,7 +52,20 @@ uint64_t drv_uva(const struct drv_mem *mem, const void *p)
 	return DRV_UVA + (uint64_t)((const uint8_t *)p - mem->base);
 }
 
+bool drv_packed_wanted(void)
+{
+	const char *layout = getenv("TEST_RING");
+
+	return layout && !strcmp(layout, "packed");
+}
+
 int drv_ring_init(struct drv_ring *ring, struct drv_mem *mem, unsigned int num, bool event_idx)
+{
+	return drv_ring_init_layout(ring, mem, num, event_idx, drv_packed_wanted());
+}
+
+int drv_ring_init_layout(struct drv_ring *ring, struct drv_mem *mem, unsigned int num,
+			 bool event_idx, bool packed)
 {
 	unsigned int i;
 
@@ -57,18 +73,22 @@ int drv_ring_init(struct drv_ring *ring, struct drv_mem *mem, unsigned int num, 
 		.mem = mem,
 		.num = num,
 		.event_idx = event_idx,
+		.is_packed = packed,
 		.nfree = num,
 	};
 	if (num > ARRAY_SIZE(ring->chain_len))
 		return -EINVAL;
 	ring->desc = drv_alloc(mem, num * sizeof(struct vring_desc), 16);
-	ring->avail = drv_alloc(mem, 6 + 2 * num, 2);
+	ring->avail = drv_alloc(mem, 6 + 2 * num, 4);
 	ring->used = drv_alloc(mem, 6 + 8 * num, 4);
 	ring->tables = drv_alloc(mem, num * DRV_TABLE * sizeof(struct vring_desc), 16);
 	if (!ring->desc || !ring->avail || !ring->used || !ring->tables)
 		return -ENOMEM;
-	for (i = 0; i < num; i++)
-		ring->desc[i].next = (uint16_t)(i + 1);
+	if (packed)
+		drv_packed_init(ring);
+	else
+		for (i = 0; i < num; i++)
+			ring->desc[i].next = (uint16_t)(i + 1);
 	ring->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ring->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return ring->kick_fd < 0 || ring->call_fd < 0 ? -errno : 0;
@@ -123,6 +143,8 @@ int drv_add(struct drv_ring *ring, const struct drv_buf *bufs, unsigned int n, b
 	uint16_t head = ring->free_head, at = head;
 	unsigned int i;
 
+	if (ring->is_packed)
+		return drv_packed_add(ring, bufs, n, indirect);
 	if (indirect)
 		return add_indirect(ring, bufs, n);
 	if (ring->nfree < n)
@@ -145,7 +167,9 @@ bool drv_kick(struct drv_ring *ring)
 	bool wanted;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (ring->event_idx)
+	if (ring->is_packed)
+		wanted = drv_packed_wants_kick(ring);
+	else if (ring->event_idx)
 		wanted = vring_need_event(*(volatile uint16_t *)&ring->used->ring[ring->num],
 					  ring->avail_idx, old);
 	else
@@ -175,6 +199,8 @@ int drv_get(struct drv_ring *ring, uint32_t *len)
 {
 	const struct vring_used_elem *elem;
 
+	if (ring->is_packed)
+		return drv_packed_get(ring, len);
 	if (__atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE) == ring->last_used)
 		return -1;
 	elem = &ring->used->ring[ring->last_used % ring->num];
@@ -190,6 +216,8 @@ int drv_get(struct drv_ring *ring, uint32_t *len)
 /* Asks for a call with the next answer. Return: true if one is there already. */
 static bool arm(struct drv_ring *ring)
 {
+	if (ring->is_packed)
+		return drv_packed_arm(ring);
 	if (ring->event_idx)
 		WRITE_ONCE(ring->avail->ring[ring->num], ring->last_used);
 	else
@@ -217,4 +245,46 @@ int drv_wait(struct drv_ring *ring, uint32_t *len, int timeout_ms)
 		if (read(ring->call_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 			return -1;
 	}
+}
+
+void drv_event(struct drv_ring *ring, unsigned int n)
+{
+	if (ring->is_packed)
+		drv_packed_event(ring, n);
+	else
+		WRITE_ONCE(ring->avail->ring[ring->num], (uint16_t)(ring->last_used + n));
+}
+
+uint32_t drv_base(const struct drv_ring *ring)
+{
+	return ring->is_packed ? drv_packed_base(ring) : READ_ONCE(ring->used->idx);
+}
+
+uint64_t drv_features(const struct drv_ring *ring)
+{
+	return ring->is_packed ? BIT_ULL(VIRTIO_F_RING_PACKED) : 0;
+}
+
+uint32_t drv_base_at(const struct drv_ring *ring, unsigned int n)
+{
+	return ring->is_packed ? drv_packed_base_at(ring, n) : n;
+}
+
+void drv_spoil(struct drv_ring *ring)
+{
+	if (ring->is_packed) {
+		drv_packed_spoil(ring);
+		return;
+	}
+	ring->avail->ring[ring->avail_idx % ring->num] = 4711;
+	ring->avail->idx++;
+}
+
+void drv_mend(struct drv_ring *ring)
+{
+	if (ring->is_packed)
+		memset(ring->packed.desc, 0, ring->num * sizeof(*ring->packed.desc));
+	else
+		ring->avail->idx = 0;
+	memset(ring->used, 0, 4);
 }

@@ -134,7 +134,7 @@ int fe_get_u64(struct fe *fe, uint32_t request, uint64_t *value)
 	return ret;
 }
 
-int fe_get_base(struct fe *fe, uint32_t index, uint16_t *base)
+int fe_get_base(struct fe *fe, uint32_t index, uint32_t *base)
 {
 	struct vu_message msg;
 	int ret;
@@ -143,7 +143,7 @@ int fe_get_base(struct fe *fe, uint32_t index, uint16_t *base)
 	vu_message_set_state(&msg, index, 0);
 	ret = transact(fe, &msg);
 	if (!ret)
-		*base = (uint16_t)msg.payload.state.num;
+		*base = msg.payload.state.num;
 	return ret;
 }
 
@@ -218,13 +218,13 @@ static int set_vring_addr(struct fe *fe, unsigned int index)
 	return transact(fe, &msg);
 }
 
-int fe_start_ring(struct fe *fe, unsigned int index, uint16_t base)
+int fe_start_ring(struct fe *fe, unsigned int index, uint32_t base)
 {
 	const struct drv_ring *ring = &fe->rings[index];
 	int ret;
 
 	ret = fe_set_state(fe, VHOST_USER_SET_VRING_NUM, index, ring->num);
-	if (!ret)
+	if (!ret && base != FE_NO_BASE)
 		ret = fe_set_state(fe, VHOST_USER_SET_VRING_BASE, index, base);
 	if (!ret)
 		ret = set_vring_addr(fe, index);
@@ -299,6 +299,11 @@ static int negotiate(struct fe *fe, uint64_t mask)
 	if (ret)
 		return ret;
 	mask |= BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES) | BIT_ULL(VIRTIO_F_VERSION_1);
+	/* the rings are laid out already */
+	if (!fe->nrings || !fe->rings[0].is_packed)
+		mask &= ~BIT_ULL(VIRTIO_F_RING_PACKED);
+	else if (!(fe->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
+		return -EPROTO;
 	fe->acked = fe->features & mask;
 	return fe_set_u64(fe, VHOST_USER_SET_FEATURES, fe->acked);
 }
@@ -316,6 +321,6 @@ int fe_handshake(struct fe *fe, uint64_t mask)
 	if (!ret && fe->protocol_features & BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 		ret = set_inflight(fe);
 	for (i = 0; i < fe->nrings && !ret; i++)
-		ret = fe_start_ring(fe, i, fe->rings[i].used->idx);
+		ret = fe_start_ring(fe, i, drv_base(&fe->rings[i]));
 	return ret;
 }

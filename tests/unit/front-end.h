@@ -49,14 +49,15 @@ int fe_wait(struct fe *fe);
  */
 int fe_handshake(struct fe *fe, uint64_t mask);
 
-/* fe_start_ring() - the part of it for one ring; @base for SET_VRING_BASE */
-int fe_start_ring(struct fe *fe, unsigned int index, uint16_t base);
+/* fe_start_ring() - the part of it for one ring; @base for SET_VRING_BASE, FE_NO_BASE: not sent */
+#define FE_NO_BASE UINT32_MAX
+int fe_start_ring(struct fe *fe, unsigned int index, uint32_t base);
 
 /* Requests; all with REPLY_ACK. Return: 0, 1 refused, or a negative errno. */
 int fe_set_u64(struct fe *fe, uint32_t request, uint64_t value);
 int fe_set_state(struct fe *fe, uint32_t request, uint32_t index, uint32_t num);
 int fe_get_u64(struct fe *fe, uint32_t request, uint64_t *value);
-int fe_get_base(struct fe *fe, uint32_t index, uint16_t *base);
+int fe_get_base(struct fe *fe, uint32_t index, uint32_t *base);
 int fe_get_config(struct fe *fe, uint32_t offset, void *buf, uint32_t size);
 int fe_set_config(struct fe *fe, uint32_t offset, const void *buf, uint32_t size);
 int fe_set_memory(struct fe *fe);

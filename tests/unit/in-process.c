@@ -43,6 +43,8 @@ int ip_queue_init(struct ip_queue *queue, struct ip_memory *mem, unsigned int nu
 	setup.avail_uva = drv_uva(&mem->driver, queue->ring.avail);
 	setup.used_uva = drv_uva(&mem->driver, queue->ring.used);
 	setup.call_fd = queue->ring.call_fd;
+	setup.features |= drv_features(&queue->ring);
+	setup.base = drv_base(&queue->ring);
 	return vq_start(&queue->vq, &setup);
 }
 

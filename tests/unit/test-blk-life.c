@@ -84,7 +84,7 @@ static void test_stop_and_go(void **state)
 	for (i = 0; i < ARRAY_SIZE(reqs); i++)
 		bt_make_request(&fe, &reqs[i], 65536);
 	for (round = 0; round < 50; round++) {
-		uint16_t base;
+		uint32_t base;
 
 		for (i = 0; i < ARRAY_SIZE(reqs); i++)
 			assert_true(bt_submit(&fe, &reqs[i],
@@ -93,7 +93,7 @@ static void test_stop_and_go(void **state)
 		drv_kick(&fe.rings[0]);
 		assert_int_equal(fe_get_base(&fe, 0, &base), 0);
 		/* what was taken has been answered */
-		assert_int_equal(fe.rings[0].used->idx, base);
+		assert_int_equal(drv_base(&fe.rings[0]), base);
 		if (round % 2) {
 			assert_int_equal(fe_set_memory(&fe), 0);
 			assert_int_equal(fe_set_u64(&fe, VHOST_USER_SET_FEATURES, fe.acked), 0);
@@ -292,20 +292,42 @@ static void test_broken_ring(void **state)
 {
 	struct request req;
 	struct fe fe;
-	uint16_t base;
+	uint32_t base;
 
 	(void)state;
 	bt_start(&fe, NULL);
 	bt_make_request(&fe, &req, 4096);
-	fe.rings[0].avail->ring[0] = 4711;
-	fe.rings[0].avail->idx = 1;
+	drv_spoil(&fe.rings[0]);
 	uint64_t one = 1;
 	assert_int_equal(write(fe.rings[0].kick_fd, &one, sizeof(one)), sizeof(one));
 	assert_int_equal(drv_wait(&fe.rings[0], NULL, 200), -1);
 	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
-	fe.rings[0].avail->idx = 0;
-	memset(fe.rings[0].used, 0, 8);
-	assert_int_equal(fe_start_ring(&fe, 0, 0), 0);
+	drv_mend(&fe.rings[0]);
+	assert_int_equal(fe_start_ring(&fe, 0, drv_base_at(&fe.rings[0], 0)), 0);
+	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096), VIRTIO_BLK_S_OK);
+	bt_finish(&fe);
+}
+
+/* Sizes and bases that only a packed ring can have, and those that none can have */
+static void test_ring_setup(void **state)
+{
+	struct request req;
+	uint32_t base;
+	int packed;
+	struct fe fe;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	packed = fe.rings[0].is_packed;
+	bt_make_request(&fe, &req, 4096);
+	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
+	assert_int_equal(base, drv_base_at(&fe.rings[0], 1));
+	assert_int_equal(fe_set_state(&fe, VHOST_USER_SET_VRING_NUM, 0, 0), 1);
+	assert_int_equal(fe_set_state(&fe, VHOST_USER_SET_VRING_NUM, 0, 65536), 1);
+	assert_int_equal(fe_set_state(&fe, VHOST_USER_SET_VRING_NUM, 0, 100), !packed);
+	assert_int_equal(fe_set_state(&fe, VHOST_USER_SET_VRING_BASE, 0, 0x80008000), !packed);
+	assert_int_equal(fe_start_ring(&fe, 0, base), 0);
 	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096), VIRTIO_BLK_S_OK);
 	bt_finish(&fe);
 }
@@ -338,7 +360,7 @@ static void test_reset(void **state)
 	drv_ring_finish(ring);
 	assert_int_equal(drv_ring_init(ring, &fe.mem, 128, true), 0);
 	assert_int_equal(fe_set_u64(&fe, VHOST_USER_SET_FEATURES, fe.acked), 0);
-	assert_int_equal(fe_start_ring(&fe, 0, 0), 0);
+	assert_int_equal(fe_start_ring(&fe, 0, FE_NO_BASE), 0); /* as new, it begins at its start */
 	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_OUT, 0, 4096), VIRTIO_BLK_S_OK);
 	bt_finish(&fe);
 }
@@ -499,6 +521,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_truncated_memory),
 		cmocka_unit_test(test_no_eventfd),
 		cmocka_unit_test(test_broken_ring),
+		cmocka_unit_test(test_ring_setup),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_listening),

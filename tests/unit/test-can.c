@@ -134,6 +134,8 @@ static void begin(uint64_t features)
 		setup.avail_uva = drv_uva(&w.dmem, ring->avail);
 		setup.used_uva = drv_uva(&w.dmem, ring->used);
 		setup.call_fd = ring->call_fd;
+		setup.features = drv_features(ring);
+		setup.base = drv_base(ring);
 		w.queues[i].index = i;
 		w.queues[i].features = features;
 		assert_int_equal(vq_start(&w.queues[i].vq, &setup), 0);
@@ -385,7 +387,9 @@ static void test_receive(void **state)
 	received(second, &b);
 	/* the third waits for a buffer, and the driver is asked to kick */
 	assert_int_equal(w.can.waiting_count, 1);
-	assert_int_equal(w.rings[CAN_RXQ].used->flags, 0);
+	assert_int_equal(w.rings[CAN_RXQ].is_packed ? w.rings[CAN_RXQ].packed.device->flags :
+						      w.rings[CAN_RXQ].used->flags,
+			 0);
 	first = give_buffer(80);
 	kick(CAN_RXQ);
 	received(first, &c);

@@ -462,7 +462,7 @@ static void test_deaf_display(void **state)
 static void test_stop_while_waiting(void **state)
 {
 	struct drv_buf bufs[2];
-	uint16_t base;
+	uint32_t base;
 	int pair[2];
 
 	(void)state;
@@ -476,7 +476,7 @@ static void test_stop_while_waiting(void **state)
 	drv_kick(&fe.rings[0]);
 	poll(NULL, 0, 50); /* so that it may be waiting */
 	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
-	assert_int_equal(base, fe.rings[0].used->idx);
+	assert_int_equal(base, drv_base(&fe.rings[0]));
 	close(pair[0]);
 	gpu_finish();
 }
@@ -516,7 +516,7 @@ static void test_start_over(void **state)
 {
 	const struct virtio_gpu_rect all = { 0, 0, 64, 64 };
 	struct pages pages;
-	uint16_t base;
+	uint32_t base;
 
 	(void)state;
 	gpu_start_shown(1);
@@ -536,7 +536,7 @@ static void test_start_over(void **state)
 	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
 	drv_ring_finish(&fe.rings[0]);
 	assert_int_equal(drv_ring_init(&fe.rings[0], &fe.mem, 64, true), 0);
-	assert_int_equal(fe_start_ring(&fe, 0, 0), 0);
+	assert_int_equal(fe_start_ring(&fe, 0, drv_base(&fe.rings[0])), 0);
 	assert_int_equal(gpu_flush(1, all), NO_RESOURCE);
 	assert_int_equal(gpu_create(1, BGRX, 64, 64), OK);
 	gpu_finish_shown();

@@ -2,9 +2,12 @@
 /* The device's side of the ring: requests, notifications, drivers that break the rules. */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <linux/virtio_config.h>
 
 #include "backends/common/virtqueue.h"
 #include "check.h"
@@ -13,6 +16,7 @@
 #define NUM 16
 #define EVENT BIT_ULL(VIRTIO_RING_F_EVENT_IDX)
 #define INDIRECT BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC)
+#define PACKED BIT_ULL(VIRTIO_F_RING_PACKED)
 
 struct world {
 	struct drv_mem dmem;
@@ -26,6 +30,16 @@ struct world {
 
 static struct world w;
 
+/* Tests of what both layouts have are run with each of them. */
+static const uint64_t layouts[] = { 0, PACKED };
+
+/* Return: whether there is one more. */
+static bool each_layout(unsigned int *i, uint64_t *layout)
+{
+	*layout = *i < ARRAY_SIZE(layouts) ? layouts[*i] : 0;
+	return (*i)++ < ARRAY_SIZE(layouts);
+}
+
 static void begin(uint64_t features)
 {
 	struct vhost_user_memory_region region;
@@ -33,7 +47,9 @@ static void begin(uint64_t features)
 
 	memset(&w, 0, sizeof(w));
 	assert_int_equal(drv_mem_init(&w.dmem, 1 << 20), 0);
-	assert_int_equal(drv_ring_init(&w.ring, &w.dmem, NUM, features & EVENT), 0);
+	assert_int_equal(drv_ring_init_layout(&w.ring, &w.dmem, NUM, features & EVENT,
+					      features & PACKED),
+			 0);
 	mem_init(&w.mem);
 	region = (struct vhost_user_memory_region){ DRV_GPA, 1 << 20, DRV_UVA, 0 };
 	assert_int_equal(mem_add(&w.mem, &region, w.dmem.fd), 0);
@@ -46,6 +62,7 @@ static void begin(uint64_t features)
 		.desc_uva = drv_uva(&w.dmem, w.ring.desc),
 		.avail_uva = drv_uva(&w.dmem, w.ring.avail),
 		.used_uva = drv_uva(&w.dmem, w.ring.used),
+		.base = drv_base(&w.ring),
 		.call_fd = w.ring.call_fd,
 		.err_fd = w.err_fd,
 		.inflight = &w.inflight,
@@ -78,7 +95,7 @@ static bool called(void)
 
 /* ---- the way of requests ---- */
 
-static void test_round(void **state)
+static void round_trips(uint64_t features)
 {
 	struct drv_buf bufs[] = { { NULL, 10, false }, { NULL, 20, false }, { NULL, 300, true } };
 	struct iovec iov[8];
@@ -87,8 +104,7 @@ static void test_round(void **state)
 	uint32_t len;
 	uint16_t id;
 
-	(void)state;
-	begin(EVENT | INDIRECT);
+	begin(features);
 	for (round = 0; round < 200000; round++) { /* the indices wrap three times */
 		int head;
 
@@ -97,7 +113,7 @@ static void test_round(void **state)
 		head = drv_add(&w.ring, bufs, 3, round & 1);
 		assert_true(head >= 0);
 		assert_int_equal(vq_pop(&w.vq, &id), 1);
-		assert_int_equal(id, head);
+		assert_true(id < NUM);
 		assert_int_equal(vq_chain(&w.vq, id, &got), 0);
 		assert_int_equal(got.out_num, 2);
 		assert_int_equal(got.in_num, 1);
@@ -116,14 +132,23 @@ static void test_round(void **state)
 	end();
 }
 
-static void test_out_of_order(void **state)
+static void test_round(void **state)
+{
+	unsigned int i = 0;
+	uint64_t layout;
+
+	(void)state;
+	while (each_layout(&i, &layout))
+		round_trips(EVENT | INDIRECT | layout);
+}
+
+static void out_of_order(uint64_t features)
 {
 	struct drv_buf buf = { .len = 512, .write = true };
 	uint16_t ids[NUM];
 	int heads[NUM], i;
 
-	(void)state;
-	begin(0);
+	begin(features);
 	buf.p = w.data;
 	for (i = 0; i < NUM; i++)
 		heads[i] = drv_add(&w.ring, &buf, 1, false);
@@ -138,7 +163,93 @@ static void test_out_of_order(void **state)
 	for (i = NUM - 1; i >= 0; i--)
 		assert_int_equal(drv_get(&w.ring, NULL), heads[i]);
 	assert_int_equal(w.vq.stats.calls, 1);
+	assert_int_equal(w.vq.used_idx, NUM);
 	end();
+}
+
+static void test_out_of_order(void **state)
+{
+	unsigned int i = 0;
+	uint64_t layout;
+
+	(void)state;
+	while (each_layout(&i, &layout))
+		out_of_order(layout);
+}
+
+/*
+ * Requests of all lengths, many at a time, answered in any order and in batches: each is answered
+ * once, with its buffers.
+ */
+static void mixture(uint64_t features)
+{
+	uint32_t serial = 1, answered = 0, of_head[NUM] = { 0 };
+	struct iovec iov[NUM];
+	uint16_t held[NUM], id;
+	unsigned int n = 0, round;
+	enum { FREE, HELD, ANSWERED } ids[NUM] = { FREE };
+
+	begin(features);
+	srandom(7);
+	for (round = 0; round < 100000; round++) {
+		struct vq_buffers got = { .iov = iov, .max = NUM };
+		struct drv_buf bufs[5];
+		unsigned int i, count = 1 + (unsigned int)random() % 5;
+		uint32_t len;
+		int head;
+
+		for (i = 0; i < count; i++)
+			bufs[i] = (struct drv_buf){ w.data + 64 * i, serial % 1000 + 1 + i, false };
+		head = drv_add(&w.ring, bufs, count, features & INDIRECT && random() % 2);
+		if (head >= 0)
+			of_head[head] = serial++;
+		if (random() % 3 && vq_pop(&w.vq, &id) > 0) {
+			assert_int_equal(ids[id], FREE); /* also of answers not shown */
+			ids[id] = HELD;
+			held[n++] = id;
+		}
+		if (n && random() % 2) {
+			unsigned int which = (unsigned int)random() % n;
+
+			id = held[which];
+			held[which] = held[--n];
+			assert_int_equal(vq_chain(&w.vq, id, &got), 0);
+			for (i = 0; i < got.out_num; i++)
+				assert_int_equal(iov[i].iov_len, iov[0].iov_len + i);
+			vq_push(&w.vq, id, (uint32_t)iov[0].iov_len);
+			ids[id] = ANSWERED;
+		}
+		if (random() % 4 == 0) {
+			vq_flush(&w.vq);
+			for (i = 0; i < NUM; i++)
+				ids[i] = ids[i] == HELD ? HELD : FREE;
+		}
+		while ((head = drv_get(&w.ring, &len)) != -1) {
+			assert_true(head >= 0);
+			assert_int_equal(len, of_head[head] % 1000 + 1);
+			answered++;
+		}
+	}
+	vq_flush(&w.vq);
+	while (drv_get(&w.ring, NULL) >= 0)
+		answered++;
+	assert_false(w.vq.broken);
+	while (vq_pop(&w.vq, &id) > 0)
+		held[n++] = id;
+	assert_int_equal(answered + n, serial - 1);
+	end();
+}
+
+static void test_mixture(void **state)
+{
+	unsigned int i = 0;
+	uint64_t layout;
+
+	(void)state;
+	while (each_layout(&i, &layout)) {
+		mixture(EVENT | INDIRECT | layout);
+		mixture(layout);
+	}
 }
 
 /* ---- notifications ---- */
@@ -171,21 +282,19 @@ static void test_calls_by_flag(void **state)
 	end();
 }
 
-static void test_calls_by_event(void **state)
+static void calls_by_event(uint64_t features)
 {
 	int i;
 
-	(void)state;
-	begin(EVENT);
+	begin(EVENT | features);
+	drv_event(&w.ring, 3);
 	answer_one();
 	assert_true(called()); /* the first one always */
 	for (i = 0; i < 70000; i++) {
-		uint16_t seen = w.ring.last_used;
-
-		w.ring.avail->ring[NUM] = seen; /* the next one */
+		drv_event(&w.ring, 0); /* the next one */
 		answer_one();
 		assert_true(called());
-		w.ring.avail->ring[NUM] = (uint16_t)(seen + 3); /* not this one, nor the next */
+		drv_event(&w.ring, 2); /* not this one, nor the next */
 		answer_one();
 		assert_false(called());
 		answer_one();
@@ -196,15 +305,25 @@ static void test_calls_by_event(void **state)
 	end();
 }
 
+static void test_calls_by_event(void **state)
+{
+	unsigned int i = 0;
+	uint64_t layout;
+
+	(void)state;
+	while (each_layout(&i, &layout))
+		calls_by_event(layout);
+}
+
 static void test_kicks(void **state)
 {
 	struct drv_buf buf = { .len = 8, .write = true };
-	uint64_t features[] = { 0, EVENT };
+	uint64_t features[] = { 0, EVENT, PACKED, EVENT | PACKED };
 	unsigned int i;
 	uint16_t id;
 
 	(void)state;
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
 		begin(features[i]);
 		buf.p = w.data;
 		assert_false(vq_arm(&w.vq));
@@ -479,6 +598,7 @@ static void test_bad_setups(void **state)
 	} while (0)
 	BAD(num, 0);
 	BAD(num, 15);
+	BAD(base, PACKED_BASE_FRESH);
 	BAD(num, 65536);
 	BAD(desc_uva, DRV_UVA + 8);
 	BAD(avail_uva, DRV_UVA + 1);
@@ -494,11 +614,17 @@ static void test_bad_setups(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round),	       cmocka_unit_test(test_out_of_order),
-		cmocka_unit_test(test_calls_by_flag),  cmocka_unit_test(test_calls_by_event),
-		cmocka_unit_test(test_kicks),	       cmocka_unit_test(test_hostile_ring),
-		cmocka_unit_test(test_hostile_chains), cmocka_unit_test(test_odd_tables),
-		cmocka_unit_test(test_split_regions),  cmocka_unit_test(test_bad_setups),
+		cmocka_unit_test(test_round),
+		cmocka_unit_test(test_out_of_order),
+		cmocka_unit_test(test_mixture),
+		cmocka_unit_test(test_calls_by_flag),
+		cmocka_unit_test(test_calls_by_event),
+		cmocka_unit_test(test_kicks),
+		cmocka_unit_test(test_hostile_ring),
+		cmocka_unit_test(test_hostile_chains),
+		cmocka_unit_test(test_odd_tables),
+		cmocka_unit_test(test_split_regions),
+		cmocka_unit_test(test_bad_setups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ uint64_t vu_offered_features(const struct vu_backend *backend)
 {
 	const struct vu_device *device = &backend->device;
 	uint64_t features = BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |
-			    BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
+			    BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(VIRTIO_F_RING_PACKED) |
 			    BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES);
 
 	return features | device->ops->features(device->dev);
@@ -209,6 +209,11 @@ static int rem_mem_reg(struct vu_backend *backend, struct vu_message *msg, struc
 
 /* ---- rings ---- */
 
+static bool is_packed(const struct vu_backend *backend)
+{
+	return backend->features & BIT_ULL(VIRTIO_F_RING_PACKED);
+}
+
 static int set_vring_num(struct vu_backend *backend, struct vu_message *msg,
 			 struct vu_message *reply)
 {
@@ -216,7 +221,9 @@ static int set_vring_num(struct vu_backend *backend, struct vu_message *msg,
 	unsigned int num = msg->payload.state.num;
 
 	(void)reply;
-	if (!ring || !num || num > backend->device.max_queue_size || (num & (num - 1)))
+	if (!ring || !num || num > backend->device.max_queue_size)
+		return -EINVAL;
+	if (!is_packed(backend) && (num & (num - 1)))
 		return -EINVAL;
 	vu_ring_stop(backend, ring);
 	ring->num = num;
@@ -245,10 +252,11 @@ static int set_vring_base(struct vu_backend *backend, struct vu_message *msg,
 	struct vu_ring *ring = find_ring(backend, msg->payload.state.index);
 
 	(void)reply;
-	if (!ring || msg->payload.state.num > UINT16_MAX)
+	if (!ring || (!is_packed(backend) && msg->payload.state.num > UINT16_MAX))
 		return -EINVAL;
 	vu_ring_stop(backend, ring);
-	ring->base = (uint16_t)msg->payload.state.num;
+	ring->base = msg->payload.state.num;
+	ring->have_base = true;
 	vu_ring_update(backend, ring);
 	return 0;
 }

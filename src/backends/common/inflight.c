@@ -9,9 +9,11 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "vhost-user/packed-record.h"
 
 #define INFLIGHT_MAX_QUEUE_SIZE 32768
 
+/* Of a split virtqueue */
 static size_t region_size(unsigned int queue_size)
 {
 	return ALIGN_UP(sizeof(struct inflight_region) + queue_size * sizeof(struct inflight_desc),
@@ -44,7 +46,7 @@ int inflight_area_create(unsigned int num_queues, unsigned int queue_size,
 
 	if (!numbers_ok(num_queues, queue_size))
 		return -EINVAL;
-	size = num_queues * region_size(queue_size);
+	size = num_queues * packed_record_size(queue_size); /* the larger layout */
 	fd = memfd_create("vhost-user-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
@@ -62,25 +64,27 @@ int inflight_area_create(unsigned int num_queues, unsigned int queue_size,
 int inflight_area_attach(struct inflight_area *area, const struct vhost_user_inflight *desc, int fd)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t lead, size, map_len;
+	size_t lead, map_len, size;
 	struct stat st;
 	uint64_t end;
 	void *map;
 
 	if (!numbers_ok(desc->num_queues, desc->queue_size))
 		return -EINVAL;
-	size = region_size(desc->queue_size);
-	if (desc->mmap_size < size * desc->num_queues ||
+	size = region_size(desc->queue_size) * desc->num_queues;
+	if (desc->mmap_size < size ||
 	    __builtin_add_overflow(desc->mmap_offset, desc->mmap_size, &end) || end > INT64_MAX ||
 	    !IS_ALIGNED(desc->mmap_offset, 8))
 		return -EINVAL;
+	/* packed rings need more, and no ring more than that */
+	size = MIN(desc->mmap_size, packed_record_size(desc->queue_size) * desc->num_queues);
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if ((uint64_t)st.st_size < end)
 		return -EINVAL;
 
 	lead = desc->mmap_offset & (page - 1);
-	map_len = size * desc->num_queues + lead;
+	map_len = size + lead;
 	map = mmap(NULL, map_len, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 		   (off_t)(desc->mmap_offset - lead));
 	if (map == MAP_FAILED)
@@ -89,7 +93,7 @@ int inflight_area_attach(struct inflight_area *area, const struct vhost_user_inf
 	area->map = map;
 	area->map_len = map_len;
 	area->base = (uint8_t *)map + lead;
-	area->region_size = size;
+	area->len = size;
 	area->num_queues = desc->num_queues;
 	area->queue_size = desc->queue_size;
 	return 0;
@@ -98,7 +102,7 @@ int inflight_area_attach(struct inflight_area *area, const struct vhost_user_inf
 void inflight_area_clear(const struct inflight_area *area)
 {
 	if (area->map)
-		memset(area->base, 0, area->region_size * area->num_queues);
+		memset(area->base, 0, area->len);
 }
 
 static bool anything_inflight(const struct inflight_region *region, unsigned int num)
@@ -193,7 +197,8 @@ int inflight_start(struct inflight_queue *q, const struct inflight_area *area, u
 		return 0;
 	if (index >= area->num_queues || num > area->queue_size)
 		return -EINVAL;
-	region = (struct inflight_region *)(void *)(area->base + index * area->region_size);
+	region = (struct inflight_region *)(void *)(area->base +
+						    index * region_size(area->queue_size));
 	if (READ_ONCE(region->version) == 0) { /* fresh memory */
 		region->features = 0;
 		region->desc_num = (uint16_t)area->queue_size;

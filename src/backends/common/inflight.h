@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The in-flight record of split virtqueues, as the vhost-user document lays it out ("Inflight I/O
- * tracking"): shared memory that the front-end keeps when the back-end dies, so that the next one
- * knows which requests were taken and not answered, and in which order.
+ * In-flight records, as the vhost-user document lays them out ("Inflight I/O tracking"): shared
+ * memory that the front-end keeps when the back-end dies, so that the next one knows which requests
+ * were taken and not answered, and in which order. Here are the memory itself and the records of
+ * split virtqueues; those of packed ones are in inflight-packed.h.
  *
  * The record is written in the order of the document, step by step. It need not survive a crash of
  * the machine but of this process only, so the order of the stores is what counts, and compiler
@@ -45,12 +46,12 @@ struct inflight_region {
 };
 static_assert(sizeof(struct inflight_region) == 16, "QueueRegionSplit");
 
-/* The shared memory of all queues */
+/* The shared memory of all queues. How much of it is one queue's depends on the layout of rings. */
 struct inflight_area {
 	void *map;
 	size_t map_len;
 	uint8_t *base; /* of queue 0 */
-	size_t region_size;
+	size_t len; /* from there on */
 	unsigned int num_queues;
 	unsigned int queue_size;
 };
@@ -73,6 +74,8 @@ void inflight_area_finish(struct inflight_area *area);
  * @num_queues:	from the message
  * @queue_size:	from the message
  * @desc:	filled in for the reply
+ *
+ * There is room for either layout: which one it is to be need not be settled yet.
  *
  * Return: a memfd, sealed against shrinking and growing, which the caller owns, or a negative
  * errno.

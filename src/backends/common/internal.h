@@ -11,8 +11,9 @@ struct vu_ring {
 	bool running; /* between queue_start and queue_stop */
 	bool enabled;
 	bool have_addr;
+	bool have_base; /* else the ring is a fresh one */
 	unsigned int num;
-	uint16_t base;
+	uint32_t base;
 	struct vhost_user_vring_addr addr;
 	int call_fd;
 	int err_fd;

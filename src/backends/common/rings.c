@@ -5,6 +5,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <linux/virtio_config.h>
+
 #include "backends/common/internal.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -13,6 +15,7 @@ static void ring_clear(struct vu_ring *ring)
 {
 	ring->enabled = false;
 	ring->have_addr = false;
+	ring->have_base = false;
 	ring->num = 0;
 	ring->base = 0;
 	fd_close(&ring->queue.kick_fd);
@@ -76,6 +79,7 @@ static int ring_watch(struct vu_backend *backend, struct vu_ring *ring)
 
 static int ring_start(struct vu_backend *backend, struct vu_ring *ring)
 {
+	bool packed = backend->features & BIT_ULL(VIRTIO_F_RING_PACKED);
 	const struct vu_device *device = &backend->device;
 	struct vq_setup setup = {
 		.index = ring->queue.index,
@@ -85,7 +89,7 @@ static int ring_start(struct vu_backend *backend, struct vu_ring *ring)
 		.desc_uva = ring->addr.descriptor,
 		.avail_uva = ring->addr.available,
 		.used_uva = ring->addr.used,
-		.base = ring->base,
+		.base = ring->have_base || !packed ? ring->base : PACKED_BASE_FRESH,
 		.call_fd = ring->call_fd,
 		.err_fd = ring->err_fd,
 		.inflight = &backend->inflight,
@@ -159,6 +163,7 @@ void vu_ring_stop(struct vu_backend *backend, struct vu_ring *ring)
 	if (device->ops->queue_stop)
 		device->ops->queue_stop(device->dev, &ring->queue);
 	ring->base = vq_stop(&ring->queue.vq);
+	ring->have_base = true;
 	ring->running = false;
 }
 

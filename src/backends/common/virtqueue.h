@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The device's side of a virtqueue. The interface does not show the layout of the ring; behind it
- * are split rings (virtio 1.x, 2.7) with indirect descriptors and event indices.
+ * are split and packed rings (virtio 1.x, 2.7 and 2.8) with indirect descriptors and event indices.
  *
  * The way of a request:
  *
@@ -32,6 +32,7 @@
 
 #include <linux/virtio_ring.h>
 
+#include "backends/common/inflight-packed.h"
 #include "backends/common/inflight.h"
 #include "backends/common/memory.h"
 
@@ -43,36 +44,58 @@ struct vq_stats {
 	uint64_t calls_suppressed;
 };
 
+struct vq_split {
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t last_avail; /* next entry of the available ring to take */
+	uint16_t avail_seen; /* its index when last looked at */
+	uint8_t *busy; /* [num] taken, and the answer not shown yet */
+	struct inflight_queue inflight;
+};
+
+struct vq_packed {
+	struct vring_packed_desc *desc;
+	const struct vring_packed_desc_event *driver;
+	struct vring_packed_desc_event *device;
+	uint16_t avail_idx; /* next descriptor to take */
+	bool avail_wrap;
+	uint16_t used_idx; /* next descriptor to write an answer to */
+	bool used_wrap;
+	uint16_t free_head; /* of the entries that hold nothing; @num of the queue: none */
+	unsigned int nfree;
+	uint64_t counter; /* requests taken */
+	struct packed_record_desc *entries; /* [num] copies of what was taken */
+	struct inflight_packed inflight;
+};
+
 /* Fields are the library's own, but for those marked so. */
 struct virtqueue {
 	unsigned int index; /* public */
 	unsigned int num; /* public: size of the ring */
 	bool broken; /* public */
+	uint16_t used_idx; /* public: answers that the driver has been shown, modulo 2^16 */
 	struct vq_stats stats; /* public */
 
-	const struct mem_table *mem;
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
+	bool is_packed;
 	bool event_idx;
 	bool indirect;
+	bool signalled_valid;
+	bool last_replayed; /* what vq_pop() said last is one of them */
+	const struct mem_table *mem;
 	int call_fd;
 	int err_fd;
 
-	uint16_t last_avail; /* next entry of the available ring to take */
-	uint16_t avail_seen; /* its index when last looked at */
-	uint16_t used_idx; /* used index that the driver has been shown */
-	uint16_t npushed; /* answers behind it, not shown yet */
-	bool signalled_valid;
-
-	uint8_t *busy; /* [num] taken, and the answer not shown yet */
-	uint16_t *batch; /* [num] heads of the answers not shown yet */
-	uint16_t *replay; /* [num] heads to take before those in the ring */
+	uint16_t npushed; /* answers not shown yet */
+	uint16_t *batch; /* [num] their ids */
+	uint16_t *replay; /* [num] ids to take before those in the ring */
 	unsigned int replay_next;
 	unsigned int replay_count;
-	bool last_replayed; /* what vq_pop() said last is one of them */
 	unsigned int taken; /* number of requests taken and not answered */
-	struct inflight_queue inflight;
+	union {
+		struct vq_split split;
+		struct vq_packed packed;
+	};
 };
 
 /* What a queue is started with: from the front-end, addresses already looked up. */
@@ -82,9 +105,9 @@ struct vq_setup {
 	uint64_t features; /* acknowledged */
 	const struct mem_table *mem;
 	uint64_t desc_uva;
-	uint64_t avail_uva;
-	uint64_t used_uva;
-	uint16_t base; /* from SET_VRING_BASE; the in-flight record knows better */
+	uint64_t avail_uva; /* packed: of the driver's event suppression */
+	uint64_t used_uva; /* packed: of the device's */
+	uint32_t base; /* from SET_VRING_BASE; the in-flight record knows better */
 	int call_fd; /* or -1; stays the caller's */
 	int err_fd; /* or -1; stays the caller's */
 	const struct inflight_area *inflight;
@@ -115,9 +138,47 @@ int vq_start(struct virtqueue *vq, const struct vq_setup *setup);
  *
  * Answers not shown yet are shown.
  *
- * Return: the base for the next start: next entry of the available ring.
+ * Return: the base for the next start.
  */
-uint16_t vq_stop(struct virtqueue *vq);
+uint32_t vq_stop(struct virtqueue *vq);
+
+/* vq_base() - where the ring is, as GET_VRING_BASE says it */
+static inline uint32_t vq_base(const struct virtqueue *vq)
+{
+	const struct vq_packed *p = &vq->packed;
+
+	if (!vq->is_packed)
+		return vq->split.last_avail;
+	return packed_position(p->avail_idx, p->avail_wrap) |
+	       (uint32_t)packed_position(p->used_idx, p->used_wrap) << PACKED_BASE_USED_SHIFT;
+}
+
+/*
+ * vq_at_start() - the ring is where one begins that was never used. Others come by there as well,
+ * every so many requests.
+ */
+static inline bool vq_at_start(const struct virtqueue *vq)
+{
+	return vq_base(vq) == (vq->is_packed ? PACKED_BASE_FRESH : 0);
+}
+
+/* The two layouts, behind the functions below */
+int vq_split_pop(struct virtqueue *vq, uint16_t *id);
+int vq_packed_pop(struct virtqueue *vq, uint16_t *id);
+void vq_split_untake(struct virtqueue *vq, uint16_t id);
+void vq_packed_untake(struct virtqueue *vq, uint16_t id);
+int vq_split_chain(struct virtqueue *vq, uint16_t id, struct vq_buffers *bufs);
+int vq_packed_chain(struct virtqueue *vq, uint16_t id, struct vq_buffers *bufs);
+void vq_split_push(struct virtqueue *vq, uint16_t id, uint32_t written);
+void vq_packed_push(struct virtqueue *vq, uint16_t id, uint32_t written);
+void vq_split_flush(struct virtqueue *vq);
+void vq_packed_flush(struct virtqueue *vq);
+void vq_split_suppress(struct virtqueue *vq);
+void vq_packed_suppress(struct virtqueue *vq);
+bool vq_split_arm(struct virtqueue *vq);
+bool vq_packed_arm(struct virtqueue *vq);
+bool vq_split_has_work(struct virtqueue *vq);
+bool vq_packed_has_work(struct virtqueue *vq);
 
 /**
  * vq_pop() - take the next request
@@ -128,7 +189,10 @@ uint16_t vq_stop(struct virtqueue *vq);
  *
  * Return: 1, 0 when there is none, -EPROTO when the queue is or becomes broken.
  */
-int vq_pop(struct virtqueue *vq, uint16_t *id);
+static inline int vq_pop(struct virtqueue *vq, uint16_t *id)
+{
+	return unlikely(vq->is_packed) ? vq_packed_pop(vq, id) : vq_split_pop(vq, id);
+}
 
 /*
  * vq_replay_pending() - requests of an earlier instance still wait to be taken: not to be left
@@ -147,12 +211,18 @@ static inline bool vq_replay_pending(const struct virtqueue *vq)
  * It will be the next that vq_pop() says. For a device that finds that it cannot serve it yet, and
  * so need not hold it across a stop.
  */
-void vq_untake(struct virtqueue *vq, uint16_t id);
+static inline void vq_untake(struct virtqueue *vq, uint16_t id)
+{
+	if (unlikely(vq->is_packed))
+		vq_packed_untake(vq, id);
+	else
+		vq_split_untake(vq, id);
+}
 
 /**
  * vq_chain() - look up the buffers of a request
  * @vq:		the queue
- * @id:		what vq_pop() said last
+ * @id:		a request that was taken and not answered
  * @bufs:	@iov and @max set by the caller, the rest filled in
  *
  * Empty descriptors are passed over. A buffer that crosses the border of memory regions takes an
@@ -160,7 +230,11 @@ void vq_untake(struct virtqueue *vq, uint16_t id);
  *
  * Return: 0, or -EPROTO: the queue is broken.
  */
-int vq_chain(struct virtqueue *vq, uint16_t id, struct vq_buffers *bufs);
+static inline int vq_chain(struct virtqueue *vq, uint16_t id, struct vq_buffers *bufs)
+{
+	return unlikely(vq->is_packed) ? vq_packed_chain(vq, id, bufs) :
+					 vq_split_chain(vq, id, bufs);
+}
 
 /**
  * vq_push() - answer a request
@@ -168,23 +242,47 @@ int vq_chain(struct virtqueue *vq, uint16_t id, struct vq_buffers *bufs);
  * @id:		the request
  * @written:	bytes written into its buffers
  */
-void vq_push(struct virtqueue *vq, uint16_t id, uint32_t written);
+static inline void vq_push(struct virtqueue *vq, uint16_t id, uint32_t written)
+{
+	if (unlikely(vq->is_packed))
+		vq_packed_push(vq, id, written);
+	else
+		vq_split_push(vq, id, written);
+}
 
 /* vq_flush() - show the answers to the driver; call it if it asked for that */
-void vq_flush(struct virtqueue *vq);
+static inline void vq_flush(struct virtqueue *vq)
+{
+	if (unlikely(vq->is_packed))
+		vq_packed_flush(vq);
+	else
+		vq_split_flush(vq);
+}
 
 /* vq_suppress() - the driver need not kick for now */
-void vq_suppress(struct virtqueue *vq);
+static inline void vq_suppress(struct virtqueue *vq)
+{
+	if (unlikely(vq->is_packed))
+		vq_packed_suppress(vq);
+	else
+		vq_split_suppress(vq);
+}
 
 /**
  * vq_arm() - ask the driver to kick
  *
  * Return: true if requests came in meanwhile, for which there may be no kick.
  */
-bool vq_arm(struct virtqueue *vq);
+static inline bool vq_arm(struct virtqueue *vq)
+{
+	return unlikely(vq->is_packed) ? vq_packed_arm(vq) : vq_split_arm(vq);
+}
 
 /* vq_has_work() - there is something to take; cheap enough to poll */
-bool vq_has_work(struct virtqueue *vq);
+static inline bool vq_has_work(struct virtqueue *vq)
+{
+	return unlikely(vq->is_packed) ? vq_packed_has_work(vq) : vq_split_has_work(vq);
+}
 
 /* vq_call() - raise the call in any case */
 void vq_call(struct virtqueue *vq);

@@ -250,7 +250,7 @@ static int queue_start(void *dev, struct vu_queue *queue)
 		 * With a message at its start a new driver tells of itself. Without, a request that
 		 * is the first of its ring may be another one: once more is better than not at all.
 		 */
-		if (!queue->vq.last_avail && !console_multiport(queue))
+		if (vq_at_start(&queue->vq) && !console_multiport(queue))
 			port->tx_done = 0;
 	} else {
 		port->rx = queue;

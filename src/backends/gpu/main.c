@@ -30,7 +30,7 @@ struct gpu_program {
 	const char *render_node;
 	uint64_t memory;
 	bool new_socket; /* since the control queue stopped */
-	uint16_t stopped_at; /* the entry of its ring that was next */
+	bool stopped_behind; /* its ring has gone on from its start */
 };
 
 static const struct option options[] = {
@@ -117,7 +117,7 @@ static int set_config(void *dev, const void *buf, uint32_t offset, uint32_t size
  */
 static bool starts_over(const struct gpu_program *program, const struct vu_queue *queue)
 {
-	return queue->vq.last_avail == 0 && (program->stopped_at != 0 || program->new_socket);
+	return vq_at_start(&queue->vq) && (program->stopped_behind || program->new_socket);
 }
 
 static int queue_start(void *dev, struct vu_queue *queue)
@@ -139,7 +139,7 @@ static void queue_stop(void *dev, struct vu_queue *queue)
 
 	gpu_queues_stop(&program->queues, queue);
 	if (queue->index == GPU_CONTROL_QUEUE)
-		program->stopped_at = queue->vq.last_avail;
+		program->stopped_behind = !vq_at_start(&queue->vq);
 }
 
 static void queue_kick(void *dev, struct vu_queue *queue)
