@@ -54,7 +54,7 @@ static int64_t step(const struct blk_io *io, unsigned int how)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct blk_requests requests;
-	const struct vq_setup setup = rig_setup(&rig, 0, BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC));
+	struct vq_setup setup;
 	struct virtqueue vq;
 	uint64_t features;
 	unsigned int steps = 0;
@@ -68,6 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	blk.image.logical_block = data[0] & 4 ? 4096 : 512;
 	blk.image.memory_align = data[0] & 8 ? 512 : 4;
 	features = data[0] & 16 ? BIT_ULL(VIRTIO_BLK_F_FLUSH) : 0;
+	setup = rig_setup(&rig, 0,
+			  BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | rig_packed(data[0] & 32));
 	how = data + 1;
 	rig_fill(&rig, data + 18, size - 18);
 	if (vq_start(&vq, &setup))

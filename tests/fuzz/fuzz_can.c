@@ -118,10 +118,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 }
 
 static void start_queue(struct can_controller *can, struct vu_queue *queue, unsigned int index,
-			uint64_t features)
+			uint64_t features, uint64_t layout)
 {
-	struct vq_setup setup = rig_setup(&rig, (uint64_t)index * RING,
-					  features | BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC));
+	struct vq_setup setup =
+		rig_setup(&rig, (uint64_t)index * RING,
+			  features | layout | BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC));
 
 	setup.index = index;
 	*queue = (struct vu_queue){ .index = index, .features = features };
@@ -147,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (vu_backend_init(&backend) || can_init(&can, &backend, &bus, true))
 		abort();
 	for (i = 0; i < CAN_QUEUES; i++)
-		start_queue(&can, &queues[i], i, features);
+		start_queue(&can, &queues[i], i, features, rig_packed(data[0] & 32));
 	for (i = 0; i < 4; i++) {
 		can_ops.queue_kick(&can, &queues[CAN_CTRLQ]);
 		can_ops.queue_kick(&can, &queues[CAN_TXQ]);

@@ -78,6 +78,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+static uint64_t layout; /* of the rings */
+
 static int start(unsigned int i, uint64_t features)
 {
 	struct vq_setup setup = rig_setup(&rig, (uint64_t)i * RING, features);
@@ -117,7 +119,7 @@ static void one_step(struct console_port *port, uint8_t step)
 	default:
 		/* the queue stops and goes on in mid-stream */
 		vq_stop(&port->tx->vq);
-		if (start(TX, 0))
+		if (start(TX, layout))
 			abort();
 		break;
 	}
@@ -131,9 +133,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 18)
 		return 0;
+	layout = rig_packed(data[0] & 8);
 	rig_fill(&rig, data + 18, size - 18);
 	for (i = 0; i < QUEUES; i++) {
-		if (start(i, data[0] & 1 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0))
+		if (start(i, (data[0] & 1 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0) | layout))
 			abort();
 	}
 	console.num_ports = 1;

@@ -81,11 +81,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-static int start(struct virtqueue *vq, uint64_t at, uint16_t base, uint64_t features)
+/* @base: NULL: from its beginning */
+static int start(struct virtqueue *vq, uint64_t at, const uint32_t *base, uint64_t features)
 {
 	struct vq_setup setup = rig_setup(&rig, at, features);
 
-	setup.base = base;
+	if (base)
+		setup.base = *base;
 	return vq_start(vq, &setup);
 }
 
@@ -94,9 +96,9 @@ static void run(struct gpio_device *gpio, uint64_t features)
 	struct virtqueue requestq, eventq;
 	unsigned int i;
 
-	if (start(&requestq, 0, 0, features))
+	if (start(&requestq, 0, NULL, features))
 		return;
-	if (start(&eventq, EVENT_RING, 0, features)) {
+	if (start(&eventq, EVENT_RING, NULL, features)) {
 		vq_stop(&requestq);
 		return;
 	}
@@ -107,11 +109,11 @@ static void run(struct gpio_device *gpio, uint64_t features)
 		gpio_irq_check(gpio, behaviour[i] % LINES);
 		vq_flush(&eventq);
 		if (behaviour[i] & 0x40) {
-			uint16_t base;
+			uint32_t base;
 
 			gpio_eventq_stop(gpio);
 			base = vq_stop(&eventq);
-			if (start(&eventq, EVENT_RING, base, features)) {
+			if (start(&eventq, EVENT_RING, &base, features)) {
 				vq_stop(&requestq);
 				return;
 			}
@@ -143,7 +145,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rig_fill(&rig, data, size);
 	if (gpio_init(&gpio))
 		abort();
-	run(&gpio, behaviour[-1] & 1 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0);
+	run(&gpio, (behaviour[-1] & 1 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0) |
+			   rig_packed(behaviour[-1] & 8));
 	gpio_lines_reset(&gpio);
 	gpio_finish(&gpio);
 	return 0;

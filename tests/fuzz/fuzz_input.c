@@ -134,6 +134,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	taken = 0;
 	rig_fill(&rig, data + head, size - head);
 	select_config(data + 1);
-	run(data[0] & 1 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0);
+	run((data[0] & 1 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0) | rig_packed(data[0] & 128));
 	return 0;
 }

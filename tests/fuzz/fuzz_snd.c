@@ -88,6 +88,13 @@ static const struct snd_sink_ops fuzz_sink = {
 	.queued = fuzz_queued,
 };
 
+#define EVEN_LAP (1U << VRING_PACKED_DESC_F_AVAIL)
+#define ODD_LAP (1U << VRING_PACKED_DESC_F_USED)
+#define LAPS (EVEN_LAP | ODD_LAP)
+
+static bool packed; /* the layout of the rings */
+static unsigned int offered[SND_QUEUES];
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
@@ -117,8 +124,9 @@ static void init(struct snd_device *snd, uint8_t features)
 
 static int start_queue(struct vu_queue *queue, unsigned int index)
 {
-	struct vq_setup setup =
-		rig_setup(&rig, (uint64_t)index * RING, BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC));
+	struct vq_setup setup = rig_setup(&rig, (uint64_t)index * RING,
+					  BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |
+						  rig_packed(packed));
 
 	setup.index = index;
 	*queue = (struct vu_queue){ .index = index, .kick_fd = -1 };
@@ -129,8 +137,14 @@ static int start_queue(struct vu_queue *queue, unsigned int index)
 static void offer(unsigned int queue)
 {
 	uint16_t *idx = (uint16_t *)(void *)(rig.memory + queue * RING + rig.avail + 2);
+	struct vring_packed_desc *descs = (void *)(rig.memory + queue * RING);
+	unsigned int n = offered[queue]++;
 
-	++*idx;
+	if (packed) /* each in turn, lap by lap */
+		descs[n % RIG_NUM].flags = (uint16_t)((descs[n % RIG_NUM].flags & ~LAPS) |
+						      (n / RIG_NUM % 2 ? ODD_LAP : EVEN_LAP));
+	else
+		++*idx;
 }
 
 static void step(struct snd_device *snd, struct vu_queue *queues, uint8_t what)
@@ -172,6 +186,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	rig_fill(&rig, data + STEPS + 1, size - STEPS - 1);
 	init(&snd, data[0]);
+	packed = data[0] & 2;
+	memset(offered, 0, sizeof(offered));
 	for (i = 0; i < SND_QUEUES; i++) {
 		started[i] = !start_queue(&queues[i], i);
 		snd.queues[i] = started[i] ? &queues[i] : NULL;

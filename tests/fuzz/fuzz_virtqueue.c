@@ -81,9 +81,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 4)
 		return 0;
 	features = (data[0] & 1 ? BIT_ULL(VIRTIO_RING_F_EVENT_IDX) : 0) |
-		   (data[0] & 2 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0);
+		   (data[0] & 2 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0) |
+		   rig_packed(data[0] & 8);
 	setup = rig_setup(&rig, 0, features);
-	setup.base = (uint16_t)(data[2] | data[3] << 8);
+	if (!(data[0] & 8)) {
+		setup.base = (uint16_t)(data[2] | data[3] << 8);
+	} else {
+		/* one lap or the other; a size that need be no power of two */
+		setup.base ^= data[2] & 128 ? PACKED_BASE_WRAP : 0;
+		setup.base ^= data[3] & 128 ? PACKED_BASE_WRAP << PACKED_BASE_USED_SHIFT : 0;
+		setup.num = data[0] & 16 ? 1 + data[2] % RIG_NUM : RIG_NUM;
+	}
 	setup.inflight = &area;
 	rig_fill(&rig, data + 4, size - 4);
 	area = (struct inflight_area){ 0 };
@@ -91,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		area = (struct inflight_area){
 			.map = rig.memory,
 			.base = rig.memory + INFLIGHT,
-			.region_size = 256,
+			.len = packed_record_size(RIG_NUM),
 			.num_queues = 1,
 			.queue_size = RIG_NUM,
 		};

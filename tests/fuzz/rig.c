@@ -59,6 +59,7 @@ struct vq_setup rig_setup(const struct rig *rig, uint64_t at, uint64_t features)
 		.desc_uva = RIG_UVA + at,
 		.avail_uva = RIG_UVA + at + rig->avail,
 		.used_uva = RIG_UVA + at + rig->used,
+		.base = features & BIT_ULL(VIRTIO_F_RING_PACKED) ? PACKED_BASE_FRESH : 0,
 		.call_fd = -1,
 		.err_fd = -1,
 		.inflight = &no_area,

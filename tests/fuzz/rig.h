@@ -13,8 +13,11 @@
 #ifndef FUZZ_RIG_H
 #define FUZZ_RIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <linux/virtio_config.h>
 
 #include "backends/common/memory.h"
 #include "backends/common/virtqueue.h"
@@ -51,11 +54,18 @@ void rig_init_regions(struct rig *rig, const struct vhost_user_memory_region *re
  */
 void rig_fill(struct rig *rig, const uint8_t *data, size_t size);
 
+/* rig_packed() - the layout of rings, as an input chooses it: a feature bit or nothing */
+static inline uint64_t rig_packed(bool chosen)
+{
+	return chosen ? BIT_ULL(VIRTIO_F_RING_PACKED) : 0;
+}
+
 /**
  * rig_setup() - what a queue is started with
  * @rig:	the rig, to which the setup refers
  * @at:		offset of its descriptors
- * @features:	acknowledged
+ * @features:	acknowledged; a packed ring has its event suppression where a split one has its
+ *		available and used rings
  *
  * Return: the setup of queue 0 from its beginning, without call and in-flight record; the caller
  * changes what is to be otherwise, and hands it to vq_start().
