@@ -163,7 +163,7 @@ static void use_sound(void)
 
 static void say(const char *path)
 {
-	char text[64] = "";
+	char text[80] = "";
 	FILE *f = fopen(path, "r");
 
 	if (f && fgets(text, sizeof(text), f))
@@ -179,6 +179,7 @@ int main(void)
 	use_rng();
 	say("/sys/block/vda/size");
 	say("/sys/block/vda/serial");
+	say("/sys/block/vda/device/features");
 	if (guest_told("sound"))
 		use_sound();
 	return guest_end();

@@ -288,6 +288,7 @@ class QemuLane:
     name = "qemu"
     # result, script, seconds
     scripts = (("disk_and_entropy", ["tests/interop/qemu-front-end"], 400),
+               ("disk_and_entropy_packed", ["tests/interop/qemu-front-end", "--packed"], 400),
                ("disk_entropy_and_sound_newest", ["tests/interop/qemu-front-end", "--suite", "sid"],
                 900),
                ("small_devices", ["tests/interop/qemu-devices"], 900),
