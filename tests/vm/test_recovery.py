@@ -64,7 +64,9 @@ def killed(t, victim, which, turns):
     random.seed(turns)
     packed = which == "packed"
     backend = Backend(t, "ours" if packed else which, t.image(32 << 20))
-    device = t.attach("blk", *["--packed"] * packed, socket=backend.socket, queues=4)
+    # of a size that only a packed virtqueue can have
+    device = t.attach("blk", *["--packed", "--queue-size", "100"] * packed, socket=backend.socket,
+                      queues=4)
     strike = victims(victim)
     storm(t, device, turns, lambda: strike(t, device, backend))
     # QEMU 7.2's daemon aborts now and then when its connection ends under load.
