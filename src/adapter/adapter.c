@@ -168,6 +168,17 @@ static int check_kernel(struct adapter *a)
 	return personality_check_kernel(a->options, name.release, &a->failure);
 }
 
+int adapter_open_device(struct adapter *a)
+{
+	const struct transport_place place = {
+		.node = a->options->node,
+		.name = a->options->name,
+		.state_dir = a->options->state_dir,
+	};
+
+	return device_open(&a->device, a->options->transport, &place, &a->failure);
+}
+
 int adapter_open(struct adapter *a)
 {
 	int ret;
@@ -190,7 +201,7 @@ int adapter_open(struct adapter *a)
 	/* before anything that the back-end must not inherit */
 	ret = adapter_open_keeper(a);
 	if (!ret && a->device.fd < 0)
-		ret = device_open(&a->device, a->options->node, &a->failure);
+		ret = adapter_open_device(a);
 	return ret ? ret : open_control(a);
 }
 
@@ -408,7 +419,7 @@ static int create(struct adapter *a)
 
 	forget_device(a);
 	if (a->device.fd < 0)
-		ret = device_open(&a->device, a->options->node, &a->failure);
+		ret = adapter_open_device(a);
 	if (!ret)
 		ret = settle_features(a);
 	if (!ret)
@@ -416,10 +427,11 @@ static int create(struct adapter *a)
 	if (!ret)
 		ret = settle_queues(a);
 	if (!ret)
-		ret = pool_init(&a->pool, a->options->name,
-				personality_pool(a->options, &a->plan, a->device.info.page_size,
-						 a->queues[0].size),
-				a->device.info.page_size, &a->failure);
+		ret = device_make_pool(&a->device, &a->pool, a->options->name,
+				       personality_pool(a->options, &a->plan,
+							a->device.info.page_size,
+							a->queues[0].size),
+				       &a->failure);
 	if (!ret)
 		ret = check_posted(a);
 	if (!ret)

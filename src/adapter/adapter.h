@@ -122,6 +122,9 @@ struct adapter {
 void adapter_init(struct adapter *a, const struct adapter_options *options);
 void adapter_finish(struct adapter *a);
 
+/* adapter_open_device() - get to the transport; a->failure is worded */
+int adapter_open_device(struct adapter *a);
+
 /* The steps of set-up, in this order. 0, or a negative errno with a->failure worded. */
 int adapter_open(struct adapter *a); /* the name, the node, the helper of --exec */
 int adapter_connect(struct adapter *a); /* the back-end: socket and handshake */

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The kernel's side: all that is said to /dev/virtio-loopback. One open file is one device.
- *
- * The calls go through a table, so that the rest of the adapter can be driven without the module.
- */
+/* The kernel's side: one device, by whatever transport it is there. */
 #ifndef ADAPTER_DEVICE_H
 #define ADAPTER_DEVICE_H
 
@@ -12,42 +8,29 @@
 
 #include <linux/virtio_loopback.h>
 
+#include "adapter/transport.h"
 #include "common/failure.h"
 
 #define DEVICE_NODE "/dev/virtio-loopback"
 
-struct device;
-
-/*
- * struct device_ops - see the UAPI header for each
- *
- * @call:	an ioctl with its structure; 0 or a negative errno
- * @read:	the next message; 0, -EAGAIN when there is none
- * @write:	an answer
- */
-struct device_ops {
-	int (*call)(struct device *device, unsigned long request, void *arg);
-	int (*read)(struct device *device, struct virtio_loopback_msg *msg);
-	int (*write)(struct device *device, const struct virtio_loopback_reply *reply);
-};
+struct device_ops;
 
 struct device {
-	const struct device_ops *ops;
+	const struct transport *transport;
+	const struct device_ops *ops; /* of transport-loopback.c */
 	int fd; /* to poll; -1: not open */
 	struct virtio_loopback_info info;
 };
 
 /**
- * device_open() - open the node and see what the module can do
+ * device_open() - get to the transport, and see what it can do
  * @device:	filled in
- * @node:	its path
+ * @transport:	which one
+ * @place:	where the device is to be
  * @failure:	the reason in words
  */
-int device_open(struct device *device, const char *node, struct failure *failure);
-
-/* device_init() - the same on an open file with other operations */
-int device_init(struct device *device, int fd, const struct device_ops *ops,
-		struct failure *failure);
+int device_open(struct device *device, const struct transport *transport,
+		const struct transport_place *place, struct failure *failure);
 
 /* device_close() - lets go of the device; what happens to it is said in the UAPI */
 void device_close(struct device *device);
@@ -55,6 +38,15 @@ void device_close(struct device *device);
 /* The calls of the UAPI. Those that can fail by what the user asked for word the failure. */
 int device_create(struct device *device, struct virtio_loopback_create *create,
 		  struct failure *failure);
+
+/* device_make_pool() - the memory that the driver's buffers travel in */
+int device_make_pool(struct device *device, struct pool *pool, const char *name, uint64_t size,
+		     struct failure *failure);
+
+/* device_memory() - all that the back-end is to see; the driver has set its virtqueues up */
+int device_memory(struct device *device, struct pool *pool, const struct window *window,
+		  struct memory_map *map);
+
 int device_start(struct device *device);
 int device_stop(struct device *device);
 int device_set_queue_fds(struct device *device, unsigned int index, int kick_fd, int call_fd);

@@ -370,32 +370,32 @@ int frontend_set_mtu(struct frontend *fe, unsigned int mtu, deadline_t deadline)
 	return set_u64(fe, VHOST_USER_NET_SET_MTU, mtu, deadline);
 }
 
-static int add_region(struct vu_message *msg, int fd, uint64_t base, uint64_t size)
+static int add_region(struct vu_message *msg, const struct memory_region *region)
 {
 	struct vhost_user_memory *memory = &msg->payload.memory;
 
 	memory->regions[memory->nregions++] = (struct vhost_user_memory_region){
-		.guest_addr = base,
-		.size = size,
-		.user_addr = base,
+		.guest_addr = region->base,
+		.size = region->size,
+		.user_addr = region->base,
+		.mmap_offset = region->offset,
 	};
-	return vu_message_add_fd(msg, fd);
+	return vu_message_add_fd(msg, region->fd);
 }
 
-int frontend_set_memory(struct frontend *fe, const struct pool *pool, const struct window *window,
-			deadline_t deadline)
+int frontend_set_memory(struct frontend *fe, const struct memory_map *map, deadline_t deadline)
 {
 	struct vhost_user_memory *memory;
 	struct vu_message msg;
-	int ret;
+	unsigned int i;
+	int ret = 0;
 
 	vu_message_init(&msg, VU_REQUEST, VHOST_USER_SET_MEM_TABLE);
 	memory = &msg.payload.memory;
 	memory->nregions = 0;
 	memory->padding = 0;
-	ret = add_region(&msg, pool->fd, pool->base, pool->size);
-	if (!ret && window->fd >= 0)
-		ret = add_region(&msg, window->fd, window->base, window->size);
+	for (i = 0; i < map->count && !ret; i++)
+		ret = add_region(&msg, &map->regions[i]);
 	if (ret)
 		return ret;
 	vu_message_set_size(&msg, offsetof(struct vhost_user_memory, regions) +

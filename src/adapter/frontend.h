@@ -13,7 +13,6 @@
 #include <stdint.h>
 
 #include "adapter/pool.h"
-#include "adapter/window.h"
 #include "common/failure.h"
 #include "vhost-user/message.h"
 
@@ -83,9 +82,8 @@ int frontend_set_features(struct frontend *fe, uint64_t features, deadline_t dea
 /* frontend_set_mtu() - NET_SET_MTU, with back-ends that know it; with others nothing */
 int frontend_set_mtu(struct frontend *fe, unsigned int mtu, deadline_t deadline);
 
-/* frontend_set_memory() - @window: its fd is -1 where there is none */
-int frontend_set_memory(struct frontend *fe, const struct pool *pool, const struct window *window,
-			deadline_t deadline);
+/* frontend_set_memory() - what the back-end sees; its old memory goes */
+int frontend_set_memory(struct frontend *fe, const struct memory_map *map, deadline_t deadline);
 
 /* frontend_set_gpu_socket() - where the back-end finds its display */
 int frontend_set_gpu_socket(struct frontend *fe, int fd, deadline_t deadline);

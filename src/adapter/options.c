@@ -483,6 +483,7 @@ void options_init(struct adapter_options *options)
 	*options = (struct adapter_options){
 		.reconnect_ms = RECONNECT_FOREVER,
 		.heartbeat_ms = HEARTBEAT_DEFAULT_MS,
+		.transport = &transport_loopback,
 		.node = DEVICE_NODE,
 		.state_dir = STATE_DIR,
 		.ready_fd = -1,

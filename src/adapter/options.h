@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "adapter/transport.h"
 #include "common/device-types.h"
 #include "common/failure.h"
 
@@ -34,6 +35,7 @@ struct adapter_options {
 	const char *resolution; /* WxH, NULL: the display's choice */
 	unsigned int heads;
 	const char *display_input; /* where vhost-user-input finds what is typed there; NULL: not */
+	const struct transport *transport;
 	const char *node;
 	const char *state_dir;
 	const char *log; /* NULL: standard error */

@@ -69,6 +69,16 @@ void pool_finish(struct pool *pool)
 	fd_close(&pool->fd);
 }
 
+void memory_map_add(struct memory_map *map, int fd, uint64_t offset, uint64_t base, uint64_t size)
+{
+	map->regions[map->count++] = (struct memory_region){
+		.fd = fd,
+		.offset = offset,
+		.base = base,
+		.size = size,
+	};
+}
+
 int pool_map(const struct pool *pool, uint64_t address, uint64_t length, struct pool_window *window)
 {
 	uint64_t offset, first, size;

@@ -27,6 +27,24 @@ struct pool {
 	size_t page_size;
 };
 
+/* struct memory_map - what a back-end sees, as SET_MEM_TABLE tells it */
+struct memory_region {
+	int fd; /* somebody else's to close */
+	uint64_t offset; /* in the file */
+	uint64_t base; /* the same as a DMA address */
+	uint64_t size;
+};
+
+#define MEMORY_REGIONS_MAX 2
+
+struct memory_map {
+	unsigned int count;
+	struct memory_region regions[MEMORY_REGIONS_MAX];
+};
+
+/* memory_map_add() - one more, of MEMORY_REGIONS_MAX at most */
+void memory_map_add(struct memory_map *map, int fd, uint64_t offset, uint64_t base, uint64_t size);
+
 /**
  * pool_init() - make a memfd of this size
  * @pool:	filled in; fd is -1 on failure

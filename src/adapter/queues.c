@@ -170,6 +170,18 @@ static int share_features(struct adapter *a, deadline_t deadline)
 	return ret || !mtu ? ret : frontend_set_mtu(&a->fe, mtu, deadline);
 }
 
+/* All that it is to see, and nothing else. */
+static int share_memory(struct adapter *a, deadline_t deadline)
+{
+	struct memory_map map;
+	int ret;
+
+	ret = device_memory(&a->device, &a->pool, &a->window, &map);
+	if (ret)
+		return failure_set(&a->failure, ret, "the device's memory: %s", strerror(-ret));
+	return frontend_set_memory(&a->fe, &map, deadline);
+}
+
 int queues_start_all(struct adapter *a, bool replay, deadline_t deadline)
 {
 	bool by_inflight = a->inflight.fd >= 0;
@@ -178,7 +190,7 @@ int queues_start_all(struct adapter *a, bool replay, deadline_t deadline)
 
 	ret = share_features(a, deadline);
 	if (!ret)
-		ret = frontend_set_memory(&a->fe, &a->pool, &a->window, deadline);
+		ret = share_memory(a, deadline);
 	/* Before the rings: requests may need the display. */
 	if (!ret)
 		ret = gpu_share_display(a, deadline);

@@ -82,7 +82,7 @@ static int take_device(struct adapter *a)
 	int ret = 0;
 
 	if (a->device.fd < 0)
-		ret = device_open(&a->device, a->options->node, &a->failure);
+		ret = adapter_open_device(a);
 	if (ret)
 		return ret;
 	ret = device_takeover(&a->device, a->options->name);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "adapter/device.h"
 #include "common/cleanup.h"
 
 int window_init(struct window *window, struct device *device, struct failure *failure)

@@ -8,8 +8,9 @@
 
 #include <stdint.h>
 
-#include "adapter/device.h"
 #include "common/failure.h"
+
+struct device;
 
 /*
  * Addresses behind any pool, and so many of them that all of a machine's memory fits more than

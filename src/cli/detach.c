@@ -117,9 +117,10 @@ static void begin(struct victim *v)
 /* A device that waits for an adapter gets one that ends it. */
 static void end_orphan(const struct device_entry *entry)
 {
+	const struct transport_place place = { .node = DEVICE_NODE };
 	struct device device = { .fd = -1 };
 
-	if (device_open(&device, DEVICE_NODE, NULL))
+	if (device_open(&device, &transport_loopback, &place, NULL))
 		return;
 	if (!device_takeover(&device, entry->name)) {
 		device_fail(&device);

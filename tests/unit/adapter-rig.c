@@ -80,6 +80,7 @@ int rig_setup(void **state)
 	if (!mkdtemp(r->dir))
 		return -1;
 	device_type_find("blk", &r->options.type);
+	r->options.transport = &transport_loopback;
 	r->options.name = "unit";
 	r->options.queue_size = MOCK_NUM;
 	r->options.pool = 64 << 10;

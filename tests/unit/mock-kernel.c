@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "adapter/transport-loopback.h"
 #include "common/cleanup.h"
 #include "common/deadline.h"
 #include "common/util.h"
@@ -289,7 +290,7 @@ void mock_init(struct mock_kernel *k, struct device *device)
 	for (i = 0; i < MOCK_NUM; i++)
 		k->free[k->num_free++] = (uint16_t)i;
 	only = k;
-	device_init(device, dup(k->poll_fd), &mock_ops, &failure);
+	loopback_init(device, dup(k->poll_fd), &mock_ops, &failure);
 }
 
 void mock_reopen(struct mock_kernel *k, struct device *device)
@@ -297,7 +298,7 @@ void mock_reopen(struct mock_kernel *k, struct device *device)
 	struct failure failure = { 0 };
 
 	set_readable(k);
-	device_init(device, dup(k->poll_fd), &mock_ops, &failure);
+	loopback_init(device, dup(k->poll_fd), &mock_ops, &failure);
 }
 
 void mock_finish(struct mock_kernel *k)
