@@ -258,17 +258,27 @@ static int set_memory(struct hostile *h, struct vu_message *msg)
 	const struct vhost_user_memory_region *region = &msg->payload.memory.regions[0];
 	struct memory *m = &h->memory;
 	uint64_t length;
+	unsigned int i;
+	off_t end;
 
 	forget_memory(h);
-	if (msg->payload.memory.nregions != 1 || msg->nfds != 1)
+	if (!msg->payload.memory.nregions || msg->nfds != msg->payload.memory.nregions)
 		return -EPROTO;
 	m->fd = vu_message_take_fd(msg, 0);
 	m->guest = region->guest_addr;
 	m->user = region->user_addr;
 	m->size = region->size;
 	m->offset = region->mmap_offset;
+	/* Several are parts of one file, as far apart there as by their addresses. */
+	for (i = 1; i < msg->payload.memory.nregions; i++) {
+		if (region[i].guest_addr < m->guest ||
+		    region[i].guest_addr - m->guest != region[i].mmap_offset - m->offset)
+			return -EPROTO;
+		m->size = MAX(m->size, region[i].guest_addr - m->guest + region[i].size);
+	}
 	length = m->size + m->offset;
-	if ((uint64_t)lseek(m->fd, 0, SEEK_END) < length)
+	end = lseek(m->fd, 0, SEEK_END);
+	if (end >= 0 && (uint64_t)end < length) /* memory of the kernel's has no end */
 		return -EPROTO;
 	m->map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
 	if (m->map == MAP_FAILED) {
