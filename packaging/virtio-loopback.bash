@@ -34,6 +34,7 @@ _virtio_loopback()
 		--type) words=$(virtio-loopback attach --help | tr -d ',\n' |
 			sed -n 's/.*--type TYPE *\(.*\) *or a virtio device id.*/\1/p') ;;
 		--reconnect) words="forever off" ;;
+		--transport) words="loopback vduse" ;;
 		--display) words="sdl vnc png= none" ;;
 		*)
 			case $verb in

@@ -174,6 +174,7 @@ int adapter_open_device(struct adapter *a)
 		.node = a->options->node,
 		.name = a->options->name,
 		.state_dir = a->options->state_dir,
+		.lock = a->lock,
 	};
 
 	return device_open(&a->device, a->options->transport, &place, &a->failure);
@@ -214,6 +215,7 @@ int adapter_confine(struct adapter *a)
 		.socket = o->reconnect_ms ? o->socket : NULL,
 		.state_dir = o->state_dir,
 		.node = o->node,
+		.epoll = o->transport->epoll,
 	};
 
 	if (!o->sandbox)
@@ -244,6 +246,7 @@ static int settle_features(struct adapter *a)
 {
 	a->offered =
 		personality_features(a->options, a->fe.features, a->device.info.transport_features);
+	a->offered = device_features(&a->device, a->options->type.id, a->offered);
 	if (!(a->offered & BIT_ULL(VIRTIO_F_VERSION_1)))
 		return failure_set(&a->failure, -EPROTO,
 				   "the back-end is a legacy device: it does not offer "
@@ -495,6 +498,7 @@ void adapter_write_state(struct adapter *a)
 	};
 	int ret;
 
+	snprintf(record.transport, sizeof(record.transport), "%s", o->transport->name);
 	describe_reconnect(o, record.reconnect, sizeof(record.reconnect));
 	snprintf(record.backend, sizeof(record.backend), "%s %s", o->socket ? "socket" : "exec",
 		 o->socket ? o->socket : o->exec);
@@ -576,6 +580,8 @@ static void end_device(struct adapter *a)
 		device_close(&a->device);
 		return;
 	}
+	if (a->fail && a->device.transport->release_first)
+		backend_abandon(a);
 	if (a->fail)
 		ret = device_fail(&a->device);
 	if (ret && ret != -EINVAL) /* there was nothing to fail yet */

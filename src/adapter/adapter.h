@@ -13,9 +13,10 @@
  * net.c	the control queue of a network device
  * heartbeat.c	the back-end is there and does nothing
  * manager.c	what the service manager is told
+ * transport-*.c	the kernel's side, by one way or another
  *
  * The data never comes by here: kicks go from the driver to the back-end and calls back by eventfds
- * that both hold.
+ * that both hold (but for the calls of VDUSE, see transport-vduse.c).
  */
 #ifndef ADAPTER_ADAPTER_H
 #define ADAPTER_ADAPTER_H

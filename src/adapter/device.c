@@ -2,6 +2,22 @@
 #include "adapter/device.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "common/util.h"
+
+const struct transport *transport_find(const char *name)
+{
+	static const struct transport *const transports[] = { &transport_loopback,
+							      &transport_vduse };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(transports); i++) {
+		if (!strcmp(transports[i]->name, name))
+			return transports[i];
+	}
+	return NULL;
+}
 
 int device_open(struct device *device, const struct transport *transport,
 		const struct transport_place *place, struct failure *failure)
@@ -21,6 +37,13 @@ int device_create(struct device *device, struct virtio_loopback_create *create,
 		  struct failure *failure)
 {
 	return device->transport->create(device, create, failure);
+}
+
+uint64_t device_features(const struct device *device, uint32_t device_id, uint64_t features)
+{
+	if (!device->transport->features)
+		return features;
+	return device->transport->features(device_id, features);
 }
 
 int device_make_pool(struct device *device, struct pool *pool, const char *name, uint64_t size,

@@ -18,6 +18,7 @@ struct device_ops;
 struct device {
 	const struct transport *transport;
 	const struct device_ops *ops; /* of transport-loopback.c */
+	void *own; /* another transport's */
 	int fd; /* to poll; -1: not open */
 	struct virtio_loopback_info info;
 };
@@ -38,6 +39,9 @@ void device_close(struct device *device);
 /* The calls of the UAPI. Those that can fail by what the user asked for word the failure. */
 int device_create(struct device *device, struct virtio_loopback_create *create,
 		  struct failure *failure);
+
+/* device_features() - of the bits of a device type those that the transport can carry */
+uint64_t device_features(const struct device *device, uint32_t device_id, uint64_t features);
 
 /* device_make_pool() - the memory that the driver's buffers travel in */
 int device_make_pool(struct device *device, struct pool *pool, const char *name, uint64_t size,

@@ -11,7 +11,8 @@ static int set_up(struct adapter *a)
 {
 	int ret;
 
-	if (a->options->takeover) {
+	/* With others there is nothing to go on with, and so one begins. */
+	if (a->options->takeover && a->options->transport->succession) {
 		ret = adapter_takeover(a);
 		/* as a service manager says it: go on, or begin */
 		if (ret != -ENOENT || !a->options->type.id)

@@ -36,6 +36,7 @@ enum {
 	OPT_CONFIG = 256,
 	OPT_NAME,
 	OPT_TYPE,
+	OPT_TRANSPORT,
 	OPT_SOCKET,
 	OPT_EXEC,
 	OPT_QUEUES,
@@ -72,6 +73,7 @@ static const struct option long_options[] = {
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "type", required_argument, NULL, OPT_TYPE },
+	{ "transport", required_argument, NULL, OPT_TRANSPORT },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "exec", required_argument, NULL, OPT_EXEC },
 	{ "queues", required_argument, NULL, OPT_QUEUES },
@@ -115,6 +117,8 @@ void options_usage(void)
 	       "  --config FILE        read options from there: virtio-loopback.conf(5)\n"
 	       "  --type TYPE          %s,\n"
 	       "                       or a virtio device id\n"
+	       "  --transport loopback|vduse\n"
+	       "                       how the device comes into the kernel (loopback)\n"
 	       "  --name NAME          name of the device\n"
 	       "  --socket PATH        the back-end's socket\n"
 	       "  --exec 'CMD ARG...'  start the back-end; {fd} becomes a connected socket's number,\n"
@@ -321,6 +325,9 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 		return options_check_name(arg);
 	case OPT_TYPE:
 		return parse_type(o, arg, failure);
+	case OPT_TRANSPORT:
+		o->transport = transport_find(arg);
+		return o->transport ? 0 : -EINVAL;
 	case OPT_SOCKET:
 		o->socket = arg;
 		return arg[0] ? 0 : -EINVAL;
@@ -397,6 +404,8 @@ static int make_up_mac(uint8_t mac[6])
 
 static int check_options(struct adapter_options *o, struct failure *failure)
 {
+	int ret;
+
 	if (o->help || o->version)
 		return 0;
 	/* with --takeover the old adapter left all the rest */
@@ -406,6 +415,10 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 		return failure_set(failure, -EINVAL, "--name is missing");
 	if (!o->timeout_ms)
 		o->timeout_ms = o->type.id == VIRTIO_ID_GPU ? TIMEOUT_GPU_MS : TIMEOUT_DEFAULT_MS;
+	if (!o->transport->succession && (o->replace || !o->type.id))
+		return failure_set(failure, -EINVAL,
+				   "a device of the transport %s cannot be taken over",
+				   o->transport->name);
 	if (!o->type.id)
 		return 0;
 	if (!o->socket == !o->exec)
@@ -439,6 +452,11 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 		o->pool = (uint64_t)o->type.pool << 10;
 	if (!o->queue_size)
 		o->queue_size = o->type.queue_size;
+	if (!o->transport->succession)
+		o->keep_ms = 0;
+	ret = o->transport->check ? o->transport->check(o, failure) : 0;
+	if (ret)
+		return ret;
 	if (o->type.id == VIRTIO_ID_NET && !memcmp(o->mac, (uint8_t[6]){ 0 }, 6))
 		return make_up_mac(o->mac);
 	return 0;

@@ -81,10 +81,11 @@ void memory_map_add(struct memory_map *map, int fd, uint64_t offset, uint64_t ba
 
 int pool_map(const struct pool *pool, uint64_t address, uint64_t length, struct pool_window *window)
 {
+	const uint64_t end = pool->size + pool->behind;
 	uint64_t offset, first, size;
 
-	if (address < pool->base || address - pool->base > pool->size ||
-	    length > pool->size - (address - pool->base) || !length)
+	if (address < pool->base || address - pool->base > end ||
+	    length > end - (address - pool->base) || !length)
 		return -ERANGE;
 	offset = address - pool->base;
 	first = offset & ~(uint64_t)(pool->page_size - 1);

@@ -24,6 +24,7 @@ struct pool {
 	int fd;
 	uint64_t base;
 	uint64_t size;
+	uint64_t behind; /* bytes of the file behind these, where rings may lie */
 	size_t page_size;
 };
 

@@ -146,6 +146,12 @@ static bool can_replay(const struct adapter *a)
 		(a->device.info.capabilities & VIRTIO_LOOPBACK_CAP_OUTSTANDING));
 }
 
+/* Without either there is nothing that could become of the driver's requests. */
+static bool can_go_on(const struct adapter *a)
+{
+	return a->device.transport->succession || can_replay(a);
+}
+
 /* Types whose driver can be told that nobody is there, or is again. */
 static void show_link(struct adapter *a, bool up)
 {
@@ -168,7 +174,7 @@ bool backend_lost(struct adapter *a)
 		return false;
 	/* A driver that is being removed must not wait for what will not come. */
 	if (a->phase == ADAPTER_STOPPING || !a->reported ||
-	    a->options->reconnect_ms == RECONNECT_OFF) {
+	    a->options->reconnect_ms == RECONNECT_OFF || !can_go_on(a)) {
 		adapter_fail(a, why);
 		backend_abandon(a);
 		return false;

@@ -135,25 +135,38 @@ static const int allowed_calls[] = {
 	SCMP_SYS(restart_syscall), SCMP_SYS(tgkill), SCMP_SYS(wait4), SCMP_SYS(waitid),
 	SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
+static const int epoll_calls[] = {
+	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
+};
 /* clang-format on */
 
-static int filter_calls(void)
+static int allow_calls(scmp_filter_ctx ctx, const int *calls, size_t n)
 {
-	/* not a kill: a C library that takes another way gets an error that it can live with */
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	size_t i;
 	int ret = 0;
 
-	if (!ctx)
-		return -ENOMEM;
-	for (i = 0; i < ARRAY_SIZE(allowed_calls) && !ret; i++) {
-		if (allowed_calls[i] == __NR_SCMP_ERROR)
+	for (i = 0; i < n && !ret; i++) {
+		if (calls[i] == __NR_SCMP_ERROR)
 			continue;
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed_calls[i], 0);
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
 		/* a call that this architecture does not have */
 		if (ret == -EDOM || ret == -EINVAL)
 			ret = 0;
 	}
+	return ret;
+}
+
+static int filter_calls(bool epoll)
+{
+	/* not a kill: a C library that takes another way gets an error that it can live with */
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int ret;
+
+	if (!ctx)
+		return -ENOMEM;
+	ret = allow_calls(ctx, allowed_calls, ARRAY_SIZE(allowed_calls));
+	if (!ret && epoll)
+		ret = allow_calls(ctx, epoll_calls, ARRAY_SIZE(epoll_calls));
 	/* No other sockets than those with a path: there is no network. */
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
@@ -164,8 +177,9 @@ static int filter_calls(void)
 	return ret;
 }
 #else
-static int filter_calls(void)
+static int filter_calls(bool epoll)
 {
+	(void)epoll;
 	return 0;
 }
 #endif
@@ -200,7 +214,7 @@ int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
 	ret = keep_files(needs, failure);
 	if (ret)
 		return ret;
-	ret = filter_calls();
+	ret = filter_calls(needs->epoll);
 	if (ret)
 		return failure_set(failure, ret, "cannot filter system calls (seccomp): %s",
 				   strerror(-ret));

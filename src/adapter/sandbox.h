@@ -9,6 +9,8 @@
 #ifndef ADAPTER_SANDBOX_H
 #define ADAPTER_SANDBOX_H
 
+#include <stdbool.h>
+
 #include "common/failure.h"
 
 /*
@@ -25,11 +27,13 @@ void sandbox_lock_memory(void);
  * @socket:	the back-end's path that must stay reachable for a reconnect, or NULL
  * @state_dir:	where its state is written
  * @node:	/dev/virtio-loopback: a device may have to be made anew
+ * @epoll:	the device is several descriptors that are waited for as one
  */
 struct sandbox_needs {
 	const char *socket;
 	const char *state_dir;
 	const char *node;
+	bool epoll;
 };
 
 /**

@@ -4,6 +4,7 @@
  * in the terms of our own module's UAPI: what another one has is put into these.
  *
  * transport-loopback.c	our own module
+ * transport-vduse.c	VDUSE, with no module of ours
  */
 #ifndef ADAPTER_TRANSPORT_H
 #define ADAPTER_TRANSPORT_H
@@ -18,6 +19,7 @@
 #include "adapter/window.h"
 #include "common/failure.h"
 
+struct adapter_options;
 struct device;
 
 /**
@@ -25,11 +27,13 @@ struct device;
  * @node:	of our own module
  * @name:	of the device; NULL: not known yet
  * @state_dir:	where its state is shown
+ * @lock:	of the name, -1: it is not locked
  */
 struct transport_place {
 	const char *node;
 	const char *name;
 	const char *state_dir;
+	int lock;
 };
 
 /**
@@ -37,20 +41,30 @@ struct transport_place {
  * @name:	as the user says it
  * @succession:	a device outlives its adapter, another one can go on with it, and its driver can be
  *		made to start over
+ * @release_first: the back-end is let go before a device fails: who fails its requests writes into
+ *		the same rings
+ * @epoll:	the device's descriptor is one of epoll's
+ * @check:	can it serve what was asked for? Before anything is opened
+ * @features:	of the feature bits of a type those that it can carry
  * @make_pool:	the memory of the driver's buffers, @size bytes of it
  * @memory:	all that the back-end is to see; the driver has set up its virtqueues
  *
- * Those from @get_outstanding on may be NULL: the transport has nothing of the kind.
+ * @check, @features and those from @get_outstanding on may be NULL: there is nothing to check, all
+ * bits pass, the transport has nothing of the kind.
  */
 struct transport {
 	const char *name;
 	bool succession;
+	bool release_first;
+	bool epoll;
 
+	int (*check)(const struct adapter_options *options, struct failure *failure);
 	int (*open)(struct device *device, const struct transport_place *place,
 		    struct failure *failure);
 	void (*close)(struct device *device);
 	int (*create)(struct device *device, struct virtio_loopback_create *create,
 		      struct failure *failure);
+	uint64_t (*features)(uint32_t device_id, uint64_t features);
 	int (*make_pool)(struct device *device, struct pool *pool, const char *name, uint64_t size,
 			 struct failure *failure);
 	int (*memory)(struct device *device, struct pool *pool, const struct window *window,
@@ -79,5 +93,9 @@ struct transport {
 };
 
 extern const struct transport transport_loopback;
+extern const struct transport transport_vduse;
+
+/* transport_find() - by its name; NULL: there is none */
+const struct transport *transport_find(const char *name);
 
 #endif

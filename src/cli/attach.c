@@ -50,6 +50,9 @@ static void attach_usage(void)
 	       "  --config FILE        read options from there: virtio-loopback.conf(5)\n"
 	       "  --type TYPE          %s,\n"
 	       "                       or a virtio device id\n"
+	       "  --transport loopback|vduse\n"
+	       "                       how the device comes into the kernel (loopback): vduse needs no\n"
+	       "                       module of ours, and serves blk and net\n"
 	       "  --name NAME          by default the type and the first free number\n"
 	       "  --socket PATH        where the back-end listens\n"
 	       "  --exec 'CMD ARG...'  start the back-end, and end it with the device; {fd} becomes the\n"
@@ -380,6 +383,14 @@ static bool settled(const struct loopback_device *device, const struct nodes *no
 	return deadline_passed(since);
 }
 
+static int load_device(const struct attach *at, const struct adapter_started *started,
+		       struct loopback_device *device)
+{
+	if (at->options.transport == &transport_vduse)
+		return sysfs_load_vdpa(at->name, device);
+	return sysfs_load(started->parent, device);
+}
+
 static int wait_nodes(const struct attach *at, const struct adapter_started *started,
 		      struct loopback_device *device, struct nodes *nodes, struct failure *failure)
 {
@@ -388,7 +399,7 @@ static int wait_nodes(const struct attach *at, const struct adapter_started *sta
 	if (!started->bound)
 		return no_driver(at, failure);
 	for (;;) {
-		if (sysfs_load(started->parent, device))
+		if (load_device(at, started, device))
 			return failure_set(failure, -ENODEV, "the device is gone again; see %s",
 					   at->log[0] ? at->log : "the messages above");
 		if (sysfs_nodes(device, at->options.tag, nodes) && settled(device, nodes))
@@ -478,7 +489,7 @@ static int attach(struct attach *at, struct failure *failure)
 	if (!ret)
 		ret = complete_config(at, failure);
 	if (!ret)
-		ret = modules_load_transport(at->options.node, failure);
+		ret = modules_load_transport(&at->options, failure);
 	if (ret)
 		return ret;
 	modules_load_driver(&at->options.type);

@@ -176,7 +176,7 @@ static int refuse_if_used(const struct device_entry *entry)
 	struct nodes nodes;
 	char why[256];
 
-	if (entry->parent < 0 || sysfs_load(entry->parent, &device))
+	if (devices_load(entry, &device))
 		return 0;
 	sysfs_nodes(&device, NULL, &nodes);
 	if (!in_use(&device, &nodes, why, sizeof(why)))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter/transport.h"
 #include "common/util.h"
 
 /* What the adapter wrote down, as far as there is an adapter. */
@@ -22,6 +23,8 @@ static void add_record(struct device_entry *entry)
 	if (state_read(STATE_DIR, entry->name, &record))
 		return;
 	snprintf(entry->backend, sizeof(entry->backend), "%s", record.backend);
+	if (entry->parent < 0)
+		memcpy(entry->transport, record.transport, sizeof(entry->transport));
 	entry->owner = record.owner;
 	if (!alive)
 		return;
@@ -49,10 +52,32 @@ static void from_kernel(struct device_entry *entry, const struct loopback_device
 		.adapter_pid = device->adapter_pid,
 	};
 	memcpy(entry->name, device->name, sizeof(entry->name));
+	snprintf(entry->transport, sizeof(entry->transport), "%s", transport_loopback.name);
 	memcpy(entry->state, device->state, sizeof(entry->state));
 	memcpy(entry->driver, device->driver, sizeof(entry->driver));
 	sysfs_nodes(device, NULL, &entry->nodes);
 	add_record(entry);
+}
+
+int devices_load(const struct device_entry *entry, struct loopback_device *device)
+{
+	if (!strcmp(entry->transport, transport_vduse.name))
+		return sysfs_load_vdpa(entry->name, device);
+	return entry->parent < 0 ? -ENOENT : sysfs_load(entry->parent, device);
+}
+
+/* One of another transport than our module: it is known by its adapter, and shown elsewhere. */
+static void add_elsewhere(struct device_entry *entry)
+{
+	struct loopback_device device;
+
+	if (devices_load(entry, &device))
+		return;
+	entry->virtio_index = device.virtio_index;
+	memcpy(entry->driver, device.driver, sizeof(entry->driver));
+	if (strcmp(entry->state, "waiting") != 0)
+		memcpy(entry->state, device.state, sizeof(entry->state));
+	sysfs_nodes(&device, NULL, &entry->nodes);
 }
 
 /* A device that only its adapter knows at the moment. */
@@ -64,6 +89,7 @@ static int from_record(struct device_entry *entry, const char *name)
 	strcpy(entry->name, name);
 	snprintf(entry->state, sizeof(entry->state), "starting");
 	add_record(entry);
+	add_elsewhere(entry);
 	return 0;
 }
 

@@ -13,6 +13,7 @@ struct device_entry {
 	char name[STATE_NAME_MAX];
 	int parent; /* -1: the kernel has none (its back-end is waited for, to plug it again) */
 	int virtio_index;
+	char transport[16]; /* "": not known */
 	char state[16]; /* the kernel's word, or "waiting" for a back-end */
 	char driver[64];
 	uint32_t device_id;
@@ -27,6 +28,9 @@ struct device_entry {
 
 /* devices_list() - all, by name; an allocated array, or a negative errno. Return: how many */
 int devices_list(struct device_entry **entries);
+
+/* devices_load() - what the kernel shows of it now; 0 or -ENOENT */
+int devices_load(const struct device_entry *entry, struct loopback_device *device);
 
 /* devices_find() - one; 0 or -ENOENT */
 int devices_find(const char *name, struct device_entry *entry);

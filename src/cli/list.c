@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter/transport.h"
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "common/cleanup.h"
@@ -36,6 +37,7 @@ static void list_json(const struct device_entry *entries, int count)
 		json_string(&w, "name", e->name);
 		json_string(&w, "type", device_type_name(e->device_id, number, sizeof(number)));
 		json_u64(&w, "virtio_id", e->device_id);
+		json_string(&w, "transport", e->transport[0] ? e->transport : NULL);
 		json_string(&w, "state", e->state);
 		json_string(&w, "driver", e->driver[0] ? e->driver : NULL);
 		if (e->virtio_index >= 0)
@@ -83,7 +85,8 @@ static const char *cell(const struct device_entry *e, unsigned int column, char 
 		return e->state;
 	case 3:
 		if (e->virtio_index >= 0)
-			snprintf(buf, CELL_MAX, "virtio%d", e->virtio_index);
+			snprintf(buf, CELL_MAX, "virtio%d%s", e->virtio_index,
+				 strcmp(e->transport, transport_vduse.name) ? "" : " (vduse)");
 		break;
 	case 4:
 		return e->driver[0] ? e->driver : "-";

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapter/vdpa.h"
+#include "adapter/vduse-steward.h"
 #include "cli/child.h"
 #include "common/cleanup.h"
 #include "common/deadline.h"
@@ -53,29 +55,38 @@ static int modprobe(const char *module, char *said, size_t size)
 	return ret;
 }
 
-int modules_load_transport(const char *node, struct failure *failure)
+/* @there: a path that is there when it is loaded */
+static int load(const char *module, const char *there, struct failure *failure)
 {
 	deadline_t deadline;
 	char said[160];
 	int ret;
 
-	if (access(node, F_OK) == 0)
+	if (access(there, F_OK) == 0)
 		return 0;
-	ret = modprobe("virtio_loopback", said, sizeof(said));
+	ret = modprobe(module, said, sizeof(said));
 	if (ret)
-		return failure_set(failure, -ENODEV,
-				   "the kernel module virtio_loopback cannot be loaded (%s)",
-				   said[0] ? said : "modprobe failed");
-	/* udev or devtmpfs makes the node in its own time */
+		return failure_set(failure, -ENODEV, "the kernel module %s cannot be loaded (%s)",
+				   module, said[0] ? said : "modprobe failed");
+	/* udev or devtmpfs makes a node in its own time */
 	deadline = deadline_after_ms(NODE_MS);
-	while (access(node, F_OK) < 0) {
+	while (access(there, F_OK) < 0) {
 		if (deadline_passed(deadline))
-			return failure_set(failure, -ENODEV,
-					   "virtio_loopback is loaded, and %s does not appear",
-					   node);
+			return failure_set(failure, -ENODEV, "%s is loaded, and %s does not appear",
+					   module, there);
 		poll(NULL, 0, NODE_POLL_MS);
 	}
 	return 0;
+}
+
+int modules_load_transport(const struct adapter_options *options, struct failure *failure)
+{
+	int ret;
+
+	if (options->transport == &transport_loopback)
+		return load("virtio_loopback", options->node, failure);
+	ret = load("vduse", VDUSE_CONTROL, failure);
+	return ret ? ret : load(VDPA_DRIVER, VDPA_BUS "/drivers/" VDPA_DRIVER, failure);
 }
 
 static int module_loaded(const char *module)

@@ -3,11 +3,12 @@
 #ifndef CLI_MODULES_H
 #define CLI_MODULES_H
 
+#include "adapter/options.h"
 #include "common/device-types.h"
 #include "common/failure.h"
 
-/* modules_load_transport() - virtio_loopback, unless its node is there */
-int modules_load_transport(const char *node, struct failure *failure);
+/* modules_load_transport() - what it needs, unless it is there */
+int modules_load_transport(const struct adapter_options *options, struct failure *failure);
 
 /*
  * modules_load_driver() - what drives devices of this type, unless it is loaded. A driver that is

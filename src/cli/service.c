@@ -94,7 +94,7 @@ static int prepare(const char *name)
 	}
 	ret = make_state_dir(&failure);
 	if (!ret)
-		ret = modules_load_transport(options.node, &failure);
+		ret = modules_load_transport(&options, &failure);
 	if (!ret)
 		modules_load_driver(&options.type);
 	else

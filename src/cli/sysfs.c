@@ -20,6 +20,7 @@
 #define DEPTH_MAX 6 /* scsi: host, target, unit, block, disk */
 
 const char *sysfs_platform = "/sys/devices/platform";
+const char *sysfs_vdpa = "/sys/bus/vdpa/devices";
 const char *sysfs_hwrng = "/sys/class/misc/hw_random";
 
 static int read_line(const char *path, char *buf, size_t size)
@@ -75,14 +76,34 @@ static int numbered(const char *text, const char *prefix)
 	return (int)n;
 }
 
-static int find_virtio(int parent)
+/* The folder of the device's parent, which has the virtio device in it. */
+static void parent_folder(const struct loopback_device *device, char *path)
+{
+	if (device->vdpa)
+		snprintf(path, PATH_MAX, "%s/%s", sysfs_vdpa, device->name);
+	else
+		snprintf(path, PATH_MAX, "%s/" PARENT_PREFIX "%d", sysfs_platform, device->parent);
+}
+
+/* A file in the folder of the virtio device, that folder for "". */
+static void virtio_path(const struct loopback_device *device, const char *file, char *path)
+{
+	size_t used;
+
+	parent_folder(device, path);
+	used = strlen(path);
+	snprintf(path + used, PATH_MAX - used, "/" VIRTIO_PREFIX "%d%s", device->virtio_index,
+		 file);
+}
+
+static int find_virtio(const struct loopback_device *device)
 {
 	char path[PATH_MAX];
 	struct dirent *entry;
 	int index = -1;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "%s/" PARENT_PREFIX "%d", sysfs_platform, parent);
+	parent_folder(device, path);
 	dir = opendir(path);
 	if (!dir)
 		return -1;
@@ -98,8 +119,7 @@ static void find_driver(struct loopback_device *device)
 	const char *name;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "%s/" PARENT_PREFIX "%d/" VIRTIO_PREFIX "%d/driver",
-		 sysfs_platform, device->parent, device->virtio_index);
+	virtio_path(device, "/driver", path);
 	n = readlink(path, target, sizeof(target) - 1);
 	if (n < 0)
 		return;
@@ -120,9 +140,26 @@ int sysfs_load(int parent, struct loopback_device *device)
 	device->pool_size = read_number(parent, "pool_size");
 	device->pool_used = read_number(parent, "pool_used");
 	device->adapter_pid = (pid_t)read_number(parent, "adapter_pid");
-	device->virtio_index = find_virtio(parent);
+	device->virtio_index = find_virtio(device);
 	if (device->virtio_index >= 0)
 		find_driver(device);
+	return 0;
+}
+
+int sysfs_load_vdpa(const char *name, struct loopback_device *device)
+{
+	char path[PATH_MAX], text[32];
+
+	*device = (struct loopback_device){ .parent = -1, .virtio_index = -1, .vdpa = true };
+	snprintf(device->name, sizeof(device->name), "%s", name);
+	device->virtio_index = find_virtio(device);
+	if (device->virtio_index < 0)
+		return -ENOENT;
+	snprintf(device->state, sizeof(device->state), "running");
+	virtio_path(device, "/device", path);
+	if (!read_line(path, text, sizeof(text)))
+		device->device_id = (uint32_t)strtoul(text, NULL, 16);
+	find_driver(device);
 	return 0;
 }
 
@@ -316,11 +353,9 @@ bool sysfs_nodes(const struct loopback_device *device, const char *tag, struct n
 		return false;
 	/* virtio-gpu makes its nodes below the parent */
 	if (device->device_id == VIRTIO_ID_GPU)
-		snprintf(path, sizeof(path), "%s/" PARENT_PREFIX "%d", sysfs_platform,
-			 device->parent);
+		parent_folder(device, path);
 	else
-		snprintf(path, sizeof(path), "%s/" PARENT_PREFIX "%d/" VIRTIO_PREFIX "%d",
-			 sysfs_platform, device->parent, device->virtio_index);
+		virtio_path(device, "", path);
 	walk(path, "", 0, nodes);
 	if (device->device_id == VIRTIO_ID_RNG && hwrng_has_ours())
 		add_node(nodes, "", "/dev/hwrng");

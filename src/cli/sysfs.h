@@ -20,6 +20,7 @@ struct nodes {
 
 struct loopback_device {
 	int parent; /* N of virtio-loopback.N, -1: the kernel has none */
+	bool vdpa; /* by the transport vduse: on that bus */
 	int virtio_index; /* N of virtioN, -1: not registered */
 	char name[STATE_NAME_MAX];
 	char state[16];
@@ -33,6 +34,7 @@ struct loopback_device {
 
 /* Where the kernel shows things; another place in tests. */
 extern const char *sysfs_platform; /* /sys/devices/platform */
+extern const char *sysfs_vdpa; /* /sys/bus/vdpa/devices */
 extern const char *sysfs_hwrng; /* /sys/class/misc/hw_random */
 
 /* sysfs_read() - one line of a file below a device's folder, without its newline; 0 or -errno */
@@ -40,6 +42,9 @@ int sysfs_read(int parent, const char *file, char *buf, size_t size);
 
 /* sysfs_load() - all about virtio-loopback.@parent; 0, -ENOENT when there is none */
 int sysfs_load(int parent, struct loopback_device *device);
+
+/* sysfs_load_vdpa() - what is known of a device of the transport vduse; 0, -ENOENT */
+int sysfs_load_vdpa(const char *name, struct loopback_device *device);
 
 /* sysfs_find() - by name */
 int sysfs_find(const char *name, struct loopback_device *device);

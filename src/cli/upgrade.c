@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include "adapter/transport.h"
 #include "cli/adapter-client.h"
 #include "cli/command.h"
 #include "cli/devices.h"
@@ -40,11 +41,18 @@ static int upgrade(const char *name, struct failure *failure)
 	char *args[] = { NULL, replace_option, name_option, (char *)name,
 			 ready_option, ready, NULL };
 	struct adapter_started started;
+	const struct transport *transport;
 	struct device_entry entry;
 	int ret;
 
 	if (devices_find(name, &entry))
 		return failure_set(failure, -ENOENT, "%s: there is no such device", name);
+	transport = transport_find(entry.transport);
+	if (transport && !transport->succession)
+		return failure_set(failure, -EOPNOTSUPP,
+				   "%s: a device of the transport %s ends with its adapter: detach "
+				   "it, and attach it again",
+				   name, transport->name);
 	ret = adapter_spawn(args, ready, sizeof(ready), false, &started, failure);
 	if (!ret) {
 		ret = adapter_wait_ready(&started, deadline_after_ms(READY_MS), failure);

@@ -152,6 +152,7 @@ int state_write(const char *dir, const char *name, const struct state_record *re
 	fprintf(f, "queues=%u\nqueue_size=%u\npool=%" PRIu64 "\n", record->queues,
 		record->queue_size, record->pool);
 	fprintf(f, "waiting=%d\n", record->waiting);
+	put_text(f, "transport", record->transport);
 	put_text(f, "reconnect", record->reconnect);
 	put_text(f, "backend", record->backend);
 	ret = ferror(f) ? -EIO : 0;
@@ -170,6 +171,8 @@ static void read_line(struct state_record *record, const char *key, const char *
 
 	if (!strcmp(key, "reconnect"))
 		get_text(record->reconnect, sizeof(record->reconnect), value);
+	else if (!strcmp(key, "transport"))
+		get_text(record->transport, sizeof(record->transport), value);
 	else if (!strcmp(key, "backend"))
 		get_text(record->backend, sizeof(record->backend), value);
 	else if (!strcmp(key, "pool"))

@@ -37,6 +37,7 @@ struct state_record {
 	unsigned int queue_size;
 	uint64_t pool;
 	bool waiting; /* for a back-end that went away */
+	char transport[16]; /* "": of one that has not written it */
 	char reconnect[24];
 	char backend[PATH_MAX]; /* "socket PATH" or "exec CMD" */
 };

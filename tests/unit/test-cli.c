@@ -15,7 +15,7 @@
 #include "cli/sysfs.h"
 #include "common/util.h"
 
-static char root[64], platform[80], hwrng[80];
+static char root[64], platform[80], hwrng[80], vdpa[80];
 
 static void make_folder(const char *below)
 {
@@ -80,6 +80,8 @@ static int make_root(void **state)
 	snprintf(hwrng, sizeof(hwrng), "%s/hwrng", root);
 	sysfs_platform = platform;
 	sysfs_hwrng = hwrng;
+	snprintf(vdpa, sizeof(vdpa), "%s/vdpa", root);
+	sysfs_vdpa = vdpa;
 	return 0;
 }
 
@@ -196,6 +198,35 @@ static void test_wait(void **state)
 	assert_false(sysfs_nodes(&d, NULL, &nodes)); /* nobody drives it */
 }
 
+/* A device of the transport vduse has no folder of our module's. */
+static void test_vdpa(void **state)
+{
+	struct loopback_device d;
+	struct nodes nodes;
+	char path[PATH_MAX];
+
+	(void)state;
+	assert_int_equal(sysfs_load_vdpa("disk", &d), -ENOENT);
+	make_folder("vdpa/disk/power");
+	assert_int_equal(sysfs_load_vdpa("disk", &d), -ENOENT); /* no driver of the bus has it */
+	make_folder("vdpa/disk/virtio7/block/vlbnone");
+	make_file("vdpa/disk/virtio7/device", "0x0002\n");
+	assert_int_equal(sysfs_load_vdpa("disk", &d), 0);
+	assert_string_equal(d.name, "disk");
+	assert_int_equal(d.parent, -1);
+	assert_int_equal(d.virtio_index, 7);
+	assert_int_equal(d.device_id, 2);
+	assert_string_equal(d.driver, "");
+	assert_false(sysfs_nodes(&d, NULL, &nodes));
+	snprintf(path, sizeof(path), "%s/vdpa/disk/virtio7/driver", root);
+	assert_int_equal(symlink("../../../bus/virtio/drivers/virtio_blk", path), 0);
+	assert_int_equal(sysfs_load_vdpa("disk", &d), 0);
+	assert_string_equal(d.driver, "virtio_blk");
+	sysfs_nodes(&d, NULL, &nodes);
+	assert_int_equal(nodes.count, 1);
+	assert_string_equal(nodes.name[0], "/dev/vlbnone");
+}
+
 static void test_prometheus(void **state)
 {
 	struct device_entry devices[2] = {
@@ -236,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_none, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_load, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_vdpa, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_prometheus, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_nodes, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_wait, make_root, remove_root),

@@ -39,6 +39,46 @@ static int parse(struct adapter_options *o, struct failure *failure, const char 
 	return options_parse(o, argc, argv, failure);
 }
 
+/* What each transport says to what it is asked for. */
+static void test_transport(void **state)
+{
+	static const struct {
+		const char *words, *says;
+	} bad[] = {
+		{ "--type console", "blk and net, and no others" },
+		{ "--type blk --pool 64K", "--pool from 1M to 1G" },
+		{ "--type blk --pool 2G", "--pool from 1M to 1G" },
+		{ "--type blk --queue-size 2048", "--queue-size up to 1024" },
+		{ "--type net --queues 2", "one pair of --queues" },
+		{ "--type blk --replace", "cannot be taken over" },
+		{ "--takeover", "cannot be taken over" },
+	};
+	struct adapter_options o;
+	struct failure f = { 0 };
+	char line[128];
+	size_t i;
+
+	(void)state;
+	assert_int_equal(parse(&o, &f, "--type blk --name d --socket /s"), 0);
+	assert_ptr_equal(o.transport, &transport_loopback);
+	assert_true(o.keep_ms > 0);
+	assert_int_equal(parse(&o, &f, "--type blk --name d --socket /s --transport vduse"), 0);
+	assert_ptr_equal(o.transport, &transport_vduse);
+	assert_int_equal(parse(&o, &f,
+			       "--type blk --name d --socket /s --transport vduse --takeover"),
+			 0); /* as a unit says it: go on, or begin */
+	/* nobody can follow its adapter */
+	assert_int_equal(o.keep_ms, 0);
+	assert_int_equal(parse(&o, &f, "--type blk --name d --socket /s --transport x"), -EINVAL);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "--name d --socket /s --transport vduse %s",
+			 bad[i].words);
+		assert_int_equal(parse(&o, &f, line), -EINVAL);
+		if (!strstr(f.text, bad[i].says))
+			fail_msg("%s: expected '%s', saw '%s'", bad[i].words, bad[i].says, f.text);
+	}
+}
+
 static void test_options(void **state)
 {
 	struct adapter_options o;
@@ -545,6 +585,7 @@ int main(void)
 		cmocka_unit_test(test_config_write),
 		cmocka_unit_test(test_config_same),
 		cmocka_unit_test(test_options),	 cmocka_unit_test(test_bad_options),
+		cmocka_unit_test(test_transport),
 		cmocka_unit_test(test_features), cmocka_unit_test(test_net),
 		cmocka_unit_test(test_net_pairs),
 		cmocka_unit_test(test_fs),	 cmocka_unit_test(test_queues),

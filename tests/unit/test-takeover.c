@@ -30,6 +30,7 @@ static struct adapter_options heir_options(const struct rig *r)
 {
 	return (struct adapter_options){
 		.name = "unit",
+		.transport = &transport_loopback,
 		.state_dir = r->dir,
 		.ready_fd = -1,
 		.keep_ms = 1000,
