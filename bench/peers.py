@@ -86,12 +86,12 @@ def end():
         run(*argv)
 
 
-def loopback(tmp, name, *backend, queues=1):
+def loopback(tmp, name, *backend, queues=1, transport="loopback"):
     sock = f"{tmp}/{name}.sock"
     daemon(*(w.replace("{socket}", sock) for w in backend))
     wait_for(sock)
     line = run("virtio-loopback", "attach", "--type", "blk", "--name", name, "--socket", sock,
-               "--queues", queues, "--queue-size", DEPTH)
+               "--queues", queues, "--queue-size", DEPTH, "--transport", transport)
     return line.split()[2]
 
 
@@ -113,6 +113,16 @@ def loopback_own(tmp):
 def loopback_polling(tmp):
     return loopback(tmp, "polling", "vhost-user-blk", "--image", f"null:{SIZE}", "--socket-path",
                     "{socket}", "--poll", "50")
+
+
+def loopback_vduse(tmp):
+    """The same back-end, by VDUSE: what the module makes of it, and what this does."""
+    module("vduse")
+    module("virtio_vdpa")
+    node = loopback(tmp, "byvduse", "vhost-user-blk", "--image", f"null:{SIZE}", "--socket-path",
+                    "{socket}", transport="vduse")
+    _ends.append(("virtio-loopback", "detach", "byvduse", "--force"))
+    return node
 
 
 def vduse(tmp):
@@ -163,4 +173,5 @@ def null_blk(tmp):
 
 # The daemon behind the first and VDUSE is the same.
 PEERS = {"loopback": loopback_qsd, "loopback-own": loopback_own, "vduse": vduse, "ublk": ublk,
-         "nbd": nbd, "loop": loop, "null_blk": null_blk, "loopback-polling": loopback_polling}
+         "nbd": nbd, "loop": loop, "null_blk": null_blk, "loopback-polling": loopback_polling,
+         "loopback-vduse": loopback_vduse}
