@@ -3,8 +3,11 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 from .result import Failed
+
+STATE = Path("/run/virtio-loopback")
 
 
 class Device:
@@ -37,6 +40,8 @@ class Device:
     def _at_end(self):
         if self.info() is not None:
             self.t.run("virtio-loopback", "detach", self.name, "--force", timeout=35)
+        # A device that failed leaves it.
+        (STATE / f"{self.name}.log").unlink(missing_ok=True)
 
 
 def attach(t, kind, *args, socket=None, exec=None, name=None, queues=None, queue_size=None,
