@@ -50,7 +50,7 @@ def kills():
             cases[f"{victim}-{which}-10"] = Case(
                 {**args, "turns": 10},
                 kernels=every if victim == "both" and which == "ours" else every[:1],
-                tier="long" if which == "scrambled" and victim != "both" else "check")
+                tier="check" if victim == "both" or which in ("ours", "qsd") else "long")
             for turns in (100, 500):
                 cases[f"{victim}-{which}-{turns}"] = Case({**args, "turns": turns}, tier="long",
                                                           timeout=600 + 6 * turns)

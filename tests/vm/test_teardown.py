@@ -128,7 +128,8 @@ def kernels_of(event, load, which):
     if which == "ours":
         return KERNELS if (event, load) in ON_EACH else KERNELS[:1]
     if which == "packed":
-        return (KERNELS if event == "kill_backend" else KERNELS[:1]) if load == "busy" else ()
+        return {"kill_backend": KERNELS, "stop_backend": KERNELS[:1]}.get(event, ()) \
+            if load == "busy" else ()
     if which == "scrambled":
         return KERNELS[:1] + KERNELS[-1:] if (event, load) == ("kill_adapter", "busy") else (
             KERNELS[:1] if load == "busy" else ())
