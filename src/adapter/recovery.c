@@ -2,6 +2,7 @@
 /* The back-end: getting to it, and what to do when it goes away. */
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/virtio_config.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,9 +142,12 @@ static void unplug(struct adapter *a)
 
 static bool can_replay(const struct adapter *a)
 {
+	/* of packed virtqueues the module has no record */
+	bool recorded = (a->device.info.capabilities & VIRTIO_LOOPBACK_CAP_OUTSTANDING) &&
+			!(a->accepted & BIT_ULL(VIRTIO_F_RING_PACKED));
+
 	return a->options->type.recovery == RECOVER_REPLAY &&
-	       (a->inflight.fd >= 0 || !a->driver_ok ||
-		(a->device.info.capabilities & VIRTIO_LOOPBACK_CAP_OUTSTANDING));
+	       (a->inflight.fd >= 0 || !a->driver_ok || recorded);
 }
 
 /* Without either there is nothing that could become of the driver's requests. */
