@@ -173,12 +173,21 @@ int replay_from_inflight(const struct pool *pool, const struct virtio_loopback_q
 			 uint32_t *base, struct failure *failure)
 {
 	_cleanup_(windows_unmap) struct windows w = { 0 };
+	uint16_t used, published;
 	int ret;
 
 	ret = windows_map(pool, queue, &w, failure);
 	if (ret)
 		return ret;
-	*base = ring_u16(&((const struct vring_used *)w.used.data)->idx);
+	/* In this order: the driver may publish more, and no more than fits behind what is used. */
+	used = ring_u16(&((const struct vring_used *)w.used.data)->idx);
+	published = ring_u16(&((const struct vring_avail *)w.avail.data)->idx);
+	if ((uint16_t)(published - used) > queue->num)
+		return failure_set(failure, -EPROTO,
+				   "virtqueue %u: its back-end left nonsense in the used ring: "
+				   "nothing can be offered again",
+				   queue->index);
+	*base = used;
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  * complete out of order and die at any moment. Each request must be completed exactly once, in
  * whatever order. And where a packed ring goes on, by the in-flight record.
  */
+#include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -456,6 +457,38 @@ static void test_packed_random(void **state)
 	assert_true(taken > 1000);
 }
 
+/* A split ring goes on behind what is used, unless that cannot be. */
+static void test_behind_the_used(void **state)
+{
+	static const struct {
+		uint16_t used, published;
+		int result;
+	} rows[] = { { 0, 0, 0 },	   { 7, 15, 0 },	 { 7, 16, -EPROTO },
+		     { 8, 7, -EPROTO },	   { 65530, 2, 0 },	 { 65530, 3, -EPROTO } };
+	struct virtio_loopback_queue queue = { .num = 8 };
+	struct failure failure = { 0 };
+	struct pool_window w = { 0 };
+	struct pool pool;
+	uint32_t base;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(pool_init(&pool, "test", 65536, 4096, &failure), 0);
+	queue.driver_addr = pool.base;
+	queue.device_addr = pool.base + 4096;
+	assert_int_equal(pool_map(&pool, pool.base, 8192, &w), 0);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		((struct vring_avail *)w.data)->idx = htole16(rows[i].published);
+		((struct vring_used *)(void *)((char *)w.data + 4096))->idx = htole16(rows[i].used);
+		base = 77777;
+		assert_int_equal(replay_from_inflight(&pool, &queue, &base, &failure),
+				 rows[i].result);
+		assert_int_equal(base, rows[i].result ? 77777 : rows[i].used);
+	}
+	pool_unmap(&w);
+	pool_finish(&pool);
+}
+
 /* Of one virtqueue of a device: found in the file, whatever the back-end made of that. */
 static void test_packed_of_a_device(void **state)
 {
@@ -524,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_packed_half_way),
 		cmocka_unit_test(test_packed_nonsense),
 		cmocka_unit_test(test_packed_random),
+		cmocka_unit_test(test_behind_the_used),
 		cmocka_unit_test(test_packed_of_a_device),
 	};
 
