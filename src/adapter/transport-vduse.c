@@ -80,6 +80,9 @@ static int vduse_check(const struct adapter_options *o, struct failure *failure)
 		return failure_set(failure, -EINVAL,
 				   "--transport vduse: one pair of --queues only, it has no "
 				   "control virtqueue");
+	if (o->packed)
+		return failure_set(failure, -EINVAL,
+				   "--transport vduse: no --packed, its virtqueues are split");
 	if (o->queue_size > VDUSE_QUEUE_SIZE_MAX)
 		return failure_set(failure, -EINVAL, "--transport vduse: --queue-size up to %d",
 				   VDUSE_QUEUE_SIZE_MAX);
@@ -301,12 +304,6 @@ static void vduse_close(struct device *device)
 
 /* ---- memory ---- */
 
-static int get_info(const struct vduse *v, unsigned int index, struct vduse_vq_info *info)
-{
-	*info = (struct vduse_vq_info){ .index = index };
-	return node_call(v, VDUSE_VQ_GET_INFO, info);
-}
-
 /*
  * Before the first request only the rings can be asked for. It is the same file for all of the
  * memory, and a page of it is there as soon as the driver has put something into it.
@@ -335,18 +332,10 @@ static int map_ring(struct vduse *v, unsigned int index, struct pool *pool,
 {
 	struct vduse_queue *queue = &v->queues[index];
 	struct vduse_ring_place place;
-	struct vduse_vq_info info;
-	int ret;
+	int ret = vduse_ring_locate(v->node, index, &place);
 
-	ret = get_info(v, index, &info);
-	if (ret || !info.ready)
-		return ret;
-	place = (struct vduse_ring_place){
-		.num = info.num,
-		.desc = info.desc_addr,
-		.avail = info.driver_addr,
-		.used = info.device_addr,
-	};
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
 	ret = open_domain(v, place.desc);
 	if (!ret && pool->fd < 0) {
 		pool->fd = fcntl(v->domain, F_DUPFD_CLOEXEC, 0);
@@ -388,8 +377,8 @@ static int vduse_memory(struct device *device, struct pool *pool, const struct w
 static int vduse_get_queue(struct device *device, unsigned int index,
 			   struct virtio_loopback_queue *queue)
 {
-	struct vduse_vq_info info;
-	int ret = get_info(vduse_of(device), index, &info);
+	struct vduse_vq_info info = { .index = index };
+	int ret = node_call(vduse_of(device), VDUSE_VQ_GET_INFO, &info);
 
 	if (ret)
 		return ret;

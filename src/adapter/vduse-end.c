@@ -163,21 +163,11 @@ static int map_memory(struct stand_in *s, uint64_t address)
 
 static int map_ring(struct stand_in *s, unsigned int index)
 {
-	struct vduse_vq_info info = { .index = index };
 	struct vduse_ring_place place;
-	int ret;
+	int ret = vduse_ring_locate(s->node, index, &place);
 
-	if (ioctl(s->node, VDUSE_VQ_GET_INFO, &info) < 0)
-		return -errno;
-	if (!info.ready || !info.num)
-		return -ENOENT;
-	place = (struct vduse_ring_place){
-		.num = info.num,
-		.desc = info.desc_addr,
-		.avail = info.driver_addr,
-		.used = info.device_addr,
-	};
-	ret = map_memory(s, place.desc);
+	if (!ret)
+		ret = map_memory(s, place.desc);
 	return ret ? ret : vduse_ring_map(&s->rings[index], &s->pool, &place);
 }
 

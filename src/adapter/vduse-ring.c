@@ -3,7 +3,9 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <linux/vduse.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -28,6 +30,21 @@ uint64_t vduse_ring_end(const struct vduse_ring_place *place)
 			   place->used + used_size(place->num));
 
 	return MAX(end, place->desc + place->num * sizeof(struct vring_desc));
+}
+
+int vduse_ring_locate(int node, unsigned int index, struct vduse_ring_place *place)
+{
+	struct vduse_vq_info info = { .index = index };
+
+	if (ioctl(node, VDUSE_VQ_GET_INFO, &info) < 0)
+		return -errno;
+	*place = (struct vduse_ring_place){
+		.num = info.num,
+		.desc = info.desc_addr,
+		.avail = info.driver_addr,
+		.used = info.device_addr,
+	};
+	return info.ready && info.num ? 0 : -ENOENT;
 }
 
 int vduse_ring_map(struct vduse_ring *ring, const struct pool *pool,

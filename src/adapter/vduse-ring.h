@@ -38,6 +38,9 @@ struct vduse_ring_place {
 	uint64_t desc, avail, used; /* DMA addresses */
 };
 
+/* vduse_ring_locate() - ask the device's node for it; 0, or -ENOENT: the driver has not set it up */
+int vduse_ring_locate(int node, unsigned int index, struct vduse_ring_place *place);
+
 /* vduse_ring_map() - 0; -EINVAL for what is no split ring; or another negative errno */
 int vduse_ring_map(struct vduse_ring *ring, const struct pool *pool,
 		   const struct vduse_ring_place *place);

@@ -153,7 +153,7 @@ static int set_pool(const char *name, const struct steward_create *create,
 	if (n <= 0)
 		return say(note, -EIO, "");
 	text[strcspn(text, "\n")] = '\0';
-	return parse_u64(text, 1, UINT32_MAX, &note->pool);
+	return parse_u64(text, 1, UINT32_MAX, &note->pool) ? say(note, -EIO, "") : 0;
 }
 
 static int open_node(const char *name, struct steward_note *note)

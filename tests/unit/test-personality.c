@@ -49,6 +49,7 @@ static void test_transport(void **state)
 		{ "--type blk --pool 64K", "--pool from 1M to 1G" },
 		{ "--type blk --pool 2G", "--pool from 1M to 1G" },
 		{ "--type blk --queue-size 2048", "--queue-size up to 1024" },
+		{ "--type blk --packed", "no --packed" },
 		{ "--type net --queues 2", "one pair of --queues" },
 		{ "--type blk --replace", "cannot be taken over" },
 		{ "--takeover", "cannot be taken over" },

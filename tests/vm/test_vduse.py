@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """attach --transport vduse: the same adapter and back-ends without the module of this project."""
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from harness import Case, test
 from storms import Backend, storm
 from test_net import GATEWAY, PORT, Passt, iperf, ping, serve, transfer
 from test_attach import refused
-from test_teardown import LOADS, start_backend
+from test_teardown import EVENTS, LOADS, start_backend
 
 KERNELS = ("debian-6.12", "debian-7")  # Debian's 6.1 has no VDUSE
 NODES = Path("/dev/vduse")
@@ -49,14 +48,14 @@ def comms():
     return names
 
 
-def nothing_left(t):
-    """No device, no node, no process, no file but logs: devices that failed leave theirs."""
+def nothing_left(t, logs=()):
+    """No device, no node, no process, no file but the logs of devices that failed."""
     t.within(30, lambda: not on_bus(t), "vdpa dev show to be empty")
     t.within(20, lambda: nodes() in ([], ["control"]), "the node of the device to be gone")
     t.within(20, lambda: "vl-vduse" not in comms(), "the end of the process beside the adapter")
     t.equal(t.devices(), [], "virtio-loopback list --json")
     left = sorted(p.name for p in STATE.glob("*")) if STATE.exists() else []
-    t.equal([name for name in left if not name.endswith(".log")], [], f"files in {STATE}")
+    t.equal([name for name in left if name not in logs], [], f"files in {STATE}")
 
 
 def log_of(t, device):
@@ -200,35 +199,10 @@ def network(t):
     iperf(t, peer.newer, space, GATEWAY, PORT, "--reverse")
     transfer(t, space, GATEWAY)
     peer.process.kill()
-    nothing_left(t)
+    nothing_left(t, logs=(f"{device.name}.log",))
 
 
 # ---- it ends ----
-
-def kill_adapter(t, device, backend):
-    os.kill(device.info()["adapter_pid"], signal.SIGKILL)
-
-
-def kill_backend(t, device, backend):
-    backend.kill()
-
-
-def stop_backend(t, device, backend):
-    backend.stop()
-
-
-def force_detach(t, device, backend):
-    device.detach("--force")
-
-
-def force_detach_stopped(t, device, backend):
-    backend.stop()
-    device.detach("--force", timeout=30)
-
-
-EVENTS = {f.__name__: f for f in (kill_adapter, kill_backend, stop_backend, force_detach,
-                                  force_detach_stopped)}
-
 
 # What every change shows; make check-long shows all.
 OFTEN = {("kill_adapter", "idle", "ours"), ("kill_adapter", "mounted", "ours"),
@@ -261,7 +235,7 @@ def ends(t, event, load, which):
     EVENTS[event](t, device, backend)
     t.within(30, lambda: not Path(device.node).exists(), f"the end of {device.node}")
     t.log(f"gone after {time.monotonic() - began:.2f} s")
-    nothing_left(t)
+    nothing_left(t, logs=(f"{device.name}.log",))
     user.over()
 
 
@@ -274,7 +248,7 @@ def nobody_to_replay(t):
     user = LOADS["busy"](t, device.node)
     backend.kill()
     user.over()
-    nothing_left(t)
+    nothing_left(t, logs=(f"{device.name}.log",))
     said = (STATE / f"{device.name}.log").read_text()
     t.check("the device has failed" in said, f"the adapter's log: {said[-300:]!r}")
 
@@ -291,6 +265,7 @@ def refusals(t):
                              ("blk", (*blk, "--pool", "64K"), "--pool from 1M to 1G"),
                              ("blk", (*blk, "--pool", "2G"), "--pool from 1M to 1G"),
                              ("blk", (*blk, "--queue-size", "2048"), "--queue-size up to 1024"),
+                             ("blk", (*blk, "--packed"), "split"),
                              ("net", ("--exec", "x", "--queues", "2"), "control virtqueue")):
         refused(t, *VDUSE, *more, says=says, status=2, kind=kind)
     refused(t, "--transport", "pigeon", *blk, says="pigeon", status=2)
