@@ -40,8 +40,6 @@ class Device:
     def _at_end(self):
         if self.info() is not None:
             self.t.run("virtio-loopback", "detach", self.name, "--force", timeout=35)
-        # A device that failed leaves it.
-        (STATE / f"{self.name}.log").unlink(missing_ok=True)
 
 
 def attach(t, kind, *args, socket=None, exec=None, name=None, queues=None, queue_size=None,
@@ -81,6 +79,12 @@ def forgotten():
         return [entry["name"] for entry in json.loads(out.stdout)]
     except (ValueError, TypeError, KeyError):
         return [f"(virtio-loopback list --json said {out.stdout[:100]!r})"]
+
+
+def remove_logs():
+    """Of devices that failed: between tests there is no device whose log could be of use."""
+    for log in STATE.glob("*.log"):
+        log.unlink(missing_ok=True)
 
 
 def detach_all():

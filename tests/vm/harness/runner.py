@@ -225,6 +225,7 @@ class Runner:
             except Exception as e:
                 faults.append(f"detach --all --force: {e}")
                 renew = "a device that cannot be detached"
+        devices.remove_logs()
         if left:
             stuck = group.kill(10 * self.slow)
             if stuck:
