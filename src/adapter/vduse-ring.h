@@ -38,7 +38,7 @@ struct vduse_ring_place {
 	uint64_t desc, avail, used; /* DMA addresses */
 };
 
-/* vduse_ring_locate() - ask the device's node for it; 0, or -ENOENT: the driver has not set it up */
+/* vduse_ring_locate() - where the driver has it; 0, or -ENOENT: it has not set it up */
 int vduse_ring_locate(int node, unsigned int index, struct vduse_ring_place *place);
 
 /* vduse_ring_map() - 0; -EINVAL for what is no split ring; or another negative errno */
