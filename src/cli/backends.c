@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "cli/arguments.h"
 #include "cli/backend-list.h"
 #include "cli/command.h"
-#include "common/log.h"
 
 static void backends_usage(void)
 {
@@ -18,29 +17,9 @@ static void backends_usage(void)
 
 int command_backends(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	bool json = false;
-	int opt;
+	const struct arguments_flag flags[] = { { "json", &json }, { NULL, NULL } };
+	int status = arguments_read(argc, argv, flags, ARGUMENTS_NO_NAME, NULL, backends_usage);
 
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (opt) {
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			backends_usage();
-			return 0;
-		default:
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		log_error("backends: %s: not understood", argv[optind]);
-		return EXIT_USAGE;
-	}
-	return backend_list_show(json);
+	return status < 0 ? backend_list_show(json) : status;
 }

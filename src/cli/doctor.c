@@ -2,13 +2,13 @@
 #include "cli/doctor.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "cli/arguments.h"
 #include "cli/command.h"
 #include "common/log.h"
 
@@ -69,33 +69,13 @@ static int examine(bool json, bool quiet)
 
 int command_doctor(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	bool json = false, quiet = false;
-	int opt;
+	const struct arguments_flag flags[] = {
+		{ "json", &json },
+		{ "quiet", &quiet },
+		{ NULL, NULL },
+	};
+	int status = arguments_read(argc, argv, flags, ARGUMENTS_NO_NAME, NULL, doctor_usage);
 
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (opt) {
-		case 'j':
-			json = true;
-			break;
-		case 'q':
-			quiet = true;
-			break;
-		case 'h':
-			doctor_usage();
-			return 0;
-		default:
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		log_error("doctor: %s: not understood", argv[optind]);
-		return EXIT_USAGE;
-	}
-	return examine(json, quiet);
+	return status < 0 ? examine(json, quiet) : status;
 }

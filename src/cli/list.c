@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "adapter/transport.h"
+#include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "common/cleanup.h"
@@ -126,31 +126,14 @@ static void list_text(const struct device_entry *entries, int count)
 
 int command_list(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	_cleanup_free_ struct device_entry *entries = NULL;
 	bool json = false;
-	int opt, count;
+	const struct arguments_flag flags[] = { { "json", &json }, { NULL, NULL } };
+	_cleanup_free_ struct device_entry *entries = NULL;
+	int status, count;
 
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (opt) {
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			list_usage();
-			return 0;
-		default:
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		log_error("list: %s: not understood", argv[optind]);
-		return EXIT_USAGE;
-	}
+	status = arguments_read(argc, argv, flags, ARGUMENTS_NO_NAME, NULL, list_usage);
+	if (status >= 0)
+		return status;
 	count = devices_list(&entries);
 	if (count < 0) {
 		log_error("list: %s", strerror(-count));

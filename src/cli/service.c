@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <grp.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "adapter/config-file.h"
+#include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/modules.h"
 #include "common/cleanup.h"
@@ -171,23 +171,10 @@ static int backend(const char *name)
 
 static int with_name(int argc, char **argv, void (*usage)(void), int (*run)(const char *name))
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int opt;
+	const char *name;
+	int status = arguments_read(argc, argv, NULL, ARGUMENTS_ONE_NAME, &name, usage);
 
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt != 'h')
-			return EXIT_USAGE;
-		usage();
-		return 0;
-	}
-	if (optind + 1 != argc) {
-		log_error("%s: the name of one device, please", argv[0]);
-		return EXIT_USAGE;
-	}
-	return run(argv[optind]);
+	return status < 0 ? run(name) : status;
 }
 
 int command_prepare(int argc, char **argv)

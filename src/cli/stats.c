@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "adapter/control.h"
 #include "cli/adapter-client.h"
+#include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "cli/prometheus.h"
@@ -257,48 +257,32 @@ static int prometheus(const char *name)
 
 int command_stats(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "watch", no_argument, NULL, 'w' },
-		{ "prometheus", no_argument, NULL, 'p' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	bool json = false, again = false, text = false;
+	const struct arguments_flag flags[] = {
+		{ "json", &json },
+		{ "watch", &again },
+		{ "prometheus", &text },
+		{ NULL, NULL },
+	};
 	struct device_entry e;
-	int opt;
+	const char *name;
+	int status = arguments_read(argc, argv, flags, ARGUMENTS_MAYBE_A_NAME, &name, stats_usage);
 
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (opt) {
-		case 'j':
-			json = true;
-			break;
-		case 'w':
-			again = true;
-			break;
-		case 'p':
-			text = true;
-			break;
-		case 'h':
-			stats_usage();
-			return 0;
-		default:
-			return EXIT_USAGE;
-		}
-	}
+	if (status >= 0)
+		return status;
 	if (text && (json || again)) {
 		log_error("stats: --prometheus goes with neither --json nor --watch");
 		return EXIT_USAGE;
 	}
-	if (text && optind + 1 >= argc)
-		return prometheus(optind < argc ? argv[optind] : NULL);
-	if (optind + 1 != argc) {
+	if (text)
+		return prometheus(name);
+	if (!name) {
 		log_error("stats: the name of one device, please");
 		return EXIT_USAGE;
 	}
-	if (devices_find(argv[optind], &e)) {
-		log_error("stats: %s: there is no such device", argv[optind]);
+	if (devices_find(name, &e)) {
+		log_error("stats: %s: there is no such device", name);
 		return 1;
 	}
-	return again ? watch(argv[optind], json) : show(argv[optind], json) ? 1 : 0;
+	return again ? watch(name, json) : show(name, json) ? 1 : 0;
 }

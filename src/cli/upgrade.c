@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
 #include "adapter/transport.h"
 #include "cli/adapter-client.h"
+#include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "common/log.h"
@@ -68,24 +68,13 @@ static int upgrade(const char *name, struct failure *failure)
 
 int command_upgrade(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct failure failure = { 0 };
-	int opt, ret;
+	const char *name;
+	int ret = arguments_read(argc, argv, NULL, ARGUMENTS_ONE_NAME, &name, upgrade_usage);
 
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt != 'h')
-			return EXIT_USAGE;
-		upgrade_usage();
-		return 0;
-	}
-	if (optind + 1 != argc) {
-		log_error("upgrade: the name of one device, please");
-		return EXIT_USAGE;
-	}
-	ret = upgrade(argv[optind], &failure);
+	if (ret >= 0)
+		return ret;
+	ret = upgrade(name, &failure);
 	if (ret)
 		log_error("upgrade: %s", failure_text(&failure, ret));
 	return ret ? 1 : 0;
