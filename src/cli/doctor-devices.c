@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "adapter/config-file.h"
+#include "adapter/transport.h"
 #include "cli/devices.h"
 #include "cli/doctor.h"
 #include "common/cleanup.h"
@@ -67,10 +68,13 @@ static void check_program(struct doctor *d, const char *where, const char *comma
 static void want(struct doctor *d, const struct adapter_options *o)
 {
 	uint64_t pool = o->pool ? o->pool : (uint64_t)o->type.pool << 10;
+	bool vduse = o->transport == &transport_vduse;
+	uint64_t *types = vduse ? d->types_by_vduse : d->types;
 
 	if (o->type.id < 128)
-		d->types[o->type.id / 64] |= 1ULL << (o->type.id % 64);
-	d->pool = MAX(d->pool, pool);
+		types[o->type.id / 64] |= 1ULL << (o->type.id % 64);
+	if (!vduse)
+		d->pool = MAX(d->pool, pool);
 }
 
 static void check_config(struct doctor *d, const char *path)
@@ -133,7 +137,7 @@ static void check_allowed(struct doctor *d)
 	}
 	text[strcspn(text, "\n")] = '\0';
 	for (id = 1; id < 128; id++) {
-		if (!doctor_wants(d, id) || (allowed[id / 64] >> (id % 64) & 1))
+		if (!((d->types[id / 64] & ~allowed[id / 64]) >> (id % 64) & 1))
 			continue;
 		doctor_say(d, FINDING_BAD, "config",
 			   "grep -r allowed_types /etc/modprobe.d, add the number, load it anew",

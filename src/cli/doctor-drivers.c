@@ -96,6 +96,23 @@ static void check_adapter(struct doctor *d)
 			   "installed");
 }
 
+static void check_vduse(struct doctor *d)
+{
+	static const char *const modules[] = { "vduse", "virtio_vdpa" };
+	static const char *const options[] = { "CONFIG_VDPA_USER", "CONFIG_VIRTIO_VDPA" };
+	char path[PATH_MAX], remedy[64];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(modules); i++) {
+		if (loaded(d, modules[i]) || doctor_module_file(d, modules[i], path))
+			continue;
+		snprintf(remedy, sizeof(remedy), "build the kernel with %s=m", options[i]);
+		doctor_say(d, FINDING_BAD, "drivers", remedy,
+			   "there is no %s, and a configuration file wants the transport vduse",
+			   modules[i]);
+	}
+}
+
 void doctor_check_drivers(struct doctor *d)
 {
 	char there[256] = "";
@@ -109,5 +126,7 @@ void doctor_check_drivers(struct doctor *d)
 	}
 	if (there[0])
 		doctor_say(d, FINDING_OK, "drivers", NULL, "there are those of %s", there);
+	if (doctor_wants_vduse(d))
+		check_vduse(d);
 	check_adapter(d);
 }

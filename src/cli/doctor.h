@@ -43,7 +43,8 @@ struct doctor {
 
 	/* found on the way, for the checks that follow */
 	bool loaded; /* the module */
-	uint64_t types[2]; /* a bit for each virtio id that a configuration file wants */
+	uint64_t types[2]; /* a bit for each virtio id that a configuration file wants by the module */
+	uint64_t types_by_vduse[2]; /* the same of files with transport = vduse */
 	uint64_t pool; /* the largest that they, or a disk, want */
 
 	struct finding *findings;
@@ -79,7 +80,13 @@ ssize_t doctor_capture(const char *const *words, char *buf, size_t size);
 /* doctor_wants() - is a device of this virtio id in a configuration file? */
 static inline bool doctor_wants(const struct doctor *d, uint32_t id)
 {
-	return id < 128 && (d->types[id / 64] >> (id % 64) & 1);
+	return id < 128 && ((d->types[id / 64] | d->types_by_vduse[id / 64]) >> (id % 64) & 1);
+}
+
+/* doctor_wants_vduse() - is any in one with that transport? */
+static inline bool doctor_wants_vduse(const struct doctor *d)
+{
+	return d->types_by_vduse[0] || d->types_by_vduse[1];
 }
 
 /* ---- the checks, in their order ---- */

@@ -119,7 +119,8 @@ static struct doctor patient;
 static void examine(void)
 {
 	doctor_finish(&patient);
-	patient.types[0] = patient.types[1] = 0;
+	memset(patient.types, 0, sizeof(patient.types));
+	memset(patient.types_by_vduse, 0, sizeof(patient.types_by_vduse));
 	doctor_check_files(&patient);
 	assert_false(patient.failed);
 }
@@ -373,6 +374,21 @@ static void test_configs(void **state)
 	notes("config", "/etc/virtio-loopback/data.conf: the device is not made at boot");
 }
 
+static void test_configs_with_vduse(void **state)
+{
+	(void)state;
+	make_sound();
+	put("/etc/virtio-loopback/data.conf",
+	    "[device]\ntype = blk\ntransport = vduse\nexec = vhost-user-blk --image /x\n");
+	/* what the module permits does not concern it */
+	put("/sys/module/virtio_loopback/parameters/allowed_types", "4\n");
+	put("/sys/module/vduse/refcnt", "0\n");
+	finds("drivers", "there is no virtio_vdpa, and a configuration file",
+	      "CONFIG_VIRTIO_VDPA=m");
+	put("/sys/module/virtio_vdpa/refcnt", "0\n");
+	nothing_bad();
+}
+
 static void test_output(void **state)
 {
 	char *text = NULL;
@@ -430,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_signature),  cmocka_unit_test(test_drivers),
 		cmocka_unit_test(test_access),	   cmocka_unit_test(test_access_refused),
 		cmocka_unit_test(test_limits),	   cmocka_unit_test(test_configs),
+		cmocka_unit_test(test_configs_with_vduse),
 		cmocka_unit_test(test_output),
 	};
 
