@@ -31,7 +31,8 @@ int arguments_read(int argc, char **argv, const struct arguments_flag *flags,
 	int opt;
 
 	for (; flags && flags[count].name; count++)
-		options[count] = (struct option){ flags[count].name, no_argument, NULL, (int)count };
+		options[count] =
+			(struct option){ flags[count].name, no_argument, NULL, (int)count };
 	options[count] = (struct option){ "help", no_argument, NULL, 'h' };
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt == 'h') {

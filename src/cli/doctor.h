@@ -43,8 +43,8 @@ struct doctor {
 
 	/* found on the way, for the checks that follow */
 	bool loaded; /* the module */
-	uint64_t types[2]; /* a bit for each virtio id that a configuration file wants by the module */
-	uint64_t types_by_vduse[2]; /* the same of files with transport = vduse */
+	uint64_t types[2]; /* a bit for each virtio id that a configuration file wants */
+	uint64_t types_by_vduse[2]; /* the same, of those with transport = vduse; not in types */
 	uint64_t pool; /* the largest that they, or a disk, want */
 
 	struct finding *findings;
