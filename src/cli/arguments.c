@@ -26,11 +26,14 @@ static int take_name(int argc, char **argv, enum arguments_names names, const ch
 int arguments_read(int argc, char **argv, const struct arguments_flag *flags,
 		   enum arguments_names names, const char **name, void (*usage)(void))
 {
+	static const struct arguments_flag none[] = { { NULL, NULL } };
 	struct option options[ARGUMENTS_MAX_FLAGS + 2] = { 0 };
 	size_t count = 0;
 	int opt;
 
-	for (; flags && flags[count].name; count++)
+	if (!flags)
+		flags = none;
+	for (; flags[count].name; count++)
 		options[count] =
 			(struct option){ flags[count].name, no_argument, NULL, (int)count };
 	options[count] = (struct option){ "help", no_argument, NULL, 'h' };
