@@ -216,8 +216,8 @@ def detach_rest(t):
         t.run("virtio-loopback", "detach", "--all", "--force", timeout=120)
 
 
-@test(timeout=400, tags=("many",), cases={"2": Case({"rounds": 2}, kernels=("debian-6.12",)),
-                                          "1": Case({"rounds": 1}, kernels=("debug",))})
+@test(timeout=400, tags=("many",), kernels=("debian-6.12", "debug"),
+      cases={"1": {"rounds": 1}, "2": Case({"rounds": 2}, tier="long")})
 def devices(t, rounds):
     """Sixteen devices, in an order that is drawn."""
     churn(t, rounds)

@@ -104,7 +104,7 @@ def swapped():
 
 
 @test(timeout=240, kernels=("debian-6.12", "debian-7", "debug"), needs=("hog", "fsx"),
-      cases={"check": Case({"turns": 4}, kernels=("debian-6.12", "debug")),
+      cases={"check": Case({"turns": 2}, kernels=("debian-6.12", "debug")),
              "long": Case({"turns": 60}, tier="long", timeout=1200)})
 def swap_and_journal(t, turns):
     """

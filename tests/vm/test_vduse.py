@@ -67,7 +67,10 @@ def log_of(t, device):
 # ---- it works ----
 
 @test(timeout=150, kernels=KERNELS, tags=("blk", "vduse"), needs=("fio",),
-      cases={"ours": {"kind": "ours"}, "qsd": {"kind": "qsd"}})
+      cases={"ours": Case({"kind": "ours"}, kernels=KERNELS[:1]),
+             "qsd": Case({"kind": "qsd"}, kernels=KERNELS[1:]),
+             "ours-rest": Case({"kind": "ours"}, kernels=KERNELS[1:], tier="long"),
+             "qsd-rest": Case({"kind": "qsd"}, kernels=KERNELS[:1], tier="long")})
 def data(t, kind):
     """fio's own verdict, a file system, and the image: with two virtqueues."""
     disk = VduseDisk(t, kind, t.image(128 * MIB), queues=2, pool="16M")
