@@ -339,7 +339,7 @@ class PackagesLane:
 
 
 class DocsLane:
-    """The commands of the documents that are for the host."""
+    """The commands of the documents that are for the host, and the first of them on a bare one."""
 
     name = "docs-host"
 
@@ -351,6 +351,10 @@ class DocsLane:
             report.result(self.name, where, verdict, said[:200], output=got.output)
         if not rows or (got.status and all(v == "ok" for v, _, _ in rows)):
             report.result(self.name, "run", "FAIL", got.last, got.seconds, got.output)
+        report.progress(self.name, "running tests/fresh-demo")
+        got = command.run(["tests/fresh-demo"], 4500)
+        verdict = {0: "ok", 77: "skip"}.get(got.status, "FAIL")
+        report.result(self.name, "fresh_demo", verdict, got.last, got.seconds, got.output)
 
 
 class CloudLane:
