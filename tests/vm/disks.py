@@ -187,10 +187,11 @@ def fill_ext4(t, disk):
     t.run("e2fsck", "-fn", disk.node)
 
 
-def same(t, disk, length=None):
+def same(t, disk, length=None, timeout=60):
     """The disk, read from the driver's side, is byte for byte the image."""
     disk.forget_cache()
-    t.run("cmp", *(("-n", length) if length else ()), disk.node, disk.image, timeout=60)
+    t.run("cmp", *(("-n", length) if length else ()), disk.node, disk.image,
+          timeout=timeout)
 
 
 # fio
