@@ -9,6 +9,19 @@ QEMU = "/usr/lib/qemu/vhost-user-gpu"
 OWN = "vhost-user-gpu"
 VIRGL = "vhost-user-gpu --virgl"
 
+# The stock driver's own (drivers/gpu/drm/virtio/virtgpu_vq.c), on any transport: each card makes a
+# slab cache named virtio-gpu-vbufs, which is kept until the last program has let go of the card. A
+# kernel with CONFIG_DEBUG_VM says of the next card's that the name is taken, and goes on.
+SAME_NAME = r"(?s)mm/slab_common\.c:\d+ .*\bvirtio_gpu_alloc_vbufs\b"
+# Also the driver's (Linux 6.12 and 7, the same file): a commit that is under way when remove() has
+# called drm_dev_unplug() finds drm_dev_enter() failing in virtio_gpu_queue_ctrl_sgs(), which frees
+# the command and forgets the references to its buffers, vbuf->objs. With those of
+# TRANSFER_TO_HOST_2D the picture is never freed, its mmap offset stays allocated, and
+# drm_vma_offset_manager_destroy() says so when the card is released.
+FORGOTTEN = r"drm_mm_takedown"
+# Of a card that goes while a program draws on it, and another that comes
+REPLACED = (SAME_NAME, FORGOTTEN)
+
 # What modetest draws first, top to bottom and left to right: the SMPTE bars (red, green, blue).
 BARS = ((192, 192, 192), (192, 192, 0), (0, 192, 192), (0, 192, 0), (192, 0, 192), (192, 0, 0),
         (0, 0, 192))

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import gpus
-from gpus import OWN, QEMU, Gpu, check_bars, check_draws, connector, draw
+from gpus import OWN, QEMU, REPLACED, Gpu, check_bars, check_draws, connector, draw
 from harness import Case, test
 
 PLATFORM = Path("/sys/devices/platform")
@@ -100,7 +100,7 @@ LONG_WITH_OWN = {"qemu": {"backend": QEMU}, "own": Case({"backend": OWN}, tier="
 
 
 @test(timeout=60, tags=("gpu", "teardown"), needs=("modetest", "display-probe"),
-      cases=LONG_WITH_OWN)
+      cases=LONG_WITH_OWN, tolerates=REPLACED)
 def detach_with_client(t, backend):
     """The card goes under a client that draws; the client ends, and nothing is left."""
     gpu = Gpu(t, backend=backend)
@@ -121,12 +121,6 @@ def detach_with_client(t, backend):
     again.device.detach()
 
 
-# The stock driver's own (Linux 6.12, drivers/gpu/drm/virtio/virtgpu_vq.c), on any transport: a
-# commit that is under way when remove() has called drm_dev_unplug() finds drm_dev_enter() failing
-# in virtio_gpu_queue_ctrl_sgs(), which frees the command and forgets the references to its
-# buffers, vbuf->objs. With those of TRANSFER_TO_HOST_2D the picture is never freed, its mmap offset
-# stays allocated, and drm_vma_offset_manager_destroy() says so when the card is released.
-UNBOUND = (r"drm_mm_takedown",)
 ENDS = {
     "killed": {"backend": QEMU, "how": signal.SIGKILL},
     "stopped": {"backend": QEMU, "how": signal.SIGSTOP},
@@ -136,7 +130,7 @@ ENDS = {
 
 
 @test(timeout=90, tags=("gpu", "recovery"), needs=("modetest", "display-probe"), cases=ENDS,
-      tolerates=UNBOUND)
+      tolerates=REPLACED)
 def backend_ends(t, backend, how):
     """While a client draws: its card goes, and one comes that works, with the same display."""
     gpu = Gpu(t, "--timeout", round(2 * t.slow), "--heartbeat", 1, backend=backend)

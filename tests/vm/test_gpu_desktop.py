@@ -6,7 +6,8 @@ import signal
 from pathlib import Path
 
 import inputs
-from gpus import OWN, QEMU, VIRGL, Gpu, check_bare, connector, patience, plain, render_node
+from gpus import (OWN, QEMU, REPLACED, SAME_NAME, VIRGL, Gpu, check_bare, connector, patience,
+                  plain, render_node)
 from harness import Case, Failed, test
 from viewers import Seen, Viewer
 
@@ -136,7 +137,7 @@ def clients(t, backend, options):
 
 
 @test(timeout=90, tags=("gpu", "desktop", "teardown"), needs=("weston",), tier="long",
-      cases={"own": {"backend": OWN}, "qemu": {"backend": QEMU}}, tolerates=(r"drm_mm_takedown",))
+      cases={"own": {"backend": OWN}, "qemu": {"backend": QEMU}}, tolerates=REPLACED)
 def detached(t, backend):
     """The card goes under weston and a client that draws; all ends, and another card works."""
     gpu = attach(t, backend)
@@ -159,7 +160,7 @@ def detached(t, backend):
       cases={"killed": {"how": signal.SIGKILL, "backend": OWN},
              "stopped": {"how": signal.SIGSTOP, "backend": OWN},
              "qemu-killed": {"how": signal.SIGKILL, "backend": QEMU}},
-      tolerates=(r"drm_mm_takedown",))
+      tolerates=REPLACED)
 def backend_ends(t, how, backend):
     """Under weston: its card goes; one comes on which a new weston runs, with the same display."""
     gpu = Gpu(t, "--timeout", round(2 * t.slow), "--heartbeat", 1, backend=backend, own=True)
@@ -290,7 +291,7 @@ PRIMES = {"other": {"choice": "1"}, "name": {"choice": "platform-draw"}}
 
 
 @test(kernels=("debian-6.12", "debian-7", "debug"), timeout=180, tags=("gpu", "gl", "desktop"),
-      needs=("weston", "gl-picture"), tier="long", cases=PRIMES)
+      needs=("weston", "gl-picture"), tier="long", cases=PRIMES, tolerates=(SAME_NAME,))
 def prime(t, choice):
     """A client of a desktop on one card draws on the other one, which DRI_PRIME names."""
     shows = attach(t, VIRGL, name="desk")

@@ -4,7 +4,7 @@
 import re
 
 import gpus
-from gpus import OWN, QEMU, VIRGL, Gpu, check_bare, patience, render_node, with_input
+from gpus import OWN, QEMU, SAME_NAME, VIRGL, Gpu, check_bare, patience, render_node, with_input
 from harness import Case, test
 
 SIZE = (800, 600)
@@ -104,7 +104,8 @@ def node_found(t):
     check_bare(t, t.run("gl-picture", "--find", gpu.device.node, timeout=60), render_node(gpu))
 
 
-@test(timeout=180, tags=("gpu", "gl"), needs=("gl-picture",), tier="long")
+@test(timeout=180, tags=("gpu", "gl"), needs=("gl-picture",), tier="long",
+      tolerates=(SAME_NAME,))
 def two_cards(t):
     """Each of two that are alike has a node of its own, and draws what is asked of it."""
     gpus = [attach(t, name=name, folder=name) for name in ("one", "two")]
