@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The display for VNC, seen by libvncclient: what viewers are built on, in its encodings. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rfb/rfbclient.h>
+
+#include "check.h"
+#include "common/deadline.h"
+#include "common/util.h"
+#include "display-thread.h"
+
+#define PORT 15998
+#define WAIT_US 100000
+
+static struct display_thread dt;
+
+/* The libraries themselves lose an iterator (0.9.14), and what they are linked to keeps. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:rfbGetClientIterator\nleak:libgnutls\nleak:libp11-kit";
+}
+
+static void send_picture(int sock, uint32_t width, uint32_t height, struct vgpu_update update,
+			 uint32_t seed)
+{
+	struct vgpu_message msg;
+	uint32_t x, y;
+
+	if (width) {
+		vgpu_message_init(&msg, VGPU_REQUEST, VGPU_SCANOUT);
+		msg.payload.scanout = (struct vgpu_scanout){ 0, width, height };
+		dt_send(sock, &msg);
+	}
+	assert_int_equal(vgpu_message_init_update(&msg, &update), 0);
+	for (y = 0; y < update.height; y++)
+		for (x = 0; x < update.width; x++)
+			msg.pixels[y * update.width + x] =
+				dt_pattern(update.x + x, update.y + y, seed);
+	dt_send(sock, &msg);
+}
+
+/* ---- the viewer ---- */
+
+static rfbBool make_room(rfbClient *viewer)
+{
+	free(viewer->frameBuffer);
+	viewer->frameBuffer = calloc((size_t)viewer->width * (size_t)viewer->height, 4);
+	return viewer->frameBuffer != NULL;
+}
+
+static rfbClient *connect_viewer(const char *encodings)
+{
+	rfbClient *viewer = rfbGetClient(8, 3, 4);
+
+	assert_non_null(viewer);
+	free(viewer->serverHost);
+	viewer->serverHost = strdup("127.0.0.1");
+	viewer->serverPort = PORT;
+	viewer->MallocFrameBuffer = make_room;
+	viewer->canHandleNewFBSize = TRUE;
+	viewer->appData.encodingsString = encodings;
+	viewer->appData.enableJPEG = FALSE; /* which loses something */
+	viewer->appData.compressLevel = 1;
+	assert_true(rfbInitClient(viewer, NULL, NULL)); /* it is released where that fails */
+	return viewer;
+}
+
+static void release(rfbClient *viewer)
+{
+	free(viewer->frameBuffer);
+	viewer->frameBuffer = NULL;
+	rfbClientCleanup(viewer);
+}
+
+/* In the format that the library asks for: red comes first in memory. */
+static uint32_t seen_at(const rfbClient *viewer, uint32_t x, uint32_t y)
+{
+	const uint8_t *p = viewer->frameBuffer + 4 * ((size_t)y * (size_t)viewer->width + x);
+
+	return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+}
+
+struct expected {
+	uint32_t width;
+	uint32_t height;
+	struct vgpu_update part; /* of another seed than the rest */
+	uint32_t part_seed;
+	uint32_t seed;
+};
+
+static unsigned int count_wrong(const rfbClient *viewer, const struct expected *e)
+{
+	unsigned int wrong = 0;
+	uint32_t x, y;
+
+	if (viewer->width != (int)e->width || viewer->height != (int)e->height)
+		return UINT32_MAX;
+	for (y = 0; y < e->height; y++) {
+		for (x = 0; x < e->width; x++) {
+			bool within = x - e->part.x < e->part.width &&
+				      y - e->part.y < e->part.height;
+
+			wrong += seen_at(viewer, x, y) !=
+				 dt_pattern(x, y, within ? e->part_seed : e->seed);
+		}
+	}
+	return wrong;
+}
+
+/* The library asks for more by itself after each update. */
+static void check_seen(rfbClient *viewer, const char *encoding, const struct expected *e)
+{
+	deadline_t end = deadline_after_ms(DT_TIMEOUT_MS);
+	unsigned int wrong;
+
+	while ((wrong = count_wrong(viewer, e)) != 0) {
+		int ready = WaitForMessage(viewer, WAIT_US);
+
+		if (deadline_passed(end))
+			fail_msg("%s: expected %u x %u, saw %d x %d, %u pixels of it wrong", encoding,
+				 e->width, e->height, viewer->width, viewer->height, wrong);
+		assert_true(ready >= 0);
+		if (ready && !HandleRFBServerMessage(viewer))
+			fail_msg("%s: the viewer has hung up", encoding);
+	}
+}
+
+/* ---- the test ---- */
+
+/* A whole picture, a part of it that changes, and another size. */
+static void look(int sock, const char *encodings)
+{
+	const struct vgpu_update whole = { 0, 0, 0, 320, 200 }, part = { 0, 37, 50, 101, 33 },
+				 larger = { 0, 0, 0, 400, 300 };
+	const struct expected first = { 320, 200, { 0 }, 0, 7 }, then = { 320, 200, part, 8, 7 },
+			      last = { 400, 300, { 0 }, 0, 9 };
+	rfbClient *viewer;
+
+	send_picture(sock, whole.width, whole.height, whole, 7);
+	viewer = connect_viewer(encodings);
+	assert_string_equal(viewer->desktopName, "virtio-loopback");
+	check_seen(viewer, encodings, &first);
+	send_picture(sock, 0, 0, part, 8);
+	check_seen(viewer, encodings, &then);
+	send_picture(sock, larger.width, larger.height, larger, 9);
+	check_seen(viewer, encodings, &last);
+	release(viewer);
+}
+
+static void test_encodings(void **state)
+{
+	static const char *const encodings[] = { "raw", "hextile", "zlib", "zrle", "tight" };
+	int sock;
+	size_t i;
+
+	(void)state;
+	rfbEnableClientLogging = FALSE;
+	dt_start(&dt, "vnc=127.0.0.1:15998", 1, 640, 480);
+	sock = dt_hand_over(&dt);
+	for (i = 0; i < ARRAY_SIZE(encodings); i++)
+		look(sock, encodings[i]);
+	close(sock);
+	dt_stop(&dt);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_encodings) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
