@@ -26,7 +26,7 @@ _virtio_loopback()
 		words=$(virtio-loopback "$verb" --help 2>/dev/null | grep -o -e '--[a-z][a-z-]*' | sort -u)
 	else
 		case $prev in
-		--config | --socket | --display-input | --display-program | --blk-file | --evdev-path | --render-node)
+		--config | --socket | --display-input | --display-render-node | --display-program | --blk-file | --evdev-path | --render-node)
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			compopt -o filenames 2>/dev/null
 			return

@@ -164,7 +164,7 @@ static void take_mistake(void *context, unsigned int number, const char *what)
 static void check_gpu(struct reader *r)
 {
 	static const char *const keys[] = { "display", "display-input", "display-program",
-					    "resolution", "heads" };
+					    "display-render-node", "resolution", "heads" };
 	size_t i;
 
 	if (!r->options->type.id || r->options->type.id == VIRTIO_ID_GPU)

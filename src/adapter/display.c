@@ -22,7 +22,7 @@
 #define LINE_MAX_BYTES 128
 #define END_MS 2000
 #define END_POLL_MS 10
-#define WORDS_MAX 12
+#define WORDS_MAX 14
 
 void display_init(struct display *display)
 {
@@ -51,6 +51,10 @@ static void make_words(const struct adapter_options *o, const char *program, con
 	if (o->display_input) {
 		words[n++] = "--input";
 		words[n++] = o->display_input;
+	}
+	if (o->display_render_node) {
+		words[n++] = "--render-node";
+		words[n++] = o->display_render_node;
 	}
 	words[n] = NULL;
 }

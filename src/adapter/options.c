@@ -55,6 +55,7 @@ enum {
 	OPT_RESOLUTION,
 	OPT_HEADS,
 	OPT_DISPLAY_INPUT,
+	OPT_DISPLAY_RENDER_NODE,
 	OPT_NODE,
 	OPT_STATE_DIR,
 	OPT_LOG,
@@ -92,6 +93,7 @@ static const struct option long_options[] = {
 	{ "resolution", required_argument, NULL, OPT_RESOLUTION },
 	{ "heads", required_argument, NULL, OPT_HEADS },
 	{ "display-input", required_argument, NULL, OPT_DISPLAY_INPUT },
+	{ "display-render-node", required_argument, NULL, OPT_DISPLAY_RENDER_NODE },
 	{ "node", required_argument, NULL, OPT_NODE },
 	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
 	{ "log", required_argument, NULL, OPT_LOG },
@@ -144,6 +146,8 @@ void options_usage(void)
 	       "  --resolution WxH     gpu: size of each head in the beginning\n"
 	       "  --heads N            gpu: how many (1)\n"
 	       "  --display-input PATH gpu: vhost-user-input finds there what is typed at sdl or vnc\n"
+	       "  --display-render-node PATH\n"
+	       "                       gpu: the graphics card that reads buffers which the CPU cannot\n"
 	       "  --display-program PATH\n"
 	       "                       gpu: what is started to show them (virtio-loopback-display)\n"
 	       "  --node PATH          the module's node (%s)\n"
@@ -298,6 +302,9 @@ static int parse_gpu(struct adapter_options *o, int opt, const char *arg)
 	case OPT_DISPLAY_INPUT:
 		o->display_input = arg;
 		return arg[0] ? 0 : -EINVAL;
+	case OPT_DISPLAY_RENDER_NODE:
+		o->display_render_node = arg;
+		return arg[0] ? 0 : -EINVAL;
 	case OPT_DISPLAY_PROGRAM:
 		o->display_program = arg;
 		return arg[0] ? 0 : -EINVAL;
@@ -428,7 +435,8 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 				   "--queue-size %u: a power of two, or with --packed",
 				   o->queue_size);
 	if (o->type.id != VIRTIO_ID_GPU &&
-	    (o->display || o->display_program || o->display_input || o->resolution || o->heads))
+	    (o->display || o->display_program || o->display_input || o->display_render_node ||
+	     o->resolution || o->heads))
 		return failure_set(failure, -EINVAL,
 				   "--display, --resolution and --heads are for --type gpu");
 	if (o->display_input &&

@@ -35,6 +35,7 @@ struct adapter_options {
 	const char *resolution; /* WxH, NULL: the display's choice */
 	unsigned int heads;
 	const char *display_input; /* where vhost-user-input finds what is typed there; NULL: not */
+	const char *display_render_node; /* reads what the CPU cannot; NULL: nothing does */
 	const struct transport *transport;
 	const char *node;
 	const char *state_dir;

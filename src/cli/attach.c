@@ -35,6 +35,7 @@ static char log_option[] = "--log";
 static char ready_option[] = "--ready-fd";
 static char display_option[] = "--display";
 static char display_input_option[] = "--display-input";
+static char display_node_option[] = "--display-render-node";
 static char no_takeover_option[] = "--no-takeover";
 static char exec_option[] = "--exec";
 
@@ -82,6 +83,8 @@ static void attach_usage(void)
 	       "                       gpu: where its pictures go (none)\n"
 	       "  --resolution WxH, --heads N   gpu: size of each head, and how many\n"
 	       "  --display-input PATH gpu: vhost-user-input finds there what is typed at sdl or vnc\n"
+	       "  --display-render-node PATH   gpu: the graphics card that reads buffers which the CPU\n"
+	       "                       cannot\n"
 	       "  --display-program PATH   gpu: what is started to show them\n"
 	       "  --foreground         stay, show messages, end the device with this process\n",
 	       device_type_names());
@@ -101,11 +104,12 @@ struct attach {
 	char ready[16];
 	char display[PATH_MAX];
 	char display_input[PATH_MAX];
+	char display_node[PATH_MAX];
 	char config[PATH_MAX + 16];
 };
 
 /* Room for what is added to the caller's words. */
-#define ARGS_ADDED 14
+#define ARGS_ADDED 16
 
 /* What is this command's own is kept, all else is the adapter's. */
 static int sort_words(struct attach *at, int argc, char **argv, struct failure *failure)
@@ -237,10 +241,13 @@ static int complete_paths(struct attach *at, struct failure *failure)
 	int ret = complete_path(at, display_option, "png=", at->options.display, at->display,
 				failure);
 
-	if (ret)
-		return ret;
-	return complete_path(at, display_input_option, "", at->options.display_input,
-			     at->display_input, failure);
+	if (!ret)
+		ret = complete_path(at, display_input_option, "", at->options.display_input,
+				    at->display_input, failure);
+	if (!ret)
+		ret = complete_path(at, display_node_option, "", at->options.display_render_node,
+				    at->display_node, failure);
+	return ret;
 }
 
 static int complete_config(struct attach *at, struct failure *failure)

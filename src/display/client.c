@@ -165,7 +165,7 @@ static int scanout(struct client *client, struct vgpu_message *msg)
 
 	if (!head)
 		return 0;
-	dmabuf_unmap(&head->dmabuf);
+	dmabuf_close(&head->dmabuf);
 	/* Some back-ends say it with each page flip: the picture stays until there is another. */
 	if (head->width == s->width && head->height == s->height)
 		return 0;
@@ -203,13 +203,13 @@ static int show_dmabuf(struct client *client, struct vgpu_message *msg, uint64_t
 
 	if (!head)
 		return 0;
-	dmabuf_unmap(&head->dmabuf);
+	dmabuf_close(&head->dmabuf);
 	if (off || head->width != s->width || head->height != s->height) {
 		ret = display_mode(client->display, head, off ? 0 : s->width, off ? 0 : s->height);
 		if (ret || off)
 			return ret;
 	}
-	ret = dmabuf_map(&head->dmabuf, s, modifier, vgpu_message_take_fd(msg));
+	ret = dmabuf_open(&head->dmabuf, s, modifier, vgpu_message_take_fd(msg));
 	if (ret)
 		log_ratelimited(
 			LOG_LEVEL_WARNING,
@@ -237,7 +237,8 @@ static int dmabuf_update(struct client *client, struct vgpu_message *msg)
 	struct rect rect = { u->x, u->y, u->width, u->height };
 	struct vgpu_message reply;
 
-	if (head && head->dmabuf.map && rect_within(&rect, head->width, head->height)) {
+	if (head && dmabuf_is_open(&head->dmabuf) &&
+	    rect_within(&rect, head->width, head->height)) {
 		dmabuf_read(&head->dmabuf, rect.x, rect.y, rect.width, rect.height,
 			    head->pixels + (size_t)rect.y * head->width + rect.x, head->width);
 		display_damage(client->display, head, rect);

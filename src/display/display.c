@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/util.h"
+#include "display/import.h"
 #include "vhost-user/edid.h"
 
 int display_init(struct display *display, unsigned int nheads, uint32_t width, uint32_t height)
@@ -27,6 +28,18 @@ int display_init(struct display *display, unsigned int nheads, uint32_t width, u
 	return display->loop ? 0 : -errno;
 }
 
+int display_import(struct display *display, const char *node, struct failure *failure)
+{
+	unsigned int i;
+
+	display->importer = importer_create(node, failure);
+	if (!display->importer)
+		return -ENODEV;
+	for (i = 0; i < VGPU_MAX_SCANOUTS; i++)
+		display->heads[i].dmabuf.importer = display->importer;
+	return 0;
+}
+
 void display_finish(struct display *display)
 {
 	unsigned int i;
@@ -38,9 +51,10 @@ void display_finish(struct display *display)
 	input_finish(&display->input);
 	output_close(&display->output);
 	for (i = 0; i < VGPU_MAX_SCANOUTS; i++) {
-		dmabuf_unmap(&display->heads[i].dmabuf);
+		dmabuf_close(&display->heads[i].dmabuf);
 		free(display->heads[i].pixels);
 	}
+	importer_destroy(display->importer);
 	loop_destroy(display->loop);
 	display->loop = NULL;
 }
@@ -91,7 +105,7 @@ void display_off(struct display *display)
 	for (i = 0; i < display->nheads; i++) {
 		struct head *head = &display->heads[i];
 
-		dmabuf_unmap(&head->dmabuf);
+		dmabuf_close(&head->dmabuf);
 		head->cursor.visible = false;
 		if (head->width)
 			display_mode(display, head, 0, 0);

@@ -5,6 +5,8 @@
  *
  *	client.c	the back-end's socket: its messages change the heads
  *	head.c		a head's picture and cursor
+ *	dmabuf.c	a buffer that the picture lies in
+ *	import-*.c	a graphics card that reads it, where the CPU cannot
  *	output-*.c	where the picture goes
  *	control.c	the adapter's socket: hands over the back-end's, is told of new sizes
  *	input.c		what is typed and pointed at there, for vhost-user-input
@@ -33,6 +35,7 @@ struct display {
 	struct client client;
 	struct control control;
 	struct input input;
+	struct importer *importer; /* NULL: buffers are shown that the CPU can read */
 };
 
 /*
@@ -41,6 +44,14 @@ struct display {
  * Return: 0 or a negative errno.
  */
 int display_init(struct display *display, unsigned int nheads, uint32_t width, uint32_t height);
+
+/**
+ * display_import() - have a graphics card read what the CPU cannot
+ * @node:	such as /dev/dri/renderD128
+ *
+ * Return: 0, or a negative errno with the reason in words.
+ */
+int display_import(struct display *display, const char *node, struct failure *failure);
 
 /* display_finish() - close the output and all connections */
 void display_finish(struct display *display);

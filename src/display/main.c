@@ -33,6 +33,7 @@ enum {
 	OPT_RESOLUTION,
 	OPT_HEADS,
 	OPT_INPUT,
+	OPT_RENDER_NODE,
 	OPT_VERBOSE,
 	OPT_VERSION,
 	OPT_HELP
@@ -45,6 +46,7 @@ struct display_options {
 	uint32_t height;
 	unsigned int heads;
 	const char *input;
+	const char *render_node;
 };
 
 static const struct option options[] = {
@@ -53,6 +55,7 @@ static const struct option options[] = {
 	{ "resolution", required_argument, NULL, OPT_RESOLUTION },
 	{ "heads", required_argument, NULL, OPT_HEADS },
 	{ "input", required_argument, NULL, OPT_INPUT },
+	{ "render-node", required_argument, NULL, OPT_RENDER_NODE },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -70,6 +73,7 @@ static void print_usage(void)
 	       "      --resolution WxH       the mode that is offered (default %dx%d)\n"
 	       "      --heads N              1 to %d (default 1)\n"
 	       "      --input PATH           listen there for vhost-user-input: what is typed\n"
+	       "      --render-node PATH     the graphics card that reads buffers which the CPU cannot\n"
 	       "      --verbose              say more; twice: each message\n"
 	       "      --version\n"
 	       "      --help\n",
@@ -124,6 +128,9 @@ static int handle_option(int opt, struct display_options *o)
 	case OPT_INPUT:
 		o->input = optarg;
 		return 0;
+	case OPT_RENDER_NODE:
+		o->render_node = optarg;
+		return 0;
 	case OPT_VERBOSE:
 		log_set_level(log_enabled(LOG_LEVEL_INFO) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 		return 0;
@@ -170,15 +177,23 @@ static const int file_calls[] = {
 static const int file_calls[1];
 #endif
 
+/* Some of its libraries use more of the kernel than can be listed. */
+static bool is_wide(const struct output_ops *ops, const struct display_options *o)
+{
+	return ops->wide || o->render_node;
+}
+
 static int confine_paths(const struct output_ops *ops, const struct display_options *o,
 			 struct failure *failure)
 {
 	const char *folder = ops->folder ? strchr(o->mode, '=') : NULL;
 	char socket[PATH_MAX];
+	/* what the output writes; the first of both lists */
 	const struct confine_path own[] = {
 		{ folder ? folder + 1 : NULL, CONFINE_READ | CONFINE_WRITE | CONFINE_CHANGE },
 	};
 	struct confine_path wide[] = {
+		own[0],
 		/* the socket of the input, in its folder */
 		{ NULL, CONFINE_REMOVE },
 		/* what windows and graphics cards may take */
@@ -190,9 +205,9 @@ static int confine_paths(const struct output_ops *ops, const struct display_opti
 
 	if (o->input) {
 		snprintf(socket, sizeof(socket), "%s", o->input);
-		wide[0].path = dirname(socket);
+		wide[1].path = dirname(socket);
 	}
-	return ops->wide ? confine_files(wide, ARRAY_SIZE(wide), true, failure) :
+	return is_wide(ops, o) ? confine_files(wide, ARRAY_SIZE(wide), true, failure) :
 			   confine_files(own, ARRAY_SIZE(own), false, failure);
 }
 
@@ -208,7 +223,7 @@ static int confine(struct display *display, const struct display_options *o,
 		ret = confine_paths(ops, o, failure);
 	if (ret)
 		return ret;
-	if (ops->wide)
+	if (is_wide(ops, o))
 		return confine_calls_wide(failure);
 	return confine_calls(file_calls, ARRAY_SIZE(file_calls), failure);
 }
@@ -269,6 +284,8 @@ static int start(struct display *display, const struct display_options *o, struc
 		ret = output_open(display, o->mode, failure);
 	if (!ret)
 		ret = start_input(display, o->input, failure);
+	if (!ret && o->render_node)
+		ret = display_import(display, o->render_node, failure);
 	if (!ret)
 		ret = confine(display, o, failure);
 	if (ret)

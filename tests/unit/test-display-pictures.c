@@ -405,7 +405,7 @@ static void test_wrong_buffers(void **state)
 		if (i > 3)
 			send_buffer(sock, s, VGPU_DMABUF_SCANOUT, 0, make_buffer(16384, true));
 		flush_buffer(sock, all);
-		if (dt.display.heads[0].dmabuf.map)
+		if (dmabuf_is_open(&dt.display.heads[0].dmabuf))
 			fail_msg("buffer %u: expected it refused, saw it shown", i);
 	}
 	flush_buffer(sock, (struct vgpu_update){ 7, 0, 0, 1, 1 });

@@ -41,7 +41,7 @@ PACKAGECONFIG ??= " \
     ${@'tests' if d.getVar('VIRTIO_LOOPBACK_OE') and d.getVar('PTEST_ENABLED') == '1' else ''} \
     ${@'snd-pipewire' if d.getVar('VIRTIO_LOOPBACK_PIPEWIRE') else ''} \
     ${@bb.utils.contains('DISTRO_FEATURES', 'alsa', 'snd-alsa', '', d)} \
-    ${@bb.utils.contains('DISTRO_FEATURES', 'opengl', 'gpu-virgl', '', d)} \
+    ${@bb.utils.contains('DISTRO_FEATURES', 'opengl', 'gpu-virgl display-egl', '', d)} \
     ${@bb.utils.contains('DISTRO_FEATURES', 'opengl wayland', 'display-sdl', '', d)} \
     ${@bb.utils.filter('DISTRO_FEATURES', 'seccomp systemd', d)} \
 "
@@ -66,6 +66,7 @@ PACKAGECONFIG[display] = "-Ddisplay=enabled,-Ddisplay=disabled"
 PACKAGECONFIG[display-png] = "-Ddisplay-png=enabled,-Ddisplay-png=disabled,libpng"
 PACKAGECONFIG[display-vnc] = "-Ddisplay-vnc=enabled,-Ddisplay-vnc=disabled,libvncserver"
 PACKAGECONFIG[display-sdl] = "-Ddisplay-sdl=enabled,-Ddisplay-sdl=disabled,virtual/libsdl2"
+PACKAGECONFIG[display-egl] = "-Ddisplay-egl=enabled,-Ddisplay-egl=disabled,libepoxy virtual/libgbm"
 PACKAGECONFIG[seccomp] = "-Dseccomp=enabled,-Dseccomp=disabled,libseccomp"
 PACKAGECONFIG[systemd] = "-Dsystemd=enabled,-Dsystemd=disabled"
 PACKAGECONFIG[tests] = "-Dtests=enabled,-Dtests=disabled,cmocka"
