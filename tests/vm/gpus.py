@@ -11,7 +11,8 @@ VIRGL = "vhost-user-gpu --virgl"
 
 # The stock driver's own (drivers/gpu/drm/virtio/virtgpu_vq.c), on any transport: each card makes a
 # slab cache named virtio-gpu-vbufs, which is kept until the last program has let go of the card. A
-# kernel with CONFIG_DEBUG_VM says of the next card's that the name is taken, and goes on.
+# kernel with CONFIG_DEBUG_VM says of the next card's that the name is taken, and goes on:
+# packaging/reports/linux-virtio-gpu-name.md
 SAME_NAME = r"(?s)mm/slab_common\.c:\d+ .*\bvirtio_gpu_alloc_vbufs\b"
 # Also the driver's (Linux 6.12 and 7, the same file): a commit that is under way when remove() has
 # called drm_dev_unplug() finds drm_dev_enter() failing in virtio_gpu_queue_ctrl_sgs(), which frees
