@@ -69,7 +69,7 @@ check-interop:
 	@tests/run interop
 
 bench:
-	@tools/deps build vm
+	@tools/deps build vm bench
 	@$(MAKE) --no-print-directory user
 	@bench/run
 

@@ -1,51 +1,68 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Bars as SVG: a group for each job, a bar for each peer, as multiples of a reference."""
+"""Pictures by gnuplot: a group for each job, a bar for each peer, as multiples of a reference."""
 
-from xml.sax.saxutils import escape
+import shutil
+import subprocess
+
+from vmtool import report
 
 COLOURS = ("#1b6ca8", "#4fa3d9", "#d98c2b", "#7a9a3a", "#8f5aa8", "#b0483f", "#777777", "#a8d1ee")
-LEFT, BAR, GAP, LINE = 190, 16, 22, 18
-WIDTH, SCALE_END = 900, 760
+MOST = 3.0  # one that is far off is cut, not the others squeezed
+BAR_PX, LEAST_PX, MOST_PX, HEIGHT_PX = 46, 640, 1600, 520
 
 
-def _text(x, y, text, anchor="start", size=12, weight="normal"):
-    return (f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" '
-            f'font-weight="{weight}">{escape(text)}</text>')
+def _quoted(text):
+    return "'" + text.replace("'", "''") + "'"
 
 
-def bars(title, unit, groups, reference=None):
+def _figure(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def script(title, unit, groups, reference, svg):
     """
-    groups: {job: {peer: figure}}. Lengths are figures over the reference's of the same job (over
-    the largest where it has none), so that jobs of all sizes fit one picture; the figures are
-    written beside the bars.
+    groups: {job: {peer: figure}}. Bars are figures over the reference's of the same job (over the
+    largest where it has none), so that jobs of all sizes fit one picture; the figures are written
+    above them.
     """
     peers = list(dict.fromkeys(peer for group in groups.values() for peer in group))
-    out, y = [_text(LEFT, 24, title, size=15, weight="bold"), _text(LEFT, 42, unit)], 58
-    ratios = {}
+    ticks, blocks, x = [], {peer: [] for peer in peers}, 0
     for job, group in groups.items():
-        base = group.get(reference) or max(group.values())
-        ratios[job] = {peer: figure / base for peer, figure in group.items()}
-    # One that is far off is cut, not the others squeezed.
-    most = min(3.0, max(max(r.values()) for r in ratios.values()))
-    top = y
-    for job, group in groups.items():
-        out.append(_text(LEFT - 8, y + BAR * len(group) / 2 + 4, job, "end", weight="bold"))
+        base = group.get(reference) or max(group.values()) or 1
+        ticks.append(f"{_quoted(job)} {x + (len(group) - 1) / 2:g}")
         for peer, figure in group.items():
-            ratio = ratios[job][peer]
-            width = min(ratio, most) / most * (SCALE_END - LEFT)
-            colour = COLOURS[peers.index(peer) % len(COLOURS)]
-            out.append(f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR - 2}" '
-                       f'fill="{colour}"/>')
-            cut = " (cut)" if ratio > most else ""
-            out.append(_text(LEFT + width + 5, y + BAR - 5,
-                             f"{peer}: {figure:,.0f}  ×{ratio:.2f}{cut}", size=11))
-            y += BAR
-        y += GAP
+            blocks[peer].append(f"{x} {min(figure / base, MOST):.4f} \"{_figure(figure)}\"")
+            x += 1
+        x += 1
+    most = max(float(row.split()[1]) for rows in blocks.values() for row in rows) or 1
+    width = min(MOST_PX, max(LEAST_PX, BAR_PX * x))
+    of = f"times {reference}" if reference else "of the largest"
+    lines = [f"set terminal svg size {width},{HEIGHT_PX} dynamic font 'sans-serif,12' "
+             "background rgb 'white'", f"set output {_quoted(str(svg))}",
+             f"set title {_quoted(title)} noenhanced", f"set ylabel {_quoted(f'{unit}; {of}')} "
+             "noenhanced", f"set xrange [-1:{x}]", f"set yrange [0:{most * 1.25:.2f}]",
+             "set boxwidth 0.9", "set style fill solid", "set border 3", "set xtics nomirror "
+             f"noenhanced ({', '.join(ticks)})", "set ytics nomirror", "set grid ytics",
+             "set key below noenhanced"]
+    for n, peer in enumerate(peers):
+        lines.append("\n".join([f"$bars{n} << end", *blocks[peer], "end"]))
+    plots = [f"$bars{n} using 1:2 with boxes lc rgb '{COLOURS[n % len(COLOURS)]}' "
+             f"title {_quoted(peer)}" for n, peer in enumerate(peers)]
+    plots += [f"$bars{n} using 1:2:3 with labels rotate left offset 0,0.4 font ',10' notitle"
+              for n in range(len(peers))]
     if reference:
-        x = LEFT + (SCALE_END - LEFT) / most
-        out.insert(2, f'<line x1="{x:.1f}" y1="{top - 8}" x2="{x:.1f}" y2="{y - GAP + 4}" '
-                      'stroke="#999" stroke-dasharray="3,3"/>')
-    height = y + LINE
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH + 160}" height="{height}" '
-            f'font-family="sans-serif">\n<rect width="100%" height="100%" fill="white"/>\n'
-            + "\n".join(out) + "\n</svg>\n")
+        plots.append("1 with lines dashtype 2 lc rgb '#999999' notitle")
+    lines.append("plot " + ", \\\n     ".join(plots))
+    return "\n".join(lines) + "\n"
+
+
+def draw(title, unit, groups, reference, path):
+    """The script as path.gp, what gnuplot makes of it as path.svg; False: there is no gnuplot."""
+    text = script(title, unit, groups, reference, path.with_suffix(".svg"))
+    path.with_suffix(".gp").write_text(text)
+    path.with_suffix(".svg").unlink(missing_ok=True)
+    if not shutil.which("gnuplot"):
+        report.progress(f"no picture for {path.name}: gnuplot is not installed (gnuplot-nox)")
+        return False
+    report.run(["gnuplot", path.with_suffix(".gp")], f"the picture of {path.name}")
+    return True

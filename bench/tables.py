@@ -5,7 +5,7 @@ import json
 
 
 def _figure(value):
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def groups(medians):
@@ -36,17 +36,20 @@ def table(said):
     return "\n".join(lines)
 
 
-def section(said):
-    host = said["machine"]
+def section(said, folder):
+    host, picture = said["machine"], f"{said['name']}.svg"
     ratio = f" In brackets: times {said['reference']}." if said["reference"] else ""
+    guest = "" if host["accelerator"] == "none" else (
+        f" Guest: {said['guest']['release']} under {host['qemu']}, {host['accelerator']}.")
     return (f"## {said['name']}: {said['unit']}\n\n"
-            f"`{said['command']}`, {said['date']}, median of {said['rounds']}. Guest: "
-            f"{said['guest']['release']} under {host['qemu']}, {host['accelerator']}. Host: "
+            f"`{said['command']}`, {said['date']}, median of {said['rounds']}.{guest} Host: "
             f"{host['cpus']} × {host['cpu']}, Linux {host['kernel']}, load {host['load']:.1f}."
-            f"{ratio}\n\n{table(said)}\n\n![]({said['name']}.svg)\n")
+            f"{ratio}\n\n{table(said)}\n"
+            + (f"\n![]({picture})\n" if (folder / picture).exists() else ""))
 
 
 def report(folder):
     """All measurements of a folder, newest figures, as one document."""
-    parts = [section(json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    parts = [section(json.loads(path.read_text()), folder)
+             for path in sorted(folder.glob("*.json"))]
     (folder / "report.md").write_text("# Measured by bench/run\n\n" + "\n".join(parts))
