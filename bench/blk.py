@@ -30,16 +30,20 @@ JOBS = {
 CORE = ("randread-4k-1", "randread-4k-32", "randwrite-4k-32", "read-1m-4")
 
 
-def measure(node, words, requests):
-    """Nanoseconds a request, the time of fio's own start left out."""
+def fio(node, words, requests):
+    """What fio says of that many requests; words[1] is their size."""
     size = {"4k": 4 << 10, "128k": 128 << 10, "1m": 1 << 20}[words[1].partition("=")[2]]
     pinned = ["--cpus_allowed=0"] if os.cpu_count() > 1 else []
     out = peers.run("fio", "--name=j", f"--filename={node}", "--direct=1", "--ioengine=libaio",
                     "--size=1G", f"--io_size={requests * size}", "--norandommap",
                     "--randrepeat=1", "--output-format=json", *pinned, *words)
     job = json.loads(out[out.index("{"):])["jobs"][0]
-    side = job["read"] if job["read"]["total_ios"] else job["write"]
-    return 1e9 / side["iops"]
+    return job["read"] if job["read"]["total_ios"] else job["write"]
+
+
+def measure(node, words, requests):
+    """Nanoseconds a request, the time of fio's own start left out."""
+    return 1e9 / fio(node, words, requests)["iops"]
 
 
 def make(names, tmp):
