@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""In the guest: the same null disk by virtio-loopback and by its peers, interleaved.
+"""In the guest: the same null disk, or files, by virtio-loopback and by its peers, interleaved.
 
 Prints CSV: PEER/JOB,round,nanoseconds per request. See peers.py for who they are.
 """
@@ -20,6 +20,7 @@ import peers  # noqa: E402
 # name: (fio's words, requests)
 JOBS = {
     "randread-4k-1": (["--rw=randread", "--bs=4k", "--iodepth=1"], 16000),
+    "randread-4k-4": (["--rw=randread", "--bs=4k", "--iodepth=4"], 40000),
     "randread-4k-32": (["--rw=randread", "--bs=4k", "--iodepth=32"], 40000),
     "randwrite-4k-32": (["--rw=randwrite", "--bs=4k", "--iodepth=32"], 40000),
     "randread-4k-128": (["--rw=randread", "--bs=4k", "--iodepth=128"], 40000),
@@ -81,6 +82,7 @@ def main():
     p.add_argument("--scale", type=float, default=1, help="times as many requests")
     p.add_argument("--jobs", default=",".join(CORE), help="of " + ", ".join(JOBS))
     p.add_argument("--peers", default=",".join(peers.PEERS))
+    p.add_argument("--file", action="store_true", help="disks are files on tmpfs")
     p.add_argument("--count", type=int, nargs=2, metavar=("FEW", "MANY"),
                    help="so many requests, then so many, for bench/profile")
     args = p.parse_args()
@@ -88,6 +90,8 @@ def main():
             for name in args.jobs.split(",")}
     with tempfile.TemporaryDirectory() as tmp:
         peers.warm_up(tmp)
+        if args.file:
+            peers.lay_file(tmp)
         disks = make(args.peers.split(","), tmp)
         for job, (words, requests) in jobs.items():
             if args.count:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 SIZE = 1 << 30
 NULL = f"driver=null-co,node-name=n,size={SIZE},read-zeroes=on"
+FILE = "disk.img"
 DEPTH = 128
 PROGRAMS = ("virtio-loopback", "virtio-loopback-adapter", "vhost-user-blk", "vhost-user-rng",
             "bench-ublk-null")
@@ -22,6 +23,8 @@ OTHERS = (("qemu-storage-daemon", "--version"), ("qemu-nbd", "--version"), ("vdp
 
 # What has to go before the guest does, and while its daemon is there: the way it was added.
 _ends = []
+# Where the images are, if they are files.
+_files = None
 
 
 class Missing(Exception):
@@ -80,18 +83,41 @@ def daemon(*argv):
     return subprocess.Popen([str(a) for a in argv])
 
 
+def lay_file(tmp):
+    """From now on disks are files: holes, on tmpfs, a file for each peer."""
+    global _files
+    _files = tmp
+
+
+def _file(who):
+    path = Path(_files) / f"{who}-{FILE}"
+    path.touch()
+    os.truncate(path, SIZE)
+    return path
+
+
+def own(who):
+    image = _file(who) if _files else f"null:{SIZE}"
+    return "vhost-user-blk", "--image", str(image), "--socket-path", "{socket}"
+
+
+def blockdev(who):
+    """For QEMU's daemons."""
+    return f"driver=file,node-name=n,aio=io_uring,filename={_file(who)}" if _files else NULL
+
+
 def end():
     """A VDUSE device whose daemon was killed keeps the kernel from going down for a while."""
     for argv in _ends:
         run(*argv)
 
 
-def loopback(tmp, name, *backend, queues=1, transport="loopback"):
+def loopback(tmp, name, *backend, queues=1, transport="loopback", more=()):
     sock = f"{tmp}/{name}.sock"
     daemon(*(w.replace("{socket}", sock) for w in backend))
     wait_for(sock)
     line = run("virtio-loopback", "attach", "--type", "blk", "--name", name, "--socket", sock,
-               "--queues", queues, "--queue-size", DEPTH, "--transport", transport)
+               "--queues", queues, "--queue-size", DEPTH, "--transport", transport, *more)
     return line.split()[2]
 
 
@@ -100,27 +126,28 @@ def loopback_qsd(tmp):
     It tells the driver that no buffer may be larger than 64 KiB, which by VDUSE it does not: a
     request of 1 MiB has more of them here.
     """
-    return loopback(tmp, "qsd", "qemu-storage-daemon", "--blockdev", NULL, "--export",
+    return loopback(tmp, "qsd", "qemu-storage-daemon", "--blockdev", blockdev("qsd"), "--export",
                     "type=vhost-user-blk,id=e,addr.type=unix,addr.path={socket},node-name=n,"
                     "writable=on,num-queues=1")
 
 
 def loopback_own(tmp):
-    return loopback(tmp, "own", "vhost-user-blk", "--image", f"null:{SIZE}", "--socket-path",
-                    "{socket}")
+    return loopback(tmp, "own", *own("own"))
 
 
 def loopback_polling(tmp):
-    return loopback(tmp, "polling", "vhost-user-blk", "--image", f"null:{SIZE}", "--socket-path",
-                    "{socket}", "--poll", "50")
+    return loopback(tmp, "polling", *own("polling"), "--poll", "50")
+
+
+def loopback_packed(tmp):
+    return loopback(tmp, "packed", *own("packed"), more=("--packed",))
 
 
 def loopback_vduse(tmp):
     """The same back-end, by VDUSE: what the module makes of it, and what this does."""
     module("vduse")
     module("virtio_vdpa")
-    node = loopback(tmp, "byvduse", "vhost-user-blk", "--image", f"null:{SIZE}", "--socket-path",
-                    "{socket}", transport="vduse")
+    node = loopback(tmp, "byvduse", *own("byvduse"), transport="vduse")
     _ends.append(("virtio-loopback", "detach", "byvduse", "--force"))
     return node
 
@@ -128,7 +155,7 @@ def loopback_vduse(tmp):
 def vduse(tmp):
     module("vduse")
     module("virtio_vdpa")
-    daemon("qemu-storage-daemon", "--blockdev", NULL, "--export",
+    daemon("qemu-storage-daemon", "--blockdev", blockdev("vduse"), "--export",
            "type=vduse-blk,id=v,name=vduse0,node-name=n,writable=on,num-queues=1,"
            f"queue-size={DEPTH}")
     wait_for("/dev/vduse/vduse0")
@@ -144,13 +171,14 @@ def vduse(tmp):
 
 def ublk(tmp):
     module("ublk_drv")
-    daemon("bench-ublk-null")
+    daemon("bench-ublk-null", *([_file("ublk")] if _files else []))
     return wait_for("/dev/ublkb0")
 
 
 def nbd(tmp):
     module("nbd")
-    daemon("qemu-nbd", "--image-opts", NULL.replace("node-name=n,", ""), "--connect", "/dev/nbd0")
+    daemon("qemu-nbd", "--image-opts", blockdev("nbd").replace("node-name=n,", ""), "--connect",
+           "/dev/nbd0")
     wait_until(lambda: int(Path("/sys/block/nbd0/size").read_text()), "the nbd disk")
     return "/dev/nbd0"
 
@@ -166,6 +194,8 @@ def loop(tmp):
 
 def null_blk(tmp):
     """No transport at all: what fio and the block layer take."""
+    if _files:
+        raise Missing("it has no file")
     module("null_blk", "queue_mode=2", "irqmode=0", "bs=512", f"gb={SIZE >> 30}",
            "submit_queues=1", f"hw_queue_depth={DEPTH}")
     return wait_for("/dev/nullb0")
@@ -174,4 +204,4 @@ def null_blk(tmp):
 # The daemon behind the first and VDUSE is the same.
 PEERS = {"loopback": loopback_qsd, "loopback-own": loopback_own, "vduse": vduse, "ublk": ublk,
          "nbd": nbd, "loop": loop, "null_blk": null_blk, "loopback-polling": loopback_polling,
-         "loopback-vduse": loopback_vduse}
+         "loopback-vduse": loopback_vduse, "loopback-packed": loopback_packed}

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * bench-ublk-null - /dev/ublkb0, a disk of 1 GiB that reads zeroes and forgets what is written
+ * bench-ublk-null [FILE] - /dev/ublkb0, a disk of 1 GiB that reads zeroes and forgets what is
+ *	written, or is that file
  *
- * The peer of vhost-user-blk with a null image: one queue of 128, one thread that sleeps in one
- * place, answers together what came together, and fills the buffers that are read. It goes when
- * the process is killed.
+ * The peer of vhost-user-blk with a null image or a file: one queue of 128, one thread that sleeps
+ * in one place, answers together what came together, and fills the buffers that are read. It goes
+ * when the process is killed.
  */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +24,12 @@
 #define DEPTH		128
 #define BUFFER_SIZE	(1U << 20)
 #define SECTORS		(1U << 21)
+#define OF_FILE		(1ULL << 32) /* with a tag: not a request, but the file's answer to it */
 
 struct server {
 	int ctrl_fd;
 	int queue_fd;
+	int file_fd; /* -1: there is none */
 	struct io_uring ctrl;
 	struct io_uring ring;
 	const struct ublksrv_io_desc *descs;
@@ -129,25 +133,45 @@ static void fetch(struct server *s, unsigned int op, uint16_t tag, int32_t resul
 	cmd->addr = (uintptr_t)&s->buffers[(size_t)tag * BUFFER_SIZE];
 }
 
-static int32_t serve(struct server *s, uint16_t tag)
+/* Read or written by the same ring; its answer completes the request. */
+static void ask_file(struct server *s, uint16_t tag, bool read)
+{
+	const struct ublksrv_io_desc *desc = &s->descs[tag];
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
+	void *buffer = &s->buffers[(size_t)tag * BUFFER_SIZE];
+	uint64_t offset = desc->start_sector << 9;
+	unsigned int size = desc->nr_sectors << 9;
+
+	if (!sqe)
+		errx(2, "io_uring: no entry left");
+	memset(sqe, 0, 2 * sizeof(*sqe));
+	if (read)
+		io_uring_prep_read(sqe, s->file_fd, buffer, size, offset);
+	else
+		io_uring_prep_write(sqe, s->file_fd, buffer, size, offset);
+	io_uring_sqe_set_data64(sqe, tag | OF_FILE);
+}
+
+static void serve(struct server *s, uint16_t tag)
 {
 	const struct ublksrv_io_desc *desc = &s->descs[tag];
 	size_t size = (size_t)desc->nr_sectors << 9;
+	unsigned int op = ublksrv_get_op(desc);
 
-	switch (ublksrv_get_op(desc)) {
-	case UBLK_IO_OP_READ:
+	if (op != UBLK_IO_OP_READ && op != UBLK_IO_OP_WRITE) {
+		size = 0;
+	} else if (s->file_fd >= 0) {
+		ask_file(s, tag, op == UBLK_IO_OP_READ);
+		return;
+	} else if (op == UBLK_IO_OP_READ) {
 		memset(&s->buffers[(size_t)tag * BUFFER_SIZE], 0, size);
-		return (int32_t)size;
-	case UBLK_IO_OP_WRITE:
-		return (int32_t)size;
-	default:
-		return 0;
 	}
+	fetch(s, UBLK_IO_COMMIT_AND_FETCH_REQ, tag, (int32_t)size);
 }
 
-static void *queue_thread(void *data)
+static void *queue_thread(void *server)
 {
-	struct server *s = data;
+	struct server *s = server;
 
 	ring_init(&s->ring, DEPTH, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
 	io_uring_register_ring_fd(&s->ring);
@@ -162,21 +186,30 @@ static void *queue_thread(void *data)
 		io_uring_submit_and_wait(&s->ring, 1);
 		io_uring_for_each_cqe(&s->ring, head, cqe)
 		{
-			uint16_t tag = (uint16_t)io_uring_cqe_get_data64(cqe);
+			uint64_t data = io_uring_cqe_get_data64(cqe);
 
-			if (cqe->res == UBLK_IO_RES_ABORT)
+			if (data & OF_FILE)
+				fetch(s, UBLK_IO_COMMIT_AND_FETCH_REQ, (uint16_t)data, cqe->res);
+			else if (cqe->res == UBLK_IO_RES_ABORT)
 				return NULL;
-			fetch(s, UBLK_IO_COMMIT_AND_FETCH_REQ, tag, serve(s, tag));
+			else
+				serve(s, (uint16_t)data);
 			n++;
 		}
 		io_uring_cq_advance(&s->ring, n);
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	struct server s = { .queue_fd = -1 };
+	struct server s = { .queue_fd = -1, .file_fd = -1 };
 	pthread_t thread;
+
+	if (argc > 1) {
+		s.file_fd = open(argv[1], O_RDWR | O_CLOEXEC);
+		if (s.file_fd < 0)
+			err(2, "%s", argv[1]);
+	}
 
 	s.ctrl_fd = open("/dev/ublk-control", O_RDWR | O_CLOEXEC);
 	if (s.ctrl_fd < 0)
