@@ -47,13 +47,16 @@ class Cpio:
         return b"".join(self.parts)
 
 
-def build(kernel, modules, extra, target: Path):
-    """Write the initramfs with the named modules, then the module files in extra."""
+def build(kernel, modules, extra, target: Path, init=None):
+    """
+    Write the initramfs with the named modules, then the module files in extra; init: another first
+    program than the throw-away guest's.
+    """
     cpio = Cpio()
     for name in ("dev", "proc", "sys", "modules", "ctl", "lower", "rw", "newroot"):
         cpio.add(name, 0o040755)
     cpio.add("dev/console", 0o020600, rdev=(5, 1))
-    cpio.add("init", 0o100755, guest_init(kernel.arch).read_bytes())
+    cpio.add("init", 0o100755, (init or guest_init(kernel.arch)).read_bytes())
     order = []
     for path in kernel.module_files(modules) + list(extra):
         name = path.name.removesuffix(".xz")
