@@ -7,7 +7,8 @@
  *	for bench/profile
  *
  * Prints CSV: what,round,nanoseconds per round trip. Needs vlb_roundtrip.ko. The back-end
- * here is as lean as one can be: a thread that sleeps in read() of the kick eventfd.
+ * here is as lean as one can be: a thread that sleeps in read() of the kick eventfd, one for each
+ * of the virtqueues, of which there are as many as the module's parameter says.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -26,7 +27,9 @@
 #include "raw-device.h"
 
 #define DEVICE_ID	0xfff0
-#define RUN		"/sys/module/vlb_roundtrip/parameters/run"
+#define PARAMETERS	"/sys/module/vlb_roundtrip/parameters/"
+#define RUN		PARAMETERS "run"
+#define MOST_QUEUES	32
 
 static uint64_t now_ns(void)
 {
@@ -102,42 +105,82 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/* Everything but DRIVER_OK is answered as it comes. */
-static void set_up(struct raw_device *dev)
+static unsigned int wanted_queues(void)
 {
-	struct virtio_loopback_create args;
-	struct virtio_loopback_queue_fds fds = { .size = sizeof(fds) };
-	struct virtio_loopback_msg msg;
-	struct virtio_loopback_reply reply;
+	FILE *f = fopen(PARAMETERS "queues", "re");
+	unsigned int n = 0;
+	char line[32];
 
+	if (f && fgets(line, sizeof(line), f))
+		n = strtoul(line, NULL, 10);
+	if (f)
+		fclose(f);
+	if (!n || n > MOST_QUEUES)
+		errx(2, PARAMETERS "queues: expected 1 to %d, saw %u", MOST_QUEUES, n);
+	return n;
+}
+
+static void create(struct raw_device *dev, unsigned int queues)
+{
+	uint16_t sizes[MOST_QUEUES];
+	struct virtio_loopback_create args;
+
+	for (unsigned int i = 0; i < queues; i++)
+		sizes[i] = RAW_QUEUE_SIZE;
 	dev->size = 1 << 20;
 	dev->fd = raw_open();
 	dev->memfd = raw_memfd(dev->size, F_SEAL_SHRINK | F_SEAL_GROW);
 	dev->pool = mmap(NULL, dev->size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->memfd, 0);
 	args = raw_args(dev->memfd, "roundtrip");
 	args.device_id = DEVICE_ID;
+	args.num_queues = queues;
+	args.queue_sizes = (uintptr_t)sizes;
 	if (ioctl(dev->fd, VIRTIO_LOOPBACK_CREATE, &args))
 		err(2, "CREATE");
-	dev->kick = fds.kick_fd = eventfd(0, EFD_CLOEXEC);
-	dev->call = fds.call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (ioctl(dev->fd, VIRTIO_LOOPBACK_SET_QUEUE_FDS, &fds) ||
-	    ioctl(dev->fd, VIRTIO_LOOPBACK_START))
+}
+
+/* Each queue is a device of its own to its thread. */
+static void make_queues(struct raw_device *devs, unsigned int queues)
+{
+	for (unsigned int i = 0; i < queues; i++) {
+		struct virtio_loopback_queue_fds fds = { .size = sizeof(fds), .index = i };
+
+		devs[i] = devs[0];
+		devs[i].kick = fds.kick_fd = eventfd(0, EFD_CLOEXEC);
+		devs[i].call = fds.call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (ioctl(devs[0].fd, VIRTIO_LOOPBACK_SET_QUEUE_FDS, &fds))
+			err(2, "SET_QUEUE_FDS");
+	}
+}
+
+/* Everything but DRIVER_OK is answered as it comes. */
+static void set_up(struct raw_device *devs)
+{
+	unsigned int queues = wanted_queues();
+	struct virtio_loopback_msg msg;
+	struct virtio_loopback_reply reply;
+
+	create(&devs[0], queues);
+	make_queues(devs, queues);
+	if (ioctl(devs[0].fd, VIRTIO_LOOPBACK_START))
 		err(2, "START");
 	do {
-		if (read(dev->fd, &msg, sizeof(msg)) != sizeof(msg))
+		if (read(devs[0].fd, &msg, sizeof(msg)) != sizeof(msg))
 			err(2, "read");
 		reply = (struct virtio_loopback_reply){ .seq = msg.seq };
 		if (msg.type == VIRTIO_LOOPBACK_MSG_STATUS &&
 		    (msg.status.status & VIRTIO_CONFIG_S_DRIVER_OK))
-			raw_take_ring(dev);
+			for (unsigned int i = 0; i < queues; i++)
+				raw_take_ring_of(&devs[i], i);
 		if ((msg.flags & VIRTIO_LOOPBACK_MSG_NEED_REPLY) &&
-		    write(dev->fd, &reply, sizeof(reply)) != sizeof(reply))
+		    write(devs[0].fd, &reply, sizeof(reply)) != sizeof(reply))
 			err(2, "reply");
 	} while (msg.type != VIRTIO_LOOPBACK_MSG_REGISTERED);
 	if (!msg.registered.bound)
 		errx(2, "no driver: is vlb_roundtrip.ko loaded?");
-	if (pthread_create(&dev->thread, NULL, serve, dev))
-		errx(2, "pthread_create");
+	for (unsigned int i = 0; i < queues; i++)
+		if (pthread_create(&devs[i].thread, NULL, serve, &devs[i]))
+			errx(2, "pthread_create");
 }
 
 /* What the driver says when it has done it: nanoseconds in all, then what shares took at most. */
@@ -208,11 +251,11 @@ int main(int argc, char **argv)
 	unsigned int count = argc > 1 ? atoi(argv[1]) : 20000;
 	unsigned int rounds = argc > 2 ? atoi(argv[2]) : 3;
 	bool each = argc > 3 && !strcmp(argv[3], "each");
-	struct raw_device dev = { 0 };
+	static struct raw_device devs[MOST_QUEUES];
 
 	if (!count || !rounds)
 		errx(2, "expected a count and rounds");
-	set_up(&dev);
+	set_up(devs);
 	mean("sleep", 100);
 	if (argc > 3 && !each) {
 		profiled(argv[3], count, rounds);

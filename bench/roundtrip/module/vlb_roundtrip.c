@@ -9,6 +9,7 @@
  *   sleep: a thread makes each request and sleeps until its callback
  *   chain: the callback of each request makes the next one
  *   each:  as sleep, with a look at the clock around each request
+ * With queues=N each request is made in another virtqueue than the one before.
  * Waits have no timer, which would be measured with them: kill ends them.
  */
 #include <linux/completion.h>
@@ -18,21 +19,28 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/version.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 
 /* An id that the virtio document does not give to anybody. */
 #define VLB_ROUNDTRIP_ID	0xfff0
+#define VLB_ROUNDTRIP_MAX	32
+
+static unsigned int queues = 1;
+module_param(queues, uint, 0400);
 
 /**
  * struct roundtrip - the device under measurement
- * @vq:   its queue
+ * @vqs:  its queues
+ * @next: which one is next, of all that ever were
  * @done: a run, or in sleep mode a request, is over
  * @left: chain mode: requests to go
  * @word: what the device writes
  */
 struct roundtrip {
-	struct virtqueue *vq;
+	struct virtqueue *vqs[VLB_ROUNDTRIP_MAX];
+	unsigned int next;
 	struct completion done;
 	unsigned int left;
 	u64 *word;
@@ -45,13 +53,15 @@ static u32 roundtrip_shares[4]; /* of "each", nanoseconds, else 0 */
 
 static int roundtrip_request(struct roundtrip *rt)
 {
+	struct virtqueue *vq = rt->vqs[rt->next];
 	struct scatterlist sg;
 	int err;
 
+	rt->next = rt->next + 1 < queues ? rt->next + 1 : 0;
 	sg_init_one(&sg, rt->word, sizeof(*rt->word));
-	err = virtqueue_add_inbuf(rt->vq, &sg, 1, rt, GFP_ATOMIC);
+	err = virtqueue_add_inbuf(vq, &sg, 1, rt, GFP_ATOMIC);
 	if (!err)
-		virtqueue_kick(rt->vq);
+		virtqueue_kick(vq);
 	return err;
 }
 
@@ -160,11 +170,38 @@ static const struct kernel_param_ops roundtrip_ops = {
 };
 module_param_cb(run, &roundtrip_ops, NULL, 0600);
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+static int roundtrip_find(struct virtio_device *vdev, struct virtqueue **vqs)
+{
+	static struct virtqueue_info infos[VLB_ROUNDTRIP_MAX];
+	unsigned int i;
+
+	for (i = 0; i < queues; i++)
+		infos[i] = (struct virtqueue_info){ "roundtrip", roundtrip_called };
+	return virtio_find_vqs(vdev, queues, vqs, infos, NULL);
+}
+#else
+static int roundtrip_find(struct virtio_device *vdev, struct virtqueue **vqs)
+{
+	static vq_callback_t *calls[VLB_ROUNDTRIP_MAX];
+	static const char *names[VLB_ROUNDTRIP_MAX];
+	unsigned int i;
+
+	for (i = 0; i < queues; i++) {
+		calls[i] = roundtrip_called;
+		names[i] = "roundtrip";
+	}
+	return virtio_find_vqs(vdev, queues, vqs, calls, names, NULL);
+}
+#endif
+
 static int roundtrip_probe(struct virtio_device *vdev)
 {
 	struct roundtrip *rt;
 	int err = -ENOMEM;
 
+	if (!queues || queues > VLB_ROUNDTRIP_MAX)
+		return -EINVAL;
 	rt = kzalloc(sizeof(*rt), GFP_KERNEL);
 	if (!rt)
 		return -ENOMEM;
@@ -173,11 +210,9 @@ static int roundtrip_probe(struct virtio_device *vdev)
 	if (!rt->word)
 		goto err_free;
 	vdev->priv = rt;
-	rt->vq = virtio_find_single_vq(vdev, roundtrip_called, "roundtrip");
-	if (IS_ERR(rt->vq)) {
-		err = PTR_ERR(rt->vq);
+	err = roundtrip_find(vdev, rt->vqs);
+	if (err)
 		goto err_word;
-	}
 	virtio_device_ready(vdev);
 	mutex_lock(&roundtrip_lock);
 	roundtrip = rt;

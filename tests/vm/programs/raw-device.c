@@ -92,7 +92,12 @@ void raw_queue_fds(struct raw_device *dev)
 
 void raw_take_ring(struct raw_device *dev)
 {
-	struct virtio_loopback_queue queue = { .size = sizeof(queue) };
+	raw_take_ring_of(dev, 0);
+}
+
+void raw_take_ring_of(struct raw_device *dev, uint32_t index)
+{
+	struct virtio_loopback_queue queue = { .size = sizeof(queue), .index = index };
 
 	if (ioctl(dev->fd, VIRTIO_LOOPBACK_GET_QUEUE, &queue) ||
 	    !(queue.flags & VIRTIO_LOOPBACK_QUEUE_ENABLED))

@@ -69,6 +69,8 @@ void raw_run(struct raw_device *dev);
 void raw_halt(struct raw_device *dev);
 void raw_close(struct raw_device *dev);
 void raw_take_ring(struct raw_device *dev);
+/* raw_take_ring_of() - the same of a virtqueue by its number */
+void raw_take_ring_of(struct raw_device *dev, uint32_t index);
 bool raw_wait_message(struct raw_device *dev, unsigned int type, unsigned int count, int ms);
 bool raw_wait_gone(const char *name, int ms);
 bool raw_sysfs(const char *name, const char *attribute, char *value, size_t size);
