@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """In the guest: how long reads of 4 KiB take at half of the rate that a disk can do.
 
-Prints CSV: PEER/WHAT,round,figure. What it can do is what comes of 32 at a time. At half of that
-reads begin at even distances, and then at random ones (a Poisson process, whose bursts wait for
-each other also where nothing else is amiss).
+Prints CSV: PEER/WHAT,round,figure. What it can do is what comes of 32 at a time ("32"), or of one at
+a time ("1"), which is less where answers are collected. At half of that reads begin at even
+distances, and then at random ones: a Poisson process, whose bursts wait for each other also where
+nothing else is amiss.
 """
 
 import argparse
@@ -18,18 +19,29 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import blk  # noqa: E402
 import peers  # noqa: E402
 
-WORDS = blk.JOBS["randread-4k-32"][0]
+WORDS = {depth: blk.JOBS[f"randread-4k-{depth}"][0] for depth in (32, 1)}
 REQUESTS = 20000
 DISTANCES = {"even": "linear", "random": "poisson"}
-PEERS = "loopback-own,loopback,vduse,ublk,null_blk"
+PEERS = "loopback-own,loopback,vduse,ublk"
 
 
 def shares(node, rate, distance, requests):
     """Nanoseconds that half of them, and 999 of 1000, take at most, from the system call on."""
-    side = blk.fio(node, [*WORDS, f"--rate_iops={rate}", f"--rate_process={distance}",
+    side = blk.fio(node, [*WORDS[32], f"--rate_iops={rate}", f"--rate_process={distance}",
                           "--lat_percentiles=1", "--clat_percentiles=0"], requests)
     found = side["lat_ns"]["percentile"]
     return found["50.000000"], found["99.900000"]
+
+
+def one_disk(name, node, turn, requests):
+    for depth, words in WORDS.items():
+        least = blk.measure(node, words, requests)
+        print(f"{name}/{depth}-each,{turn},{least:.0f}", flush=True)
+        for distance, process in DISTANCES.items():
+            half, most = shares(node, max(1, int(0.5e9 / least)), process, requests)
+            print(f"{name}/{depth}-{distance}-half,{turn},{half}")
+            print(f"{name}/{depth}-{distance}-999,{turn},{most}")
+            print(f"{name}/{depth}-{distance}-times,{turn},{most / half:.2f}", flush=True)
 
 
 def main():
@@ -43,16 +55,10 @@ def main():
         peers.warm_up(tmp)
         disks = blk.make(args.peers.split(","), tmp)
         for node in disks.values():
-            blk.measure(node, WORDS, requests // 10)
+            blk.measure(node, WORDS[32], requests // 10)
         for turn in range(args.rounds):
             for name, node in disks.items():
-                least = blk.measure(node, WORDS, requests)
-                print(f"{name}/busy,{turn},{least:.0f}", flush=True)
-                for distance, process in DISTANCES.items():
-                    half, most = shares(node, max(1, int(0.5e9 / least)), process, requests)
-                    print(f"{name}/{distance}-half,{turn},{half}")
-                    print(f"{name}/{distance}-999,{turn},{most}")
-                    print(f"{name}/{distance}-times,{turn},{most / half:.2f}", flush=True)
+                one_disk(name, node, turn, requests)
         peers.end()
 
 
