@@ -39,10 +39,12 @@ def script(title, unit, groups, reference, svg):
     of = f"times {reference}" if reference else "of the largest"
     lines = [f"set terminal svg size {width},{HEIGHT_PX} dynamic font 'sans-serif,12' "
              "background rgb 'white'", f"set output {_quoted(str(svg))}",
-             f"set title {_quoted(title)} noenhanced", f"set ylabel {_quoted(f'{unit}; {of}')} "
-             "noenhanced", f"set xrange [-1:{x}]", f"set yrange [0:{most * 1.25:.2f}]",
-             "set boxwidth 0.9", "set style fill solid", "set border 3", "set xtics nomirror "
-             f"noenhanced ({', '.join(ticks)})", "set ytics nomirror", "set grid ytics",
+             f"set label 1 {_quoted(f'{unit}; {of}')} at graph 0.5,1.03 center noenhanced",
+             f"set title {_quoted(title)} offset 0,1.2 noenhanced", "set tmargin 4",
+             f"set xrange [-1:{x}]", f"set yrange [0:{most * 1.25:.2f}]",
+             "set boxwidth 0.9", "set style fill solid", "set border 3",
+             f"set xtics nomirror rotate by -20 noenhanced ({', '.join(ticks)})",
+             "set ytics nomirror", "set grid ytics",
              "set key below noenhanced"]
     for n, peer in enumerate(peers):
         lines.append("\n".join([f"$bars{n} << end", *blocks[peer], "end"]))
