@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import can
+import gpios
 import inputs
 from harness import Case, test
 
@@ -94,11 +95,16 @@ def evdev(t):
     return "vhost-user-input", ("--device", source.node)
 
 
+def chip(t):
+    return "vhost-user-gpio", ("--chip", gpios.Sim(t, driver=False).node)
+
+
 BACKENDS = {
     "rng": {"make": rng}, "blk": {"make": blk, "allowed": ("ring",)},
     "console": {"make": console}, "snd": {"make": wav}, "gpu": {"make": gpu},
     # a socket it gets, which then leads nowhere
     "can": {"make": vcan}, "input": {"make": evdev},
+    "gpio": {"make": chip},
 }
 
 
