@@ -18,6 +18,8 @@ from vmtool import complaints, kernel as kernels  # noqa: E402
 
 # A test that crashes its guest costs a boot; after this many the rest counts as failed.
 MAX_RENEWALS = 8
+# Seconds that a guest has to come up on debian-6.12; a slower kernel is given more.
+BOOT_S = 180
 # Why what has not begun within the budget is skipped, and what remains of a test's time by then.
 OVER = "the time for this lane was over"
 GRACE_S = 240
@@ -152,13 +154,15 @@ class VmLane:
     def _boot(self, report, boot):
         """One guest; takes what it has run off self.left. Returns why going on is no use."""
         total = len(self.tests())
-        limit, more = self.limit * max(1, self.slow / 2), []
+        slower, more = max(1, self.slow / 2), []
+        limit = self.limit * slower
         if self.end:
             more = ["--seconds", str(int(self._seconds_left())), "--grace", str(GRACE_S)]
             limit = min(limit, self._seconds_left() + GRACE_S + 60)
         log = TOP / "vm/out" / f"{self.name}-{boot}.dmesg.txt"
         argv = ["vm/run", "--kernel", self.kernel, "--root", "image", "--smp", str(self.smp),
-                "--mem", str(self.mem), "--timeout", str(int(limit)), "--dmesg", str(log)]
+                "--mem", str(self.mem), "--timeout", str(int(limit)), "--dmesg", str(log),
+                "--boot-timeout", str(int(min(BOOT_S * slower, limit)))]
         argv += [] if self.module else ["--no-module"]
         argv += ["--sleep"] if self.sleep else []
         argv += ["--"] + self._guest_command("--skip-first", str(total - len(self.left)), *more)
