@@ -92,7 +92,7 @@ static const struct snd_sink_ops fuzz_sink = {
 #define ODD_LAP (1U << VRING_PACKED_DESC_F_USED)
 #define LAPS (EVEN_LAP | ODD_LAP)
 
-static bool packed; /* the layout of the rings */
+static uint64_t packed; /* the layout of the rings: a feature bit or nothing */
 static unsigned int offered[SND_QUEUES];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -125,8 +125,7 @@ static void init(struct snd_device *snd, uint8_t features)
 static int start_queue(struct vu_queue *queue, unsigned int index)
 {
 	struct vq_setup setup = rig_setup(&rig, (uint64_t)index * RING,
-					  BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |
-						  rig_packed(packed));
+					  BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | packed);
 
 	setup.index = index;
 	*queue = (struct vu_queue){ .index = index, .kick_fd = -1 };
@@ -186,7 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	rig_fill(&rig, data + STEPS + 1, size - STEPS - 1);
 	init(&snd, data[0]);
-	packed = data[0] & 2;
+	packed = rig_packed(data[0] & 2);
 	memset(offered, 0, sizeof(offered));
 	for (i = 0; i < SND_QUEUES; i++) {
 		started[i] = !start_queue(&queues[i], i);

@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		   (data[0] & 2 ? BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) : 0) |
 		   rig_packed(data[0] & 8);
 	setup = rig_setup(&rig, 0, features);
-	if (!(data[0] & 8)) {
+	if (!(features & BIT_ULL(VIRTIO_F_RING_PACKED))) {
 		setup.base = (uint16_t)(data[2] | data[3] << 8);
 	} else {
 		/* one lap or the other; a size that need be no power of two */

@@ -11,6 +11,7 @@
 #include "common/util.h"
 
 static const struct inflight_area no_area;
+static const char *layout; /* of all rings, NULL: as each input has it */
 
 void rig_init_regions(struct rig *rig, const struct vhost_user_memory_region *regions,
 		      unsigned int count)
@@ -18,6 +19,7 @@ void rig_init_regions(struct rig *rig, const struct vhost_user_memory_region *re
 	_cleanup_close_ int fd = memfd_create("fuzz", MFD_CLOEXEC);
 	unsigned int i;
 
+	layout = getenv("FUZZ_LAYOUT");
 	log_init("fuzz", 0); /* below each level: nothing is written */
 	if (fd < 0 || ftruncate(fd, (off_t)rig->size))
 		abort();
@@ -48,6 +50,13 @@ void rig_fill(struct rig *rig, const uint8_t *data, size_t size)
 		data += len;
 		size -= len;
 	}
+}
+
+uint64_t rig_packed(bool chosen)
+{
+	if (layout)
+		chosen = !strcmp(layout, "packed");
+	return chosen ? BIT_ULL(VIRTIO_F_RING_PACKED) : 0;
 }
 
 struct vq_setup rig_setup(const struct rig *rig, uint64_t at, uint64_t features)

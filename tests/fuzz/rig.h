@@ -54,11 +54,12 @@ void rig_init_regions(struct rig *rig, const struct vhost_user_memory_region *re
  */
 void rig_fill(struct rig *rig, const uint8_t *data, size_t size);
 
-/* rig_packed() - the layout of rings, as an input chooses it: a feature bit or nothing */
-static inline uint64_t rig_packed(bool chosen)
-{
-	return chosen ? BIT_ULL(VIRTIO_F_RING_PACKED) : 0;
-}
+/**
+ * rig_packed() - the layout of rings: a feature bit or nothing
+ * @chosen:	as the input has it; FUZZ_LAYOUT=split or packed in the environment goes before
+ *		that, so that tests/fuzz/hours can tell how long each was fuzzed
+ */
+uint64_t rig_packed(bool chosen);
 
 /**
  * rig_setup() - what a queue is started with

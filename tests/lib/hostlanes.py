@@ -491,3 +491,8 @@ def PowerOffLane():
 def HarnessLane():
     """The guest's runner: what fails is told as failed."""
     return PythonLane("harness", "tests/vm-run/test_harness.py", 1200)
+
+
+def HelpersLane():
+    """What adds up the fuzzers' hours."""
+    return PythonLane("helpers", "tests/vm-run/test_helpers.py", 120)

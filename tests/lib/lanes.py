@@ -2,9 +2,9 @@
 """Which lanes make up which target."""
 
 from .command import TOP
-from .hostlanes import (CloudLane, DocsLane, FuzzLane, HarnessLane, KernelCheckLane, MainlineLane,
-                        ModelLane, PackagesLane, PerformanceLane, PowerOffLane, QemuLane,
-                        StaticLane, UnitLane, VmRunLane, YoctoLane)
+from .hostlanes import (CloudLane, DocsLane, FuzzLane, HarnessLane, HelpersLane, KernelCheckLane,
+                        MainlineLane, ModelLane, PackagesLane, PerformanceLane, PowerOffLane,
+                        QemuLane, StaticLane, UnitLane, VmRunLane, YoctoLane)
 from .vmlane import VmLane
 
 # What make check-debug takes: a debug kernel under emulation needs a minute or two for each,
@@ -35,7 +35,7 @@ def lanes(target, patterns=(), tags=(), end=None):
         halves = [(0, 1)] if patterns or tags else [(0, 2), (1, 2)]
         return ([vm(KERNELS[0], ["check"], shard=half) for half in halves]
                 + [UnitLane(), StaticLane(), KernelCheckLane(), FuzzLane(seconds=30), VmRunLane(),
-                   HarnessLane(), PowerOffLane(), PerformanceLane(), YoctoLane()]
+                   HarnessLane(), HelpersLane(), PowerOffLane(), PerformanceLane(), YoctoLane()]
                 + [sleeping(KERNELS[0], ["check"])]
                 # The one of the other architecture first: where the time runs out, what is left
                 # out is nearest to what was run. One lane has the CPUs for four queues to be used.

@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What counts: the record of tests/fuzz/hours."""
+
+import contextlib
+import io
+import sys
+import tempfile
+import unittest
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.dont_write_bytecode = True
+TESTS = Path(__file__).resolve().parents[1]
+hours = SourceFileLoader("hours", str(TESTS / "fuzz/hours")).load_module()
+
+# A program that ends as a fuzzer does when it is interrupted, with what it was given in its way.
+FUZZER = """#!/usr/bin/python3
+import os, signal, sys, time
+files = [a for a in sys.argv[1:] if not a.startswith("-")]
+if "-merge=1" in sys.argv:
+    print("MERGE-OUTER: 3 new files with 40 new features added; 20 new coverage edges")
+    sys.exit(0)
+def over(*_):
+    print("stat::number_of_executed_units: 1234", flush=True)
+    os._exit(72)
+signal.signal(signal.SIGINT, over)
+if os.environ.get("FUZZ_LAYOUT") == "packed":
+    prefix = next(a for a in sys.argv if a.startswith("-artifact_prefix=")).split("=")[1]
+    open(prefix + "crash-1", "w").close()
+    sys.exit(77)
+while True:
+    pass
+"""
+
+
+class Hours(unittest.TestCase):
+    """What was done is added to what was there; coverage replaces it."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.record = hours.Record(self.folder / "record.tsv")
+
+    def row(self, key):
+        return [self.record.read()[key][f] for f in hours.FIELDS[:-1]]
+
+    def fuzzer(self, layout):
+        program = self.folder / "tests/fuzz/fuzz_x"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(FUZZER)
+        program.chmod(0o755)
+        for name in ("findings", "corpus/x"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        return hours.Fuzzer(SimpleNamespace(build=self.folder, corpus=self.folder / "kept"), "x",
+                            layout)
+
+    def test_adds_up(self):
+        for seconds, edges in ((600.4, 10), (30, 12)):
+            self.record.add(("blk", "split"), {"seconds": seconds, "executions": 5, "findings": 1},
+                            {"edges": edges, "features": 2 * edges})
+        self.record.add(("can", "packed"), {"seconds": 1}, {})
+        self.assertEqual(self.row(("blk", "split")),
+                         ["blk", "split", "630", "10", "12", "24", "2"])
+        self.assertEqual(self.row(("can", "packed")), ["can", "packed", "1", "0", "0", "0", "0"])
+        self.assertEqual((self.record.seconds(("blk", "split")), self.record.seconds(("x", "-"))),
+                         (630, 0))
+
+    def test_the_guest(self):
+        text = ("debug uapi_fuzz.calls[30s] fuzzed: places: 700\n"
+                "debug uapi_fuzz.calls[30s] fuzzed: 102 programs in 30 s, 0 kept\n"
+                "debug uapi_fuzz.calls[hour] fuzzed: 9000 programs in 3600 s, 4 kept\n")
+        hours.add_guest(self.record, text)
+        self.assertEqual(self.row(("uapi", "-")), ["uapi", "-", "3630", "9102", "700", "0", "0"])
+        with self.assertRaises(SystemExit):
+            hours.add_guest(self.record, "nothing of the kind")
+
+    def test_a_turn(self):
+        fuzzer = self.fuzzer("-")
+        done = fuzzer.turn(0.3, lambda: False)
+        self.assertEqual((done["executions"], done["findings"]), (1234, 0))
+        self.assertTrue(0.3 <= done["seconds"] < 20, done)
+        self.assertEqual(fuzzer.minimise(), {"features": "40", "edges": "20"})
+
+    def test_ended_in_a_turn(self):
+        self.assertEqual(self.fuzzer("-").turn(3600, lambda: True)["findings"], 0)
+
+    def test_a_finding(self):
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            done = self.fuzzer("packed").turn(3600, lambda: False)
+        self.assertEqual((done["findings"], "crash-1" in said.getvalue()), (1, True))
+
+
+if __name__ == "__main__":
+    unittest.main()
