@@ -46,7 +46,7 @@ def lanes(target, patterns=(), tags=(), end=None):
         return [VmLane("debug", ["check"], patterns or DEBUG_SLICE, tags, end=end,
                        shard=(half, 2), limit=1800, second_try=True) for half in (0, 1)]
     if target == "long":
-        return ([FuzzLane(seconds=1800), ModelLane(), MainlineLane(), PackagesLane(), DocsLane(),
+        return ([FuzzLane(seconds=150), ModelLane(), MainlineLane(), PackagesLane(), DocsLane(),
                  CloudLane()]
                 + [vm("debug", ["check", "long"], limit=8 * 3600)]
                 + [vm(k, ["check", "long"], smp=4, limit=4 * 3600)
