@@ -15,6 +15,11 @@ DEBUG_SLICE = ("guest.debug_kernel_watches", "guest.module_is_loaded*", "blk.dat
                "hostile.rings?hole?", "hostile.rings?calls?", "hostile.rings?used-index?",
                "faults.*", "recovery.killed?both-ours-10?")
 
+# What tests/run kcsan takes: calls, requests, ends, restarts and storms, whatever is done by
+# several threads at once.
+KCSAN_SLICE = ("uapi.*", "uapi_fuzz.*", "blk.data?ours-1q?", "teardown.*", "recovery.*",
+               "cycles.*", "survival.cpu_unplugged?check?", "upgrade.*")
+
 KERNELS = ("debian-6.12", "debian-6.12-rt", "debian-6.1", "debian-7", "debian-6.12-arm64")
 # Those of make check-long alone.
 OTHER_KERNELS = ("debian-6.12-arm64-16k", "debian-6.12-cloud", "plain", "no-dma-ops",
@@ -45,6 +50,8 @@ def lanes(target, patterns=(), tags=(), end=None):
         # Two guests at once: most of a test's time is one CPU's.
         return [VmLane("debug", ["check"], patterns or DEBUG_SLICE, tags, end=end,
                        shard=(half, 2), limit=1800, second_try=True) for half in (0, 1)]
+    if target == "kcsan":
+        return [VmLane("kcsan", ["check"], patterns or KCSAN_SLICE, tags, end=end, limit=2 * 3600)]
     if target == "long":
         return ([FuzzLane(seconds=150), ModelLane(), MainlineLane(), PackagesLane(), DocsLane(),
                  CloudLane()]

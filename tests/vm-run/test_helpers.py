@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What counts: the record of tests/fuzz/hours."""
+"""What judges and counts: complaints of KCSAN, the record of tests/fuzz/hours."""
 
 import contextlib
 import io
@@ -13,7 +13,46 @@ from types import SimpleNamespace
 
 sys.dont_write_bytecode = True
 TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS.parent / "vm/lib"))
+
+from vmtool import complaints  # noqa: E402
+
 hours = SourceFileLoader("hours", str(TESTS / "fuzz/hours")).load_module()
+
+RACE = """\
+[   10.1] ==================================================================
+[   10.1] BUG: KCSAN: data-race in {0} / {1}
+
+[   10.1] write to 0xffff888004da8a80 of 4 bytes by task 137 on cpu 1:
+[   10.1]  {0}
+{2}
+[   10.1] read to 0xffff888004da8a80 of 4 bytes by task 138 on cpu 0:
+[   10.1]  {1}
+[   10.1]
+[   10.1] Reported by Kernel Concurrency Sanitizer on:
+[   10.1] ==================================================================
+"""
+
+
+class Races(unittest.TestCase):
+    """KCSAN tells of all of Linux; a complaint is what has the module in it, however deep."""
+
+    def test_elsewhere(self):
+        self.assertEqual(complaints.find(RACE.format("tick_a+0x1/0x2", "tick_b+0x1/0x2", "")), [])
+
+    def test_ours(self):
+        found = complaints.find(RACE.format("vlb_a+0x1/0x2 [virtio_loopback]", "b+0x1/0x2", "")
+                                + RACE.format("c+0x1/0x2", "d+0x1/0x2", ""))
+        self.assertEqual([entry.count("vlb_a") for entry in found], [2])
+
+    def test_deep_in_a_stack(self):
+        deep = "[   10.1]  entry+0x1/0x2\n" * 60 + "[   10.1]  vlb_a+0x1/0x2 [virtio_loopback]"
+        self.assertEqual(len(complaints.find(RACE.format("list_add", "list_del", deep))), 1)
+
+    def test_after_one_elsewhere(self):
+        text = RACE.format("a", "b", "") + "[   10.2] BUG: kernel NULL pointer dereference\n"
+        self.assertEqual(len(complaints.find(text)), 1)
+
 
 # A program that ends as a fuzzer does when it is interrupted, with what it was given in its way.
 FUZZER = """#!/usr/bin/python3

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 # that looks for mistakes.
 DEFAULT_KERNELS = ("debian-6.12", "debug")
 ALL = ("*",)
+# A kernel that runs what another does, without a word in the test: both look for mistakes.
+LIKE = {"kcsan": "debug"}
 # For tests in which the kernel only stands by.
 USER_SPACE = ("debian-6.12",)
 
@@ -34,7 +36,8 @@ class Test:
     tolerates: tuple = ()
 
     def runs_on(self, kernel):
-        return any(fnmatch.fnmatchcase(kernel, pattern) for pattern in self.kernels)
+        names = {kernel, LIKE.get(kernel, kernel)}
+        return any(fnmatch.filter(names, pattern) for pattern in self.kernels)
 
 
 _tests = []
