@@ -495,5 +495,5 @@ def HarnessLane():
 
 
 def HelpersLane():
-    """What judges races, and what adds up the fuzzers' hours."""
+    """What judges a soak and races, and what adds up the fuzzers' hours."""
     return PythonLane("helpers", "tests/vm-run/test_helpers.py", 120)

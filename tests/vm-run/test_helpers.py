@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What judges and counts: complaints of KCSAN, the record of tests/fuzz/hours."""
+"""What judges and counts: a soak's verdict, complaints of KCSAN, the record of tests/fuzz/hours."""
 
 import contextlib
 import io
+import random
 import sys
 import tempfile
 import unittest
@@ -13,11 +14,95 @@ from types import SimpleNamespace
 
 sys.dont_write_bytecode = True
 TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS.parent / "vm/lib"))
+sys.path[:0] = [str(TESTS / "vm"), str(TESTS.parent / "vm/lib")]
 
 from vmtool import complaints  # noqa: E402
+from flat import Bound, Table, judge, percentile  # noqa: E402
 
 hours = SourceFileLoader("hours", str(TESTS / "fuzz/hours")).load_module()
+
+ROWS = 90  # of 45 minutes, one in 30 s
+
+
+def noisy(value, spread, slope=0.0):
+    draw = random.Random(1)
+    return [value + slope * n + draw.uniform(-spread, spread) for n in range(ROWS)]
+
+
+class Flat(unittest.TestCase):
+    """What grows is seen to grow, and what only wavers is flat."""
+
+    bound = Bound(128)
+
+    def test_constant(self):
+        self.assertTrue(judge("x", [5000] * ROWS, self.bound).flat)
+
+    def test_noise(self):
+        self.assertTrue(judge("x", noisy(5000, 300), self.bound).flat)
+
+    def test_warming_up(self):
+        # Growth that is over with the first third is none.
+        series = [100 * n for n in range(30)] + [3000] * 60
+        self.assertTrue(judge("x", series, self.bound).flat)
+
+    def test_a_spike_at_the_end(self):
+        self.assertTrue(judge("x", [5000] * (ROWS - 5) + [9000] * 5, self.bound).flat)
+
+    def test_shrinks(self):
+        self.assertTrue(judge("x", noisy(5000, 10, slope=-20), self.bound).flat)
+
+    def test_a_leak(self):
+        # A page in each half minute, under noise that is larger than that.
+        seen = judge("x", noisy(5000, 40, slope=5), self.bound)
+        self.assertFalse(seen.flat)
+        self.assertIn("x: 52", str(seen))
+
+    def test_a_step_in_the_last_third(self):
+        self.assertFalse(judge("x", [5000] * 62 + [5200] * 28, self.bound).flat)
+
+    def test_in_parts(self):
+        # A latency may differ by a part of itself, not by twice that.
+        self.assertTrue(judge("x", [10] * 60 + [14] * 30, Bound(0, 0.5)).flat)
+        self.assertFalse(judge("x", [10] * 60 + [16] * 30, Bound(0, 0.5)).flat)
+
+    def test_a_descriptor(self):
+        self.assertFalse(judge("x", [12] * 60 + [13] * 30, Bound(0)).flat)
+
+    def test_too_short(self):
+        with self.assertRaises(ValueError):
+            judge("x", [1] * 8, self.bound)
+
+    def test_table(self):
+        table = Table()
+        for n in range(ROWS):
+            table.add(Bound(0), {"fds": 7})
+            table.add(Bound(100), {"memory": 1000 + 10 * n})
+            table.end_row()
+        self.assertEqual([(s.name, s.flat) for s in table.judge()],
+                         [("fds", True), ("memory", False)])
+
+    def test_one_that_went(self):
+        # A process that died is not a series that stays flat.
+        table = Table()
+        table.add(Bound(0), {"a": 1, "b": 1})
+        table.end_row()
+        table.add(Bound(0), {"a": 1})
+        with self.assertRaises(ValueError):
+            table.end_row()
+
+    def test_one_that_came(self):
+        table = Table()
+        table.add(Bound(0), {"a": 1})
+        table.end_row()
+        table.add(Bound(0), {"a": 1, "b": 1})
+        with self.assertRaises(ValueError):
+            table.end_row()
+
+    def test_percentile(self):
+        times = list(range(100))
+        self.assertEqual((percentile(times, 0.5), percentile(times, 0.99), percentile([3], 0.99)),
+                         (50, 99, 3))
+
 
 RACE = """\
 [   10.1] ==================================================================
