@@ -96,10 +96,11 @@ def all_types(t):
 
 
 @test(kernels=("debian-6.12",), timeout=1200, tags=("soak",), needs=("fio", "aplay", "page-flips"),
+      tier="long",
       # In a minute on a machine whose load nobody knows, latencies say nothing: they are noted.
       cases={"1min": {"minutes": 1, "every": 4, "timed": False},
-             "10min": Case({"minutes": 10, "every": 10, "timed": True}, tier="long", timeout=900),
-             "45min": Case({"minutes": 45, "every": 30, "timed": True}, tier="long", timeout=3600)})
+             "10min": Case({"minutes": 10, "every": 10, "timed": True}, timeout=900),
+             "45min": Case({"minutes": 45, "every": 30, "timed": True}, timeout=3600)})
 def busy(t, minutes, every, timed):
     """Disks, entropy, a port, CAN, GPIO, input, sound, a card with its display, and a network."""
     loads = all_types(t)
