@@ -106,9 +106,9 @@ class Passt:
             self.socket, "passt", "--vhost-user", "--foreground", "--ipv4-only", "--socket",
             str(self.socket), "--interface", "uplink", "--tcp-ports", str(INBOUND))
 
-    def namespace(self, device):
+    def namespace(self, device, name="vm"):
         """The interface, as passt thinks that it is set up."""
-        space = Namespace(self.t, "vm", device.node)
+        space = Namespace(self.t, name, device.node)
         space.ip("address", "add", f"{HERE}/24", "dev", device.node)
         space.ip("link", "set", device.node, "up")
         space.ip("route", "add", "default", "via", GATEWAY)
@@ -156,6 +156,51 @@ def passt_again(t):
         t.within(20, lambda: carrier(space, device.node) == "1", "carrier with the next back-end")
     ping(peer.newer, space, GATEWAY)
     device.detach("--force")
+
+
+def veth(t):
+    """A pair of interfaces that only crosses the kernel, each in a namespace of its own."""
+    t.module("veth")
+    t.run("ip", "link", "add", "pair0", "type", "veth", "peer", "name", "pair1")
+    spaces = [Namespace(t, f"pair{n}", f"pair{n}") for n in range(2)]
+    for n, space in enumerate(spaces):
+        space.ip("address", "add", f"198.51.100.{n + 1}/24", "dev", f"pair{n}")
+        space.ip("link", "set", f"pair{n}", "up")
+    return spaces
+
+
+def speed(newer, space, address, *more):
+    """MiB a second, in five seconds."""
+    said = newer.run("iperf3", "-J", "-t", "5", "-c", address, "-p", str(PORT), *more,
+                     netns=space.name)
+    return json.loads(said[said.index("{"):])["end"]["sum_received"]["bits_per_second"] / (8 << 20)
+
+
+# As console.throughput: figures for docs/performance.md.
+@test(timeout=900, tier="long", kernels=("debian-6.12",), tags=("net",))
+def throughput(t):
+    """TCP by passt through virtio-loopback, through VDUSE, and by a veth pair, in turns."""
+    peer = Passt(t)
+    newer = peer.newer
+    left, right = veth(t)
+    serve(t, newer, PORT, right)
+    serve(t, newer, PORT)
+
+    def moved(space, address):
+        return [speed(newer, space, address, *way) for way in ((), ("--reverse",))]
+
+    for turn in range(4):
+        seen = {"veth": moved(left, "198.51.100.2")}
+        for transport in ("loopback", "vduse"):
+            if peer.process.alive():
+                peer.process.kill()
+            peer.start()
+            device = t.attach("net", "--transport", transport, socket=peer.socket)
+            seen[transport] = moved(peer.namespace(device, f"{transport}{turn}"), GATEWAY)
+            device.detach("--force")
+        if turn:  # what the first needs comes from the disk
+            t.figure(f"turn {turn}", "MiB a second out, in: " + "; ".join(
+                f"{name} {out:.1f}, {back:.1f}" for name, (out, back) in seen.items()))
 
 
 # ---- DPDK ----
