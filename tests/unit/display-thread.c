@@ -98,6 +98,28 @@ void dt_send(int sock, struct vgpu_message *msg)
 	assert_int_equal(ret, 0);
 }
 
+void dt_scanout(int sock, uint32_t id, uint32_t width, uint32_t height)
+{
+	struct vgpu_message msg;
+
+	vgpu_message_init(&msg, VGPU_REQUEST, VGPU_SCANOUT);
+	msg.payload.scanout = (struct vgpu_scanout){ id, width, height };
+	dt_send(sock, &msg);
+}
+
+void dt_update(int sock, struct vgpu_update update, uint32_t seed)
+{
+	struct vgpu_message msg;
+	uint32_t x, y;
+
+	assert_int_equal(vgpu_message_init_update(&msg, &update), 0);
+	for (y = 0; y < update.height; y++)
+		for (x = 0; x < update.width; x++)
+			msg.pixels[y * update.width + x] =
+				dt_pattern(update.x + x, update.y + y, seed);
+	dt_send(sock, &msg);
+}
+
 int dt_answer(int sock, struct vgpu_message *msg)
 {
 	struct vgpu_reader reader;

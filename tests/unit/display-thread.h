@@ -31,6 +31,12 @@ void dt_told(struct display_thread *dt, char *text, size_t size);
 /* dt_send() - a message of a back-end; it is released */
 void dt_send(int sock, struct vgpu_message *msg);
 
+/* dt_scanout() - a head's size */
+void dt_scanout(int sock, uint32_t id, uint32_t width, uint32_t height);
+
+/* dt_update() - part of a picture, of dt_pattern()'s pixels */
+void dt_update(int sock, struct vgpu_update update, uint32_t seed);
+
 /* dt_answer() - wait for an answer; 0 or a negative errno */
 int dt_answer(int sock, struct vgpu_message *msg);
 

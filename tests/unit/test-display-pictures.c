@@ -46,28 +46,6 @@ static const char *file(const char *name)
 	return path;
 }
 
-static void send_scanout(int sock, uint32_t id, uint32_t width, uint32_t height)
-{
-	struct vgpu_message msg;
-
-	vgpu_message_init(&msg, VGPU_REQUEST, VGPU_SCANOUT);
-	msg.payload.scanout = (struct vgpu_scanout){ id, width, height };
-	dt_send(sock, &msg);
-}
-
-static void send_update(int sock, struct vgpu_update update, uint32_t seed)
-{
-	struct vgpu_message msg;
-	uint32_t x, y;
-
-	assert_int_equal(vgpu_message_init_update(&msg, &update), 0);
-	for (y = 0; y < update.height; y++)
-		for (x = 0; x < update.width; x++)
-			msg.pixels[y * update.width + x] =
-				dt_pattern(update.x + x, update.y + y, seed);
-	dt_send(sock, &msg);
-}
-
 /* Waits until all that was sent before has been done. */
 static void settle(int sock)
 {
@@ -162,16 +140,16 @@ static void test_png(void **state)
 	(void)state;
 	dt_start(&dt, mode, 1, 640, 480);
 	sock = dt_hand_over(&dt);
-	send_scanout(sock, 0, 300, 200);
-	send_update(sock, all, 1);
+	dt_scanout(sock, 0, 300, 200);
+	dt_update(sock, all, 1);
 	check_picture("head0-000001.png", 300, 200, all, 1, 1);
-	send_update(sock, part, 2);
+	dt_update(sock, part, 2);
 	check_picture("head0-000002.png", 300, 200, part, 2, 1);
 	settle(sock); /* the newest gets its name after that */
 	check_picture("head0.png", 300, 200, part, 2, 1);
 	/* the same picture again is no new frame, and neither is one that is off */
-	send_update(sock, part, 2);
-	send_scanout(sock, 0, 0, 0);
+	dt_update(sock, part, 2);
+	dt_scanout(sock, 0, 0, 0);
 	settle(sock);
 	dt_stop(&dt);
 	assert_int_equal(access(file("head0-000003.png"), F_OK), -1);
@@ -188,9 +166,9 @@ static void test_png_short(void **state)
 	(void)state;
 	dt_start(&dt, mode, 2, 640, 480);
 	sock = dt_hand_over(&dt);
-	send_scanout(sock, 1, 64, 48);
-	send_update(sock, all, 5);
-	send_scanout(sock, 1, 0, 0);
+	dt_scanout(sock, 1, 64, 48);
+	dt_update(sock, all, 5);
+	dt_scanout(sock, 1, 0, 0);
 	settle(sock);
 	check_picture("head1-000001.png", 64, 48, all, 5, 5);
 	assert_int_equal(access(file("head0.png"), F_OK), -1);
@@ -208,9 +186,9 @@ static void test_png_burst(void **state)
 	(void)state;
 	dt_start(&dt, mode, 1, 640, 480);
 	sock = dt_hand_over(&dt);
-	send_scanout(sock, 0, 320, 200);
+	dt_scanout(sock, 0, 320, 200);
 	for (i = 0; i < 100; i++)
-		send_update(sock, all, i);
+		dt_update(sock, all, i);
 	settle(sock);
 	dt_stop(&dt);
 	check_picture("head0.png", 320, 200, all, 99, 99);
@@ -256,8 +234,8 @@ static void test_cursor(void **state)
 	(void)state;
 	dt_start(&dt, "none", 1, 640, 480);
 	sock = dt_hand_over(&dt);
-	send_scanout(sock, 0, 200, 100);
-	send_update(sock, all, 1);
+	dt_scanout(sock, 0, 200, 100);
+	dt_update(sock, all, 1);
 	send_cursor(sock, VGPU_CURSOR_UPDATE, 50, 20, 0xff00ff00);
 	settle(sock);
 	assert_int_equal(shown(50, 20), 0x00ff00);
@@ -439,11 +417,11 @@ static void test_hostile(void **state)
 	(void)state;
 	dt_start(&dt, "none", 1, 640, 480);
 	sock = dt_hand_over(&dt);
-	send_scanout(sock, 0, 64, 48);
+	dt_scanout(sock, 0, 64, 48);
 	for (i = 0; i < ARRAY_SIZE(outside); i++)
-		send_update(sock, outside[i], 1);
+		dt_update(sock, outside[i], 1);
 	settle(sock);
-	send_scanout(sock, 0, 0x80000000, 0x80000000);
+	dt_scanout(sock, 0, 0x80000000, 0x80000000);
 	assert_true(closed(sock));
 	close(sock);
 
@@ -458,7 +436,7 @@ static void test_hostile(void **state)
 	assert_int_equal(send(sock, &header, sizeof(header), 0), sizeof(header));
 	next = dt_hand_over(&dt);
 	assert_true(closed(sock));
-	send_scanout(next, 0, 64, 48);
+	dt_scanout(next, 0, 64, 48);
 	settle(next);
 	assert_int_equal(dt.display.heads[0].width, 64);
 	close(sock);
@@ -604,8 +582,8 @@ static void test_vnc(void **state)
 	(void)state;
 	dt_start(&dt, "vnc=127.0.0.1:15999", 1, 640, 480);
 	sock = dt_hand_over(&dt);
-	send_scanout(sock, 0, 320, 200);
-	send_update(sock, all, 7);
+	dt_scanout(sock, 0, 320, 200);
+	dt_update(sock, all, 7);
 	settle(sock);
 	viewer = rfb_connect(15999, &width, &height);
 	assert_int_equal(width, 320);
@@ -624,8 +602,8 @@ static void test_vnc(void **state)
 	dt_told(&dt, text, sizeof(text));
 	assert_string_equal(text, "resize 0 800 600");
 	close(viewer);
-	send_scanout(sock, 0, 800, 600);
-	send_scanout(sock, 0, 0, 0);
+	dt_scanout(sock, 0, 800, 600);
+	dt_scanout(sock, 0, 0, 0);
 	settle(sock);
 	close(sock);
 	dt_stop(&dt);
@@ -643,10 +621,10 @@ static void test_sdl(void **state)
 	setenv("SDL_VIDEODRIVER", "dummy", 1);
 	dt_start(&dt, "sdl", 2, 640, 480);
 	sock = dt_hand_over(&dt);
-	send_scanout(sock, 0, 320, 200);
-	send_update(sock, all, 7);
-	send_scanout(sock, 0, 0, 0);
-	send_scanout(sock, 0, 160, 100);
+	dt_scanout(sock, 0, 320, 200);
+	dt_update(sock, all, 7);
+	dt_scanout(sock, 0, 0, 0);
+	dt_scanout(sock, 0, 160, 100);
 	settle(sock);
 	poll(NULL, 0, 100); /* some of its ticks */
 	close(sock);

@@ -23,25 +23,6 @@ const char *__lsan_default_suppressions(void)
 	return "leak:rfbGetClientIterator\nleak:libgnutls\nleak:libp11-kit";
 }
 
-static void send_picture(int sock, uint32_t width, uint32_t height, struct vgpu_update update,
-			 uint32_t seed)
-{
-	struct vgpu_message msg;
-	uint32_t x, y;
-
-	if (width) {
-		vgpu_message_init(&msg, VGPU_REQUEST, VGPU_SCANOUT);
-		msg.payload.scanout = (struct vgpu_scanout){ 0, width, height };
-		dt_send(sock, &msg);
-	}
-	assert_int_equal(vgpu_message_init_update(&msg, &update), 0);
-	for (y = 0; y < update.height; y++)
-		for (x = 0; x < update.width; x++)
-			msg.pixels[y * update.width + x] =
-				dt_pattern(update.x + x, update.y + y, seed);
-	dt_send(sock, &msg);
-}
-
 /* ---- the viewer ---- */
 
 static rfbBool make_room(rfbClient *viewer)
@@ -139,13 +120,15 @@ static void look(int sock, const char *encodings)
 			      last = { 400, 300, { 0 }, 0, 9 };
 	rfbClient *viewer;
 
-	send_picture(sock, whole.width, whole.height, whole, 7);
+	dt_scanout(sock, 0, whole.width, whole.height);
+	dt_update(sock, whole, 7);
 	viewer = connect_viewer(encodings);
 	assert_string_equal(viewer->desktopName, "virtio-loopback");
 	check_seen(viewer, encodings, &first);
-	send_picture(sock, 0, 0, part, 8);
+	dt_update(sock, part, 8);
 	check_seen(viewer, encodings, &then);
-	send_picture(sock, larger.width, larger.height, larger, 9);
+	dt_scanout(sock, 0, larger.width, larger.height);
+	dt_update(sock, larger, 9);
 	check_seen(viewer, encodings, &last);
 	release(viewer);
 }
