@@ -130,7 +130,9 @@ int dmabuf_open(struct dmabuf *buf, const struct vgpu_dmabuf_scanout *scanout, u
 		ret = map_memory(buf, modifier);
 	if (ret && buf->importer && modifier != DMABUF_IMPLICIT)
 		ret = import(buf, modifier);
-	if (!ret)
+	if (ret)
+		buf->fd = -1;
+	else
 		fd_steal(&owned);
 	return ret;
 }

@@ -35,27 +35,25 @@ struct imported {
 
 /* ---- the card ---- */
 
-static bool named(const char *list, const char *name)
-{
-	return list && strstr(list, name);
-}
-
 static const char *open_display(struct importer *importer)
 {
 	const EGLint wanted[] = { EGL_CONTEXT_MAJOR_VERSION_KHR, 2, EGL_NONE };
-	const char *has;
+	EGLDisplay display;
 
 	importer->display = eglGetPlatformDisplayEXT(EGL_PLATFORM_GBM_KHR, importer->gbm, NULL);
 	if (!importer->display || !eglInitialize(importer->display, NULL, NULL))
 		return "it has no EGL driver";
-	has = eglQueryString(importer->display, EGL_EXTENSIONS);
-	if (!named(has, "EGL_EXT_image_dma_buf_import"))
+	display = importer->display;
+	if (!epoxy_has_egl_extension(display, "EGL_EXT_image_dma_buf_import"))
 		return "its driver imports no buffers";
-	if (!named(has, "EGL_KHR_surfaceless_context") || !named(has, "EGL_KHR_no_config_context") ||
-	    !named(has, "EGL_KHR_create_context") || !named(has, "EGL_KHR_image_base") ||
+	if (!epoxy_has_egl_extension(display, "EGL_KHR_surfaceless_context") ||
+	    !epoxy_has_egl_extension(display, "EGL_KHR_no_config_context") ||
+	    !epoxy_has_egl_extension(display, "EGL_KHR_create_context") ||
+	    !epoxy_has_egl_extension(display, "EGL_KHR_image_base") ||
 	    !eglBindAPI(EGL_OPENGL_ES_API))
 		return "its driver cannot draw without a surface";
-	importer->modifiers = named(has, "EGL_EXT_image_dma_buf_import_modifiers");
+	importer->modifiers =
+		epoxy_has_egl_extension(display, "EGL_EXT_image_dma_buf_import_modifiers");
 	importer->context = eglCreateContext(importer->display, EGL_NO_CONFIG_KHR, EGL_NO_CONTEXT,
 					     wanted);
 	if (!importer->context || !eglMakeCurrent(importer->display, EGL_NO_SURFACE, EGL_NO_SURFACE,
