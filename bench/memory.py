@@ -54,16 +54,13 @@ def device(tmp, name, attach, backend):
 
 def own(queues):
     def attach(tmp):
-        return peers.loopback(tmp, f"own{queues}", "vhost-user-blk", "--image",
-                              f"null:{peers.SIZE}", "--socket-path", "{socket}", "--queues",
-                              str(queues), queues=queues)
+        return peers.loopback(tmp, f"own{queues}", *peers.own("own"), "--queues", str(queues),
+                              queues=queues)
     return attach
 
 
 def rng(tmp):
-    sock = f"{tmp}/rng.sock"
-    peers.daemon("vhost-user-rng", "--socket-path", sock)
-    peers.wait_for(sock)
+    sock = peers.serve(tmp, "rng", ("vhost-user-rng", "--socket-path", "{socket}"))
     return peers.run("virtio-loopback", "attach", "--type", "rng", "--socket", sock).split()[2]
 
 

@@ -23,6 +23,7 @@ theirs.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -46,13 +47,10 @@ KVM_STATS = Path("/sys/kernel/debug/kvm")
 PROBES = {"kicks": ("eventfd_signal_mask", "eventfd_signal"), "irqfd": ("irqfd_wakeup",)}
 APPEND = ("console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check mitigations=off "
           "random.trust_cpu=on")
+# What is not done by then has hung: seconds of a guest of KVM.
+LIMIT = 3600
 
-BACKENDS = {
-    "own": ("vhost-user-blk", "--image", f"null:{peers.SIZE}", "--socket-path", "{socket}"),
-    "qsd": ("qemu-storage-daemon", "--blockdev", peers.NULL, "--export",
-            "type=vhost-user-blk,id=e,addr.type=unix,addr.path={socket},node-name=n,writable=on,"
-            "num-queues=1"),
-}
+BACKENDS = {"own": peers.own("own"), "qsd": peers.qsd("qsd")}
 
 
 class Probes:
@@ -98,7 +96,11 @@ class Requests:
     def __init__(self, argv):
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, errors="replace")
-        self._answer("ready")
+        try:
+            self._answer("ready")
+        except SystemExit:
+            self.process.kill()
+            raise
 
     def _answer(self, word):
         said = []
@@ -115,9 +117,11 @@ class Requests:
         return self._answer("done")
 
     def close(self):
-        self.process.stdin.write("end\n")
-        self.process.stdin.close()
-        self.process.wait(timeout=300)
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it has ended by itself
+                self.process.communicate("end\n", timeout=60)
+        finally:
+            self.process.kill()
 
 
 def total(pattern, path):
@@ -140,7 +144,7 @@ class Loopback:
     """The disk on this machine."""
 
     def __init__(self, name, tmp):
-        node = peers.loopback(tmp, name, *BACKENDS[name])
+        node = peers.loopback(tmp, name, *BACKENDS[name])  # peers.end() detaches it
         self.name = name
         self.requests = Requests(pinned("bench-disk-io", node))
 
@@ -152,20 +156,14 @@ class Loopback:
         found["copied"] = stats["bytes_to_device"] + stats["bytes_from_device"]
         return found
 
-    def close(self):
-        self.requests.close()
-        peers.run("virtio-loopback", "detach", self.name)
-
 
 class Kvm:
     """The disk in a guest of this machine."""
 
     def __init__(self, name, tmp, kernel, initramfs):
-        sock = f"{tmp}/kvm-{name}.sock"
-        peers.daemon(*(w.replace("{socket}", sock) for w in BACKENDS[name]))
-        peers.wait_for(sock)
+        sock = peers.serve(tmp, f"kvm-{name}", BACKENDS[name])
         self.requests = Requests(pinned(
-            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+            "timeout", str(LIMIT), "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-machine", "q35,usb=off,vmport=off,memory-backend=m", "-accel", "kvm",
             "-cpu", "host", "-smp", "1", "-m", str(GUEST_MIB), "-object",
             f"memory-backend-memfd,id=m,size={GUEST_MIB}M,share=on", "-kernel", kernel,
@@ -178,9 +176,6 @@ class Kvm:
         found["calls"] = found["irqfd"]
         found["interrupts"], found["timers"] = interrupts, timers
         return found
-
-    def close(self):
-        self.requests.close()
 
 
 def pinned(*argv):
@@ -231,9 +226,13 @@ def main():
         with tempfile.TemporaryDirectory() as tmp:
             for name, begin in ways.items():
                 way = begin(tmp)
-                measure(name, way, probes, args.rounds, args.scale)
-                way.close()
+                try:
+                    measure(name, way, probes, args.rounds, args.scale)
+                finally:
+                    way.requests.close()
+                    peers.end()
     finally:
+        peers.end()
         probes.close()
 
 

@@ -21,8 +21,8 @@ OTHERS = (("qemu-storage-daemon", "--version"), ("qemu-nbd", "--version"), ("vdp
           ("fio", "--version"), ("losetup", "--version"))
 
 
-# What has to go before the guest does, and while its daemon is there: the way it was added.
-_ends = []
+# What has to go while its daemon is there, the way it was added; and the daemons.
+_ends, _daemons = [], []
 # Where the images are, if they are files.
 _files = None
 
@@ -76,11 +76,11 @@ def module(name, *parameters):
 
 
 def daemon(*argv):
-    """A process that is left running; it ends with the guest."""
+    """A process that is left running, until end()."""
     if not shutil.which(argv[0]):
         raise Missing(f"no {argv[0]}")
     argv = ["taskset", "-c", "1", *argv] if os.cpu_count() > 1 else argv
-    return subprocess.Popen([str(a) for a in argv])
+    _daemons.append(subprocess.Popen([str(a) for a in argv]))
 
 
 def lay_file(tmp):
@@ -101,6 +101,12 @@ def own(who):
     return "vhost-user-blk", "--image", str(image), "--socket-path", "{socket}"
 
 
+def qsd(who):
+    return ("qemu-storage-daemon", "--blockdev", blockdev(who), "--export",
+            "type=vhost-user-blk,id=e,addr.type=unix,addr.path={socket},node-name=n,writable=on,"
+            "num-queues=1")
+
+
 def blockdev(who):
     """For QEMU's daemons."""
     return f"driver=file,node-name=n,aio=io_uring,filename={_file(who)}" if _files else NULL
@@ -108,16 +114,26 @@ def blockdev(who):
 
 def end():
     """A VDUSE device whose daemon was killed keeps the kernel from going down for a while."""
-    for argv in _ends:
-        run(*argv)
+    while _ends:
+        run(*_ends.pop())
+    while _daemons:
+        process = _daemons.pop()
+        process.kill()
+        process.wait()
+
+
+def serve(tmp, name, backend):
+    """The back-end's socket; backend: its words, with {socket} where that goes."""
+    sock = f"{tmp}/{name}.sock"
+    daemon(*(w.replace("{socket}", sock) for w in backend))
+    return wait_for(sock)
 
 
 def loopback(tmp, name, *backend, queues=1, transport="loopback", more=()):
-    sock = f"{tmp}/{name}.sock"
-    daemon(*(w.replace("{socket}", sock) for w in backend))
-    wait_for(sock)
+    sock = serve(tmp, name, backend)
     line = run("virtio-loopback", "attach", "--type", "blk", "--name", name, "--socket", sock,
                "--queues", queues, "--queue-size", DEPTH, "--transport", transport, *more)
+    _ends.append(("virtio-loopback", "detach", name, "--force"))
     return line.split()[2]
 
 
@@ -126,9 +142,7 @@ def loopback_qsd(tmp):
     It tells the driver that no buffer may be larger than 64 KiB, which by VDUSE it does not: a
     request of 1 MiB has more of them here.
     """
-    return loopback(tmp, "qsd", "qemu-storage-daemon", "--blockdev", blockdev("qsd"), "--export",
-                    "type=vhost-user-blk,id=e,addr.type=unix,addr.path={socket},node-name=n,"
-                    "writable=on,num-queues=1")
+    return loopback(tmp, "qsd", *qsd("qsd"))
 
 
 def loopback_own(tmp):
@@ -147,9 +161,7 @@ def loopback_vduse(tmp):
     """The same back-end, by VDUSE: what the module makes of it, and what this does."""
     module("vduse")
     module("virtio_vdpa")
-    node = loopback(tmp, "byvduse", *own("byvduse"), transport="vduse")
-    _ends.append(("virtio-loopback", "detach", "byvduse", "--force"))
-    return node
+    return loopback(tmp, "byvduse", *own("byvduse"), transport="vduse")
 
 
 def vduse(tmp):

@@ -4,6 +4,7 @@
 import shutil
 import subprocess
 
+import tables
 from vmtool import report
 
 COLOURS = ("#1b6ca8", "#4fa3d9", "#d98c2b", "#7a9a3a", "#8f5aa8", "#b0483f", "#777777", "#a8d1ee")
@@ -13,10 +14,6 @@ BAR_PX, LEAST_PX, MOST_PX, HEIGHT_PX = 46, 640, 1600, 520
 
 def _quoted(text):
     return "'" + text.replace("'", "''") + "'"
-
-
-def _figure(value):
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def script(title, unit, groups, reference, svg):
@@ -31,7 +28,7 @@ def script(title, unit, groups, reference, svg):
         base = group.get(reference) or max(group.values()) or 1
         ticks.append(f"{_quoted(job)} {x + (len(group) - 1) / 2:g}")
         for peer, figure in group.items():
-            blocks[peer].append(f"{x} {min(figure / base, MOST):.4f} \"{_figure(figure)}\"")
+            blocks[peer].append(f"{x} {min(figure / base, MOST):.4f} \"{tables.figure(figure)}\"")
             x += 1
         x += 1
     most = max(float(row.split()[1]) for rows in blocks.values() for row in rows) or 1

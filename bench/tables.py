@@ -4,7 +4,8 @@
 import json
 
 
-def _figure(value):
+def figure(value):
+    """Three digits, or all before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -28,7 +29,7 @@ def table(said):
         cells = []
         for job in jobs:
             group = by_job[job]
-            cell = _figure(group[row]) if row in group else ""
+            cell = figure(group[row]) if row in group else ""
             if cell and reference in group and row != reference:
                 cell += f" ({group[row] / group[reference]:.2f})"
             cells.append(cell)
