@@ -5,6 +5,7 @@
 import contextlib
 import io
 import random
+import signal
 import sys
 import tempfile
 import unittest
@@ -210,6 +211,13 @@ class Hours(unittest.TestCase):
 
     def test_ended_in_a_turn(self):
         self.assertEqual(self.fuzzer("-").turn(3600, lambda: True)["findings"], 0)
+
+    def test_ended_before_it_listens(self):
+        """SIGINT is ignored in the background of a shell, and a first one is lost."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        done = self.fuzzer("-").turn(3600, lambda: True)
+        self.assertEqual(done["executions"], 1234)
 
     def test_a_finding(self):
         with contextlib.redirect_stdout(io.StringIO()) as said:
