@@ -26,18 +26,29 @@ JOBS = {
     "randread-4k-128": (["--rw=randread", "--bs=4k", "--iodepth=128"], 40000),
     "read-128k-8": (["--rw=read", "--bs=128k", "--iodepth=8"], 4000),
     "read-1m-4": (["--rw=read", "--bs=1m", "--iodepth=4"], 800),
+    "write-128k-8": (["--rw=write", "--bs=128k", "--iodepth=8"], 4000),
     "write-1m-4": (["--rw=write", "--bs=1m", "--iodepth=4"], 800),
+    # By four processes
+    "randread-4k-1x4": (["--rw=randread", "--bs=4k", "--iodepth=1", "--numjobs=4"], 16000),
+    "randread-4k-32x4": (["--rw=randread", "--bs=4k", "--iodepth=32", "--numjobs=4"], 40000),
 }
 CORE = ("randread-4k-1", "randread-4k-32", "randwrite-4k-32", "read-1m-4")
+
+
+def processes(words):
+    return next((int(w.partition("=")[2]) for w in words if w.startswith("--numjobs=")), 1)
 
 
 def fio(node, words, requests):
     """What fio says of that many requests; words[1] is their size."""
     size = {"4k": 4 << 10, "128k": 128 << 10, "1m": 1 << 20}[words[1].partition("=")[2]]
-    pinned = ["--cpus_allowed=0"] if os.cpu_count() > 1 else []
+    each = requests // processes(words)
+    cpus = os.cpu_count()
+    # One process on CPU 0, or each on its own.
+    pinned = [f"--cpus_allowed=0-{processes(words) - 1}", "--cpus_allowed_policy=split"]
     out = peers.run("fio", "--name=j", f"--filename={node}", "--direct=1", "--ioengine=libaio",
-                    "--size=1G", f"--io_size={requests * size}", "--norandommap",
-                    "--randrepeat=1", "--output-format=json", *pinned, *words)
+                    "--size=1G", f"--io_size={each * size}", "--norandommap", "--group_reporting",
+                    "--randrepeat=1", "--output-format=json", *(pinned if cpus > 1 else []), *words)
     job = json.loads(out[out.index("{"):])["jobs"][0]
     return job["read"] if job["read"]["total_ios"] else job["write"]
 
@@ -51,7 +62,8 @@ def make(names, tmp):
     disks = {}
     for name in names:
         try:
-            disks[name] = peers.PEERS[name](tmp)
+            kind, _, queues = name.partition(":")
+            disks[name] = peers.PEERS[kind](tmp, int(queues or 1))
         except peers.Missing as e:
             print(f"{name}: left out: {e}", file=sys.stderr)
             continue
@@ -81,7 +93,8 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--scale", type=float, default=1, help="times as many requests")
     p.add_argument("--jobs", default=",".join(CORE), help="of " + ", ".join(JOBS))
-    p.add_argument("--peers", default=",".join(peers.PEERS))
+    p.add_argument("--peers", default=",".join(peers.PEERS),
+                   help="NAME, or NAME:VIRTQUEUES (default: %(default)s)")
     p.add_argument("--file", action="store_true", help="disks are files on tmpfs")
     p.add_argument("--count", type=int, nargs=2, metavar=("FEW", "MANY"),
                    help="so many requests, then so many, for bench/profile")

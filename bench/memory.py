@@ -52,13 +52,6 @@ def device(tmp, name, attach, backend):
             print(f"{name}/{what},0,{private(pid)}", flush=True)
 
 
-def own(queues):
-    def attach(tmp):
-        return peers.loopback(tmp, f"own{queues}", *peers.own("own"), "--queues", str(queues),
-                              queues=queues)
-    return attach
-
-
 def rng(tmp):
     sock = peers.serve(tmp, "rng", ("vhost-user-rng", "--socket-path", "{socket}"))
     return peers.run("virtio-loopback", "attach", "--type", "rng", "--socket", sock).split()[2]
@@ -71,8 +64,9 @@ def main():
         peers.run("virtio-loopback", "attach", "--type", "blk", "--exec",
                   "vhost-user-blk --image null:1G")
         peers.run("virtio-loopback", "detach", "--all")
-        device(tmp, "blk", own(1), "vhost-user-blk")
-        device(tmp, "blk-4-queues", own(4), "vhost-user-blk")
+        device(tmp, "blk", peers.loopback_own, "vhost-user-blk")
+        device(tmp, "blk-4-queues", lambda tmp: peers.loopback_own(tmp, 4),
+               "vhost-user-blk")
         device(tmp, "rng", rng, "vhost-user-rng")
         device(tmp, "blk-qsd", peers.loopback_qsd, "qemu-storage-daemon")
 

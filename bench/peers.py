@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """In the guest: disks of 1 GiB that store nothing, by each of the ways there are.
 
-Where a daemon stands behind a disk it is on CPU 1 of two, so that fio can have CPU 0.
+Where there are two CPUs a daemon behind a disk is on CPU 1, so that fio can have CPU 0. A disk has
+one virtqueue, or as many as stand behind its name: "loopback:4".
 """
 
 import os
@@ -79,7 +80,7 @@ def daemon(*argv):
     """A process that is left running, until end()."""
     if not shutil.which(argv[0]):
         raise Missing(f"no {argv[0]}")
-    argv = ["taskset", "-c", "1", *argv] if os.cpu_count() > 1 else argv
+    argv = ["taskset", "-c", "1", *argv] if os.cpu_count() == 2 else argv
     _daemons.append(subprocess.Popen([str(a) for a in argv]))
 
 
@@ -96,15 +97,16 @@ def _file(who):
     return path
 
 
-def own(who):
+def own(who, queues=1):
     image = _file(who) if _files else f"null:{SIZE}"
-    return "vhost-user-blk", "--image", str(image), "--socket-path", "{socket}"
+    return ("vhost-user-blk", "--image", str(image), "--socket-path", "{socket}", "--queues",
+            str(queues))
 
 
-def qsd(who):
+def qsd(who, queues=1):
     return ("qemu-storage-daemon", "--blockdev", blockdev(who), "--export",
             "type=vhost-user-blk,id=e,addr.type=unix,addr.path={socket},node-name=n,writable=on,"
-            "num-queues=1")
+            f"num-queues={queues}")
 
 
 def blockdev(who):
@@ -137,66 +139,80 @@ def loopback(tmp, name, *backend, queues=1, transport="loopback", more=()):
     return line.split()[2]
 
 
-def loopback_qsd(tmp):
+def loopback_qsd(tmp, queues=1):
     """
     It tells the driver that no buffer may be larger than 64 KiB, which by VDUSE it does not: a
     request of 1 MiB has more of them here.
     """
-    return loopback(tmp, "qsd", *qsd("qsd"))
+    return loopback(tmp, f"qsd{queues}", *qsd(f"qsd{queues}", queues), queues=queues)
 
 
-def loopback_own(tmp):
-    return loopback(tmp, "own", *own("own"))
+def _loopback_own(tmp, who, queues, *words, **more):
+    who = f"{who}{queues}"
+    return loopback(tmp, who, *own(who, queues), *words, queues=queues, **more)
 
 
-def loopback_polling(tmp):
-    return loopback(tmp, "polling", *own("polling"), "--poll", "50")
+def loopback_own(tmp, queues=1):
+    return _loopback_own(tmp, "own", queues)
 
 
-def loopback_packed(tmp):
-    return loopback(tmp, "packed", *own("packed"), more=("--packed",))
+def loopback_polling(tmp, queues=1):
+    return _loopback_own(tmp, "polling", queues, "--poll", "50")
 
 
-def loopback_vduse(tmp):
+def loopback_packed(tmp, queues=1):
+    return _loopback_own(tmp, "packed", queues, more=("--packed",))
+
+
+def loopback_vduse(tmp, queues=1):
     """The same back-end, by VDUSE: what the module makes of it, and what this does."""
     module("vduse")
     module("virtio_vdpa")
-    return loopback(tmp, "byvduse", *own("byvduse"), transport="vduse")
+    return _loopback_own(tmp, "byvduse", queues, transport="vduse")
 
 
-def vduse(tmp):
+def vduse(tmp, queues=1):
     module("vduse")
     module("virtio_vdpa")
-    daemon("qemu-storage-daemon", "--blockdev", blockdev("vduse"), "--export",
-           "type=vduse-blk,id=v,name=vduse0,node-name=n,writable=on,num-queues=1,"
+    name = f"vduse{queues}"
+    daemon("qemu-storage-daemon", "--blockdev", blockdev(name), "--export",
+           f"type=vduse-blk,id=v,name={name},node-name=n,writable=on,num-queues={queues},"
            f"queue-size={DEPTH}")
-    wait_for("/dev/vduse/vduse0")
+    wait_for(f"/dev/vduse/{name}")
     before = set(Path("/sys/block").glob("vd*"))
     # The device's node is there before its queues are: until then it is refused.
-    wait_until(lambda: not subprocess.run(["vdpa", "dev", "add", "name", "vduse0", "mgmtdev",
+    wait_until(lambda: not subprocess.run(["vdpa", "dev", "add", "name", name, "mgmtdev",
                                            "vduse"], stderr=subprocess.DEVNULL).returncode,
                "VDUSE's device")
-    _ends.append(("vdpa", "dev", "del", "vduse0"))
+    _ends.append(("vdpa", "dev", "del", name))
     new = wait_until(lambda: set(Path("/sys/block").glob("vd*")) - before, "VDUSE's disk")
     return wait_for(f"/dev/{new.pop().name}")
 
 
-def ublk(tmp):
+def ublk(tmp, queues=1):
     module("ublk_drv")
-    daemon("bench-ublk-null", *([_file("ublk")] if _files else []))
-    return wait_for("/dev/ublkb0")
+    before = set(Path("/dev").glob("ublkb*"))
+    daemon("bench-ublk-null", "--queues", queues, *([_file(f"ublk{queues}")] if _files else []))
+    return str(wait_until(lambda: set(Path("/dev").glob("ublkb*")) - before, "ublk's disk").pop())
 
 
-def nbd(tmp):
+def nbd(tmp, queues=1):
+    """Its queues are connections."""
     module("nbd")
-    daemon("qemu-nbd", "--image-opts", blockdev("nbd").replace("node-name=n,", ""), "--connect",
-           "/dev/nbd0")
-    wait_until(lambda: int(Path("/sys/block/nbd0/size").read_text()), "the nbd disk")
-    return "/dev/nbd0"
+    name, node = f"nbd{queues}", f"/dev/nbd{queues}"
+    sock = serve(tmp, name, ("qemu-nbd", "--image-opts",
+                             blockdev(name).replace("node-name=n,", ""), "--persistent",
+                             f"--shared={queues}", "--socket", "{socket}"))
+    run("nbd-client", "-unix", sock, node, "-connections", queues)
+    _ends.append(("nbd-client", "-d", node))
+    wait_until(lambda: int(Path(f"/sys/block/nbd{queues}/size").read_text()), "the nbd disk")
+    return node
 
 
-def loop(tmp):
+def loop(tmp, queues=1):
     """Holes of a file on tmpfs: what is read are zeroes, what is written is stored."""
+    if queues > 1:
+        raise Missing("it has one queue")
     module("loop")
     path = Path(tmp) / "loop.img"
     path.touch()
@@ -204,13 +220,21 @@ def loop(tmp):
     return run("losetup", "--find", "--show", "--direct-io=on", path).strip()
 
 
-def null_blk(tmp):
+def null_blk(tmp, queues=1):
     """No transport at all: what fio and the block layer take."""
     if _files:
         raise Missing("it has no file")
-    module("null_blk", "queue_mode=2", "irqmode=0", "bs=512", f"gb={SIZE >> 30}",
-           "submit_queues=1", f"hw_queue_depth={DEPTH}")
-    return wait_for("/dev/nullb0")
+    module("null_blk", "nr_devices=0")
+    there = Path("/sys/kernel/config/nullb")
+    if not there.exists():
+        run("mount", "-t", "configfs", "none", "/sys/kernel/config")
+    disk = there / f"null{queues}"
+    disk.mkdir()
+    for what, value in (("queue_mode", 2), ("irqmode", 0), ("blocksize", 512),
+                        ("size", SIZE >> 20), ("submit_queues", queues),
+                        ("hw_queue_depth", DEPTH), ("power", 1)):
+        (disk / what).write_text(str(value))
+    return wait_for(f"/dev/null{queues}")
 
 
 # The daemon behind the first and VDUSE is the same.

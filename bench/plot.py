@@ -7,7 +7,8 @@ import subprocess
 import tables
 from vmtool import report
 
-COLOURS = ("#1b6ca8", "#4fa3d9", "#d98c2b", "#7a9a3a", "#8f5aa8", "#b0483f", "#777777", "#a8d1ee")
+COLOURS = ("#1b6ca8", "#4fa3d9", "#d98c2b", "#7a9a3a", "#8f5aa8", "#b0483f", "#777777", "#a8d1ee",
+           "#ecc888", "#123f63", "#c9a0d6", "#3a8a80")
 MOST = 3.0  # one that is far off is cut, not the others squeezed
 BAR_PX, LEAST_PX, MOST_PX, HEIGHT_PX = 46, 640, 1600, 520
 
@@ -34,9 +35,10 @@ def script(title, unit, groups, reference, svg):
     most = max(float(row.split()[1]) for rows in blocks.values() for row in rows) or 1
     width = min(MOST_PX, max(LEAST_PX, BAR_PX * x))
     of = f"times {reference}" if reference else "of the largest"
+    cut = f", cut at {MOST:g}" if most == MOST else ""
     lines = [f"set terminal svg size {width},{HEIGHT_PX} dynamic font 'sans-serif,12' "
              "background rgb 'white'", f"set output {_quoted(str(svg))}",
-             f"set label 1 {_quoted(f'{unit}; {of}')} at graph 0.5,1.03 center noenhanced",
+             f"set label 1 {_quoted(f'{unit}; {of}{cut}')} at graph 0.5,1.03 center noenhanced",
              f"set title {_quoted(title)} offset 0,1.2 noenhanced", "set tmargin 4",
              f"set xrange [-1:{x}]", f"set yrange [0:{most * 1.25:.2f}]",
              "set boxwidth 0.9", "set style fill solid", "set border 3",
