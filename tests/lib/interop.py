@@ -29,7 +29,8 @@ its rows, where there are any, are of an earlier run.
 Peers are used as their authors publish them: what is not in Debian 12 comes from a newer Debian
 ([tests/interop/debian-peers](../tests/interop/debian-peers)) or from crates.io
 ([tests/interop/rust-vmm](../tests/interop/rust-vmm)). A *back-end* is attached by
-`virtio-loopback attach` on the kernel that is named, and used by that kernel's own driver; under a
+`virtio-loopback attach` on the kernel that is named, and used by that kernel's own driver (where Debian
+leaves it out, gpio and i2c, by that of its sources; can by this project's `virtio_can`); under a
 *front-end* this project's back-end serves a guest of QEMU's. What the adapter does is decided by
 feature bits and device types: it knows no peer by its name.
 [vhost-user.md](vhost-user.md) has each message and feature bit, and
