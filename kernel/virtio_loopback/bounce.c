@@ -48,6 +48,7 @@ int vlb_bounce_init(struct vlb_bounce *bounce, struct vlb_pool *pool, dma_addr_t
 		    size_t ring_size, const u16 *sizes, unsigned int num_queues)
 {
 	size_t slot_size;
+	unsigned int i;
 	int err;
 
 	if (pool->size < ring_size + SZ_64K)
@@ -56,6 +57,8 @@ int vlb_bounce_init(struct vlb_bounce *bounce, struct vlb_pool *pool, dma_addr_t
 	bounce->base = base;
 	bounce->ring_size = ring_size;
 	spin_lock_init(&bounce->lock);
+	for (i = 0; i < VLB_COPY_LOCKS; i++)
+		spin_lock_init(&bounce->copies[i]);
 
 	/* So that a request of some hundred segments fits more than once. */
 	slot_size = pool->size - ring_size;
@@ -166,6 +169,11 @@ static void vlb_copy_out(struct vlb_bounce *bounce, const struct vlb_mapping *ma
 		vlb_copy(map->orig + offset, vlb_slot_addr(bounce, map) + offset, len, false);
 }
 
+static spinlock_t *vlb_copy_lock(struct vlb_bounce *bounce, const struct vlb_mapping *map)
+{
+	return &bounce->copies[(map - bounce->maps) & (VLB_COPY_LOCKS - 1)];
+}
+
 static struct vlb_mapping *vlb_bounce_get(struct vlb_bounce *bounce, unsigned int order)
 {
 	struct vlb_mapping *map;
@@ -217,11 +225,16 @@ dma_addr_t vlb_bounce_map(struct vlb_bounce *bounce, phys_addr_t orig, size_t le
 	unsigned int order = fls_long((len - 1) >> VLB_GRANULE_SHIFT);
 	struct vlb_mapping *map = NULL;
 	unsigned long flags;
+	void *slot;
 
 	spin_lock_irqsave(&bounce->lock, flags);
 	if (likely(len && order < VLB_SLOT_ORDERS))
 		map = vlb_bounce_get(bounce, order);
 	if (likely(map)) {
+		map->orig = orig;
+		map->len = len;
+		map->dir = dir;
+		slot = vlb_slot_addr(bounce, map);
 		bounce->mapped++;
 		bounce->bytes_in += copy ? len : 0;
 	} else {
@@ -231,14 +244,11 @@ dma_addr_t vlb_bounce_map(struct vlb_bounce *bounce, phys_addr_t orig, size_t le
 	if (unlikely(!map))
 		return DMA_MAPPING_ERROR;
 
-	map->orig = orig;
-	map->len = len;
-	map->dir = dir;
 	if (copy)
-		vlb_copy(orig, vlb_slot_addr(bounce, map), len, true);
+		vlb_copy(orig, slot, len, true);
 	else
-		vlb_clear(vlb_slot_addr(bounce, map), len);
-	return bounce->base + bounce->ring_size + ((u64)map->first << VLB_GRANULE_SHIFT);
+		vlb_clear(slot, len);
+	return bounce->base + (slot - bounce->pool->vaddr);
 }
 
 /*
@@ -256,6 +266,57 @@ static void vlb_bounce_stray(struct vlb_bounce *bounce)
 		bounce->stray(bounce);
 }
 
+/* With the lock held */
+static void vlb_bounce_forget(struct vlb_bounce *bounce, struct vlb_mapping *map, bool copied)
+{
+	bounce->bytes_out += copied ? map->len : 0;
+	vlb_record_taken(bounce, map);
+	vlb_bounce_put(bounce, map);
+}
+
+static bool vlb_copies_out(const struct vlb_mapping *map, unsigned long attrs)
+{
+	return map->dir != DMA_TO_DEVICE && !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
+}
+
+/*
+ * With its copy lock held: is a mapping of more than a few bytes still what was found at @addr?
+ * If not, another has unmapped it, as the device side can bring about.
+ */
+static bool vlb_bounce_is_still(struct vlb_bounce *bounce, const struct vlb_mapping *map,
+				dma_addr_t addr, size_t *offset)
+{
+	bool is;
+
+	spin_lock(&bounce->lock);
+	is = vlb_bounce_find_around(bounce, addr, offset) == map && map->len > VLB_SMALL;
+	spin_unlock(&bounce->lock);
+	return is;
+}
+
+static void vlb_bounce_unmap_large(struct vlb_bounce *bounce, struct vlb_mapping *map,
+				   dma_addr_t addr, unsigned long attrs)
+{
+	spinlock_t *copying = vlb_copy_lock(bounce, map);
+	unsigned long flags;
+	bool found, copy;
+	size_t offset;
+
+	spin_lock_irqsave(copying, flags);
+	found = vlb_bounce_is_still(bounce, map, addr, &offset) && !offset;
+	if (likely(found)) {
+		copy = vlb_copies_out(map, attrs);
+		if (copy)
+			vlb_copy_out(bounce, map, 0, map->len);
+		spin_lock(&bounce->lock);
+		vlb_bounce_forget(bounce, map, copy);
+		spin_unlock(&bounce->lock);
+	}
+	spin_unlock_irqrestore(copying, flags);
+	if (unlikely(!found))
+		vlb_bounce_stray(bounce);
+}
+
 /**
  * vlb_bounce_unmap() - take a buffer out of the pool
  * @bounce: the pool in use
@@ -264,23 +325,24 @@ static void vlb_bounce_stray(struct vlb_bounce *bounce)
  */
 void vlb_bounce_unmap(struct vlb_bounce *bounce, dma_addr_t addr, unsigned long attrs)
 {
-	struct vlb_mapping *map = vlb_bounce_find(bounce, addr);
+	struct vlb_mapping *map;
 	unsigned long flags;
-	bool copy;
-
-	if (unlikely(!map)) {
-		vlb_bounce_stray(bounce);
-		return;
-	}
-	copy = map->dir != DMA_TO_DEVICE && !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
-	if (copy)
-		vlb_copy_out(bounce, map, 0, map->len);
+	bool copy, large;
 
 	spin_lock_irqsave(&bounce->lock, flags);
-	bounce->bytes_out += copy ? map->len : 0;
-	vlb_record_taken(bounce, map);
-	vlb_bounce_put(bounce, map);
+	map = vlb_bounce_find(bounce, addr);
+	large = map && map->len > VLB_SMALL;
+	if (likely(map && !large)) {
+		copy = vlb_copies_out(map, attrs);
+		if (copy)
+			vlb_copy_out(bounce, map, 0, map->len);
+		vlb_bounce_forget(bounce, map, copy);
+	}
 	spin_unlock_irqrestore(&bounce->lock, flags);
+	if (large)
+		vlb_bounce_unmap_large(bounce, map, addr, attrs);
+	else if (unlikely(!map))
+		vlb_bounce_stray(bounce);
 }
 
 /**
@@ -330,21 +392,50 @@ void vlb_bounce_answer(struct vlb_bounce *bounce, dma_addr_t addr, const void *f
 	spin_unlock_irqrestore(&bounce->lock, flags);
 }
 
-static void vlb_bounce_sync(struct vlb_bounce *bounce, dma_addr_t addr, size_t len, bool to_slot)
+static void vlb_sync_copy(struct vlb_bounce *bounce, const struct vlb_mapping *map, size_t offset,
+			  size_t len, bool to_slot)
 {
-	struct vlb_mapping *map;
-	size_t offset;
-
-	map = vlb_bounce_find_around(bounce, addr, &offset);
-	if (unlikely(!map)) {
-		vlb_bounce_stray(bounce);
-		return;
-	}
 	len = min_t(size_t, len, map->len - offset);
 	if (to_slot && map->dir != DMA_FROM_DEVICE)
 		vlb_copy(map->orig + offset, vlb_slot_addr(bounce, map) + offset, len, true);
 	else if (!to_slot && map->dir != DMA_TO_DEVICE)
 		vlb_copy_out(bounce, map, offset, len);
+}
+
+static void vlb_bounce_sync_large(struct vlb_bounce *bounce, struct vlb_mapping *map,
+				  dma_addr_t addr, size_t len, bool to_slot)
+{
+	spinlock_t *copying = vlb_copy_lock(bounce, map);
+	unsigned long flags;
+	size_t offset;
+	bool found;
+
+	spin_lock_irqsave(copying, flags);
+	found = vlb_bounce_is_still(bounce, map, addr, &offset);
+	if (likely(found))
+		vlb_sync_copy(bounce, map, offset, len, to_slot);
+	spin_unlock_irqrestore(copying, flags);
+	if (unlikely(!found))
+		vlb_bounce_stray(bounce);
+}
+
+static void vlb_bounce_sync(struct vlb_bounce *bounce, dma_addr_t addr, size_t len, bool to_slot)
+{
+	struct vlb_mapping *map;
+	unsigned long flags;
+	size_t offset;
+	bool large;
+
+	spin_lock_irqsave(&bounce->lock, flags);
+	map = vlb_bounce_find_around(bounce, addr, &offset);
+	large = map && map->len > VLB_SMALL;
+	if (map && !large)
+		vlb_sync_copy(bounce, map, offset, len, to_slot);
+	spin_unlock_irqrestore(&bounce->lock, flags);
+	if (large)
+		vlb_bounce_sync_large(bounce, map, addr, len, to_slot);
+	else if (unlikely(!map))
+		vlb_bounce_stray(bounce);
 }
 
 void vlb_bounce_sync_for_cpu(struct vlb_bounce *bounce, dma_addr_t addr, size_t len)

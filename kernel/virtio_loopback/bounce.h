@@ -22,6 +22,8 @@
 struct vlb_pool;
 
 #define VLB_NO_QUEUE	U16_MAX
+/* A power of two */
+#define VLB_COPY_LOCKS	64
 
 /**
  * struct vlb_mapping - one buffer of the driver that has a slot in the pool
@@ -34,8 +36,9 @@ struct vlb_pool;
  *         the first of its chain
  * @order: the slot's size is 2^order granules
  * @dir:   enum dma_data_direction
- * @live:  mapped; between map and unmap the driver owns the entry, and only @seq,
- *         @head and @queue change (under vlb_bounce.lock)
+ * @live:  mapped. The driver owns the entry from map to unmap; but a device side that forges
+ *         descriptors has others unmap it, so that all of it is only looked at and changed
+ *         under vlb_bounce.lock
  * @answered: the buffer has been written to by the kernel, which is its device by now
  */
 struct vlb_mapping {
@@ -60,8 +63,12 @@ struct vlb_mapping {
  * @private_rings: rings are allocated out of the device's sight; changes under
  *              vlb_device.vq_lock, as @private_end does
  * @private_end: bytes behind the pool's addresses that were given to such rings
+ * @copies:     the one of a mapping is held while more than a few bytes are copied out of it
+ *              or in by a sync, and until it is unmapped: whoever unmaps it as well is back
+ *              only when nothing is written to the buffer any more. Taken with interrupts
+ *              off, before @lock
  * @lock:       protects everything below it. Taken with interrupts off, held for
- *              bookkeeping only, never while data is copied
+ *              bookkeeping and a few bytes, never while data is copied
  * @slots:      allocator of the slot part
  * @maps:       entries
  * @nr_maps:    how many there are
@@ -87,6 +94,7 @@ struct vlb_bounce {
 	bool private_rings;
 	u64 private_end;
 
+	spinlock_t copies[VLB_COPY_LOCKS]; /* see @copies above */
 	spinlock_t lock; /* see @lock above */
 	struct vlb_slots slots;
 	struct vlb_mapping *maps;
@@ -131,7 +139,7 @@ u32 vlb_bounce_live(struct vlb_bounce *bounce);
  * @bounce: the pool in use
  * @addr:   DMA address, not trusted
  *
- * Needs the lock, unless the caller owns the mapping.
+ * Needs the lock.
  *
  * Return: the mapping or NULL.
  */

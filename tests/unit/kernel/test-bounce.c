@@ -104,6 +104,77 @@ static void test_sync(void **state)
 }
 
 /* After the end: small buffers are errors, large ones stay as they were, nothing is added. */
+static struct vlb_bounce *watched;
+static unsigned int looks, copy_locks, locks;
+
+static void look_at_locks(void)
+{
+	looks++;
+	locks += watched->lock.held;
+	for (unsigned int i = 0; i < VLB_COPY_LOCKS; i++)
+		copy_locks += watched->copies[i].held;
+}
+
+/* The buffer may go when it is unmapped: whoever copies to it or from it holds off the unmapping. */
+static void test_locks(void **state)
+{
+	struct fixture *f = *state;
+	u8 buffer[4096] __attribute__((aligned(4096)));
+	static const size_t sizes[] = { 1, 512, 513, sizeof(buffer) };
+
+	watched = &f->bounce;
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		bool large = sizes[i] > 512;
+		dma_addr_t addr = vlb_bounce_map(&f->bounce, (uintptr_t)buffer, sizes[i],
+						 DMA_BIDIRECTIONAL, 0);
+
+		looks = copy_locks = locks = 0;
+		shim_on_kmap = look_at_locks;
+		vlb_bounce_sync_for_cpu(&f->bounce, addr, sizes[i]);
+		vlb_bounce_sync_for_device(&f->bounce, addr, sizes[i]);
+		vlb_bounce_unmap(&f->bounce, addr, 0);
+		shim_on_kmap = NULL;
+		assert_int_equal(looks, 3);
+		assert_int_equal(copy_locks, large ? 3 : 0);
+		assert_int_equal(locks, large ? 0 : 3);
+	}
+}
+
+/* What is not mapped, or not any more, is told of, and changes nothing. */
+static unsigned int strays;
+
+static void count_stray(struct vlb_bounce *bounce)
+{
+	(void)bounce;
+	strays++;
+}
+
+static void test_stray(void **state)
+{
+	static const size_t sizes[] = { 16, 4096 };
+	struct fixture *f = *state;
+	u8 buffer[4096];
+
+	f->bounce.stray = count_stray;
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		dma_addr_t addr = vlb_bounce_map(&f->bounce, (uintptr_t)buffer, sizes[i],
+						 DMA_FROM_DEVICE, 0);
+
+		strays = 0;
+		vlb_bounce_unmap(&f->bounce, addr + VLB_GRANULE_SIZE, 0);
+		assert_int_equal(strays, 1);
+		assert_int_equal(vlb_bounce_live(&f->bounce), 1);
+		vlb_bounce_unmap(&f->bounce, addr, 0);
+		memset(buffer, 0x44, sizeof(buffer));
+		memset(device_sees(f, addr), 0x55, sizes[i]);
+		vlb_bounce_unmap(&f->bounce, addr, 0);
+		vlb_bounce_sync_for_cpu(&f->bounce, addr, sizes[i]);
+		assert_int_equal(strays, 3);
+		assert_int_equal(buffer[0], 0x44);
+		assert_int_equal(vlb_bounce_live(&f->bounce), 0);
+	}
+}
+
 static void test_poison(void **state)
 {
 	struct fixture *f = *state;
@@ -155,6 +226,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_directions, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sync, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_locks, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stray, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_poison, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
 	};
