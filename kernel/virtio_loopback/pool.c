@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/capability.h>
 #include <linux/cred.h>
-#include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -231,12 +230,12 @@ int vlb_pool_check(const struct vlb_pool *pool)
  * Punches out the whole file: mappings of it lose these pages, the kernel keeps them.
  * Pages that a system call of the back-end has pinned itself stay with it until that
  * call ends.
+ *
+ * Not by vfs_fallocate(): that takes the inode's lock, which a back-end can hold for as long
+ * as it likes, by a write to the file from memory that does not come.
  */
 void vlb_pool_revoke(struct vlb_pool *pool)
 {
-	int err = vfs_fallocate(pool->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-				pool->size);
-
-	if (err)
-		pr_warn_ratelimited("virtio_loopback: cannot take the pool back: %d\n", err);
+	unmap_mapping_range(pool->memfd->f_mapping, 0, pool->size, 0);
+	shmem_truncate_range(file_inode(pool->memfd), 0, pool->size - 1);
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
@@ -19,6 +18,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "memfd.h"
 #include "vhost-user/socket.h"
 
 #define HOLD_MS 2
@@ -553,13 +553,6 @@ static void serve_ring(struct hostile *h, struct ring *r)
 
 /* ---- tampering ---- */
 
-static void punch(struct hostile *h)
-{
-	if (fallocate(h->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      (off_t)h->memory.offset, (off_t)h->memory.size) < 0)
-		log_warning("no hole: %s", strerror(errno));
-}
-
 static void tamper(struct hostile *h, struct ring *r, const struct rule *rule)
 {
 	int64_t i;
@@ -577,7 +570,10 @@ static void tamper(struct hostile *h, struct ring *r, const struct rule *rule)
 		fill_random(h, r->used->ring, 8 * (size_t)r->num);
 		break;
 	case ACTION_PUNCH:
-		punch(h);
+		memfd_punch(h->memory.fd, (off_t)h->memory.offset, (off_t)h->memory.size);
+		break;
+	case ACTION_STALL:
+		memfd_stall(h->memory.fd);
 		break;
 	case ACTION_STORM:
 		for (i = 0; i < rule->number; i++)

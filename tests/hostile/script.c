@@ -36,6 +36,7 @@ static const struct {
 	{ "scribble-rings", ACTION_SCRIBBLE_RINGS, 0 },
 	{ "scribble-used", ACTION_SCRIBBLE_USED, 0 },
 	{ "punch", ACTION_PUNCH, 0 },
+	{ "stall", ACTION_STALL, 0 },
 	{ "storm", ACTION_STORM, 100000 },
 	{ "used-jump", ACTION_USED_JUMP, 1000 },
 	{ "entry-move", ACTION_ENTRY_MOVE, 0 },

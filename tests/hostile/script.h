@@ -41,6 +41,7 @@ enum action {
 	ACTION_SCRIBBLE_RINGS, /* ... over descriptors and both rings of the virtqueue */
 	ACTION_SCRIBBLE_USED, /* ... over the used ring's elements only */
 	ACTION_PUNCH, /* holes, the whole memfd */
+	ACTION_STALL, /* a write to the memfd that never ends */
 	ACTION_STORM, /* this many calls */
 	ACTION_USED_JUMP, /* the used index jumps by so many */
 	ACTION_ENTRY_MOVE, /* descriptor 0 points elsewhere: to this address */

@@ -82,6 +82,7 @@ RINGS = {
     "rings": "kick#5: scribble-rings",
     "pool": "kick#5: scribble-pool",
     "hole": "kick#5: punch",
+    "stalled-write": "kick#5: stall",
     "calls": "kick#5: storm 200000",
     "used-index": "kick#5: used-jump 3000",
     "used-index-far": "kick#5: used-jump 40000",
