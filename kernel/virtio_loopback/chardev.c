@@ -173,10 +173,16 @@ static int vlb_ioctl_set_queue_fds(struct vlb_device *dev,
 	return vlb_queue_set_fds(queue, args->kick_fd, args->call_fd);
 }
 
+/*
+ * The two calls whose structure points to more of the caller's memory. That may take as long as
+ * it likes to come: they take the device's lock themselves, when it is there.
+ */
+
 static int vlb_ioctl_set_config(struct vlb_device *dev, const struct virtio_loopback_config *args)
 {
 	unsigned long flags;
 	u8 *data;
+	int err;
 
 	if ((args->flags & ~VIRTIO_LOOPBACK_CONFIG_NOTIFY) || args->reserved ||
 	    args->offset > dev->config_size || args->length > dev->config_size - args->offset)
@@ -184,15 +190,66 @@ static int vlb_ioctl_set_config(struct vlb_device *dev, const struct virtio_loop
 	data = memdup_user(u64_to_user_ptr(args->data), args->length);
 	if (IS_ERR(data))
 		return PTR_ERR(data);
+	err = mutex_lock_interruptible(&dev->lock);
+	if (err)
+		goto out_free;
 
 	spin_lock_irqsave(&dev->config_lock, flags);
 	memcpy(dev->config + args->offset, data, args->length);
 	WRITE_ONCE(dev->generation, dev->generation + 1);
 	spin_unlock_irqrestore(&dev->config_lock, flags);
-	kfree(data);
 	if ((args->flags & VIRTIO_LOOPBACK_CONFIG_NOTIFY) && dev->vdev && dev->vdev->registered)
 		virtio_config_changed(&dev->vdev->vdev);
-	return 0;
+	mutex_unlock(&dev->lock);
+out_free:
+	kfree(data);
+	return err;
+}
+
+/* Returns how many there are; the first of them, at most @room, are in @heads. */
+static int vlb_get_heads(struct vlb_device *dev, u32 index, u16 *heads, u32 room)
+{
+	const struct vlb_outstanding *list;
+	unsigned int i, count;
+	int err;
+
+	err = mutex_lock_interruptible(&dev->lock);
+	if (err)
+		return err;
+	list = vlb_record_list(&dev->bounce, index, &count);
+	for (i = 0; i < min(count, room); i++)
+		heads[i] = list[i].head;
+	if (vlb_record_anomalies(&dev->bounce))
+		err = -EIO;
+	mutex_unlock(&dev->lock);
+	return err ? err : count;
+}
+
+static int vlb_ioctl_get_outstanding(struct vlb_device *dev,
+				     struct virtio_loopback_outstanding *args)
+{
+	const struct vlb_queue *queue = vlb_find_queue(dev, args->index);
+	u32 room;
+	u16 *heads;
+	int ret;
+
+	if (!queue || args->flags || args->reserved)
+		return -EINVAL;
+	if (queue->post || (dev->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
+		return -EOPNOTSUPP;
+	room = min_t(u32, args->count, queue->max);
+	heads = kvcalloc(room, sizeof(*heads), GFP_KERNEL_ACCOUNT);
+	if (!heads)
+		return -ENOMEM;
+	ret = vlb_get_heads(dev, args->index, heads, room);
+	if (ret >= 0) {
+		args->count = ret;
+		room = min_t(u32, room, ret);
+		ret = copy_to_user(u64_to_user_ptr(args->heads), heads, room * sizeof(*heads)) ?
+		      -EFAULT : 0;
+	}
+	kvfree(heads);
+	return ret;
 }
 
 static int vlb_ioctl_get_queue(struct vlb_device *dev, struct virtio_loopback_queue *args)
@@ -214,29 +271,6 @@ static int vlb_ioctl_get_state(struct vlb_device *dev, struct virtio_loopback_st
 		return -EINVAL;
 	memset(args, 0, sizeof(*args));
 	vlb_device_get_state(dev, args);
-	return 0;
-}
-
-static int vlb_ioctl_get_outstanding(struct vlb_device *dev,
-				     struct virtio_loopback_outstanding *args)
-{
-	const struct vlb_outstanding *list;
-	unsigned int i, count;
-	u16 __user *heads;
-
-	if (!vlb_find_queue(dev, args->index) || args->flags || args->reserved)
-		return -EINVAL;
-	if (vlb_find_queue(dev, args->index)->post ||
-	    (dev->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
-		return -EOPNOTSUPP;
-	list = vlb_record_list(&dev->bounce, args->index, &count);
-	if (vlb_record_anomalies(&dev->bounce))
-		return -EIO;
-	heads = u64_to_user_ptr(args->heads);
-	for (i = 0; i < min(count, args->count); i++)
-		if (put_user(list[i].head, &heads[i]))
-			return -EFAULT;
-	args->count = count;
 	return 0;
 }
 
@@ -282,16 +316,12 @@ static int vlb_ioctl_device(struct file *file, struct vlb_device *dev, unsigned 
 		return vlb_device_start(dev);
 	case VIRTIO_LOOPBACK_STOP:
 		return vlb_device_stop(dev);
-	case VIRTIO_LOOPBACK_SET_CONFIG:
-		return vlb_ioctl_set_config(dev, &args->config);
 	case VIRTIO_LOOPBACK_GET_QUEUE:
 		return vlb_ioctl_get_queue(dev, &args->queue);
 	case VIRTIO_LOOPBACK_GET_STATE:
 		return vlb_ioctl_get_state(dev, &args->state);
 	case VIRTIO_LOOPBACK_CHECK_POOL:
 		return vlb_pool_check(&dev->pool);
-	case VIRTIO_LOOPBACK_GET_OUTSTANDING:
-		return vlb_ioctl_get_outstanding(dev, &args->outstanding);
 	case VIRTIO_LOOPBACK_STORE_FD:
 		return vlb_store_put(&dev->store, &args->store);
 	case VIRTIO_LOOPBACK_FETCH_FD:
@@ -324,6 +354,10 @@ static int vlb_ioctl_on_device(struct file *file, unsigned int cmd, union vlb_ar
 
 	if (!dev)
 		return -ENODEV;
+	if (cmd == VIRTIO_LOOPBACK_SET_CONFIG)
+		return vlb_ioctl_set_config(dev, &args->config);
+	if (cmd == VIRTIO_LOOPBACK_GET_OUTSTANDING)
+		return vlb_ioctl_get_outstanding(dev, &args->outstanding);
 	err = mutex_lock_interruptible(&dev->lock);
 	if (err)
 		return err;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <linux/virtio_config.h>
 
+#include "missing-page.h"
 #include "raw-device.h"
 
 static size_t page; /* the kernel's: more than 4 KiB on some */
@@ -295,6 +296,62 @@ static void check_config(void)
 	expect_error(CONFIG(.data = (uintptr_t)data, .length = 4, .flags = 2), EINVAL, "flags");
 	expect_error(CONFIG(.length = 4), EFAULT, "no address");
 	expect_error(CONFIG(.data = (uintptr_t)data, .length = 4, .flags = VIRTIO_LOOPBACK_CONFIG_NOTIFY), 0, "notify");
+	close(fd);
+	close(memfd);
+}
+
+struct slow_call {
+	int fd;
+	struct virtio_loopback_config args;
+};
+
+static void *call_slowly(void *arg)
+{
+	struct slow_call *call = arg;
+
+	expect_error(ioctl(call->fd, VIRTIO_LOOPBACK_SET_CONFIG, &call->args), 0, "in the end");
+	return NULL;
+}
+
+static void interrupt(int number)
+{
+	(void)number;
+}
+
+/* One who has a call wait for memory of his own keeps neither his device nor others waiting. */
+static void check_slow_memory(void)
+{
+	struct sigaction in_time = { .sa_handler = interrupt };
+	int memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW), fd = raw_open(), uffd;
+	struct virtio_loopback_takeover takeover = { .size = sizeof(takeover), .name = "slow" };
+	struct virtio_loopback_state state = { .size = sizeof(state) };
+	struct virtio_loopback_create args = raw_args(memfd, "slow");
+	uint8_t bytes[16] = { 0 };
+	struct slow_call call = { .fd = fd };
+	struct pollfd asked = { .events = POLLIN };
+	void *memory = missing_page(&uffd);
+	int other = raw_open();
+	pthread_t thread;
+
+	args.config = (uintptr_t)bytes;
+	args.config_size = sizeof(bytes);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args), 0, "CREATE");
+	expect_error(memory ? 0 : -1, 0, "userfaultfd");
+	call.args = (struct virtio_loopback_config){ .size = sizeof(call.args), .length = 16,
+						     .data = (uintptr_t)memory };
+	asked.fd = uffd;
+	if (!memory || pthread_create(&thread, NULL, call_slowly, &call))
+		return;
+	EXPECT(poll(&asked, 1, 10000) == 1);
+	sigaction(SIGALRM, &in_time, NULL);
+	alarm(10);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_GET_STATE, &state), 0, "GET_STATE meanwhile");
+	expect_error(ioctl(other, VIRTIO_LOOPBACK_TAKEOVER, &takeover), EBUSY, "TAKEOVER meanwhile");
+	alarm(0);
+	EXPECT(!missing_page_comes(uffd, memory));
+	pthread_join(thread, NULL);
+	close(uffd);
+	close(other);
 	close(fd);
 	close(memfd);
 }
@@ -762,6 +819,7 @@ static const struct {
 	{ "names", check_names },
 	{ "queue-fds", check_queue_fds },
 	{ "config", check_config },
+	{ "slow-memory", check_slow_memory },
 	{ "messages", check_messages },
 	{ "store", check_store },
 	{ "pool-holes", check_pool_holes },
