@@ -45,6 +45,9 @@ static DEFINE_IDA(vlb_numbers);
 /* The system goes down: no device waits for another adapter. Set under vlb_devices_lock. */
 static bool vlb_going_down;
 
+/* Since the last wake-up servers were left out of the freezing. Under vlb_devices_lock. */
+static bool vlb_devices_awake;
+
 /*
  * Starts, stops and ends of devices: they can wait for a driver and for what it waits for.
  * The ending of I/O has a queue of its own, with a thread kept in reserve: the memory that
@@ -755,6 +758,7 @@ void vlb_devices_sleep(void)
 	mutex_lock(&vlb_devices_lock);
 	list_for_each_entry(dev, &vlb_devices, node) {
 		mutex_lock(&dev->lock);
+		vlb_devices_awake = true;
 		WRITE_ONCE(dev->suspended, true);
 		vlb_servers_keep_awake(&dev->servers, true);
 		mutex_unlock(&dev->lock);
@@ -775,6 +779,9 @@ void vlb_devices_wake(void)
 		mutex_unlock(&dev->lock);
 		vlb_messages_raise(&dev->messages, VLB_EVENT_RESUMED);
 	}
+	if (vlb_devices_awake)
+		vlb_servers_sweep();
+	vlb_devices_awake = false;
 	mutex_unlock(&vlb_devices_lock);
 }
 

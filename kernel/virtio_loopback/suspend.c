@@ -26,7 +26,8 @@ static bool vlb_task_keep_awake(struct task_struct *task, bool awake)
 	unsigned long flags;
 	bool asleep;
 
-	if (!(READ_ONCE(task->flags) & PF_NOFREEZE) == !awake)
+	if ((READ_ONCE(task->flags) & PF_KTHREAD) ||
+	    !(READ_ONCE(task->flags) & PF_NOFREEZE) == !awake)
 		return true;
 	raw_spin_lock_irqsave(&task->pi_lock, flags);
 	asleep = !task_is_running(task) && !task->on_rq && !vlb_task_on_cpu(task);
@@ -69,6 +70,39 @@ static void vlb_process_keep_awake(struct pid *pid, bool awake)
 			pid_nr(pid));
 }
 
+/* No process at all that is not a kernel thread: who was forked by a server has its flags. */
+static bool vlb_all_try(void)
+{
+	struct task_struct *leader, *task;
+	bool all = true;
+
+	rcu_read_lock();
+	for_each_process(leader)
+		for_each_thread(leader, task)
+			all &= task == current || vlb_task_keep_awake(task, false);
+	rcu_read_unlock();
+	return all;
+}
+
+/**
+ * vlb_servers_sweep() - after the wake-up: nobody is left out of the freezing any more
+ *
+ * Nothing else exempts processes from it, so that all of them are looked at.
+ *
+ * Sleeps, for a bounded time.
+ */
+void vlb_servers_sweep(void)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < VLB_KEEP_AWAKE_TRIES; tries++) {
+		if (vlb_all_try())
+			return;
+		usleep_range(500, 1000);
+	}
+	pr_info("virtio_loopback: some process does not rest: it will not be frozen\n");
+}
+
 /**
  * vlb_servers_keep_awake() - leave the servers out of the freezing, or no longer
  * @servers: the device's lock is held
@@ -83,16 +117,18 @@ void vlb_servers_keep_awake(struct vlb_servers *servers, bool awake)
 	vlb_process_keep_awake(servers->backend, awake);
 }
 
-static bool vlb_is_own(struct pid *pid)
+/* Whether the caller may name that process: its own, or with @any each one, but no kernel thread. */
+static bool vlb_is_permitted(struct pid *pid, bool any)
 {
 	struct task_struct *task;
-	bool own;
+	bool permitted;
 
 	rcu_read_lock();
 	task = pid_task(pid, PIDTYPE_TGID);
-	own = task && uid_eq(task_uid(task), current_uid());
+	permitted = task ? !(task->flags & PF_KTHREAD) &&
+			   (any || uid_eq(task_uid(task), current_uid())) : any;
 	rcu_read_unlock();
-	return own;
+	return permitted;
 }
 
 static void vlb_servers_replace(struct vlb_servers *servers, struct pid **slot, struct pid *pid)
@@ -119,7 +155,7 @@ int vlb_servers_set_backend(struct vlb_servers *servers, pid_t nr, bool any)
 
 	if (nr && !pid)
 		return -ESRCH;
-	if (pid && !any && !vlb_is_own(pid)) {
+	if (pid && !vlb_is_permitted(pid, any)) {
 		put_pid(pid);
 		return -EPERM;
 	}

@@ -37,6 +37,7 @@ struct vlb_servers {
 int vlb_servers_set_backend(struct vlb_servers *servers, pid_t nr, bool any);
 void vlb_servers_set_adapter(struct vlb_servers *servers);
 void vlb_servers_keep_awake(struct vlb_servers *servers, bool awake);
+void vlb_servers_sweep(void);
 void vlb_servers_finish(struct vlb_servers *servers);
 
 int vlb_suspend_init(void);
