@@ -9,6 +9,9 @@
 #include "message.h"
 #include "trace.h"
 
+/* How often one who waits looks whether his time runs. */
+#define VLB_MESSAGE_SLICE	(HZ / 10)
+
 /**
  * struct vlb_question - lives on the stack of the one who asks
  * @node:  in one of the lists of struct vlb_messages until it is answered or given up
@@ -130,17 +133,20 @@ int vlb_messages_ask(struct vlb_device *dev, struct virtio_loopback_msg *msg)
 {
 	struct vlb_messages *messages = &dev->messages;
 	struct vlb_question question = { .msg = msg };
+	unsigned long left = dev->message_timeout, slice;
 
 	init_completion(&question.done);
 	if (!vlb_messages_submit(messages, &question))
 		return -ENODEV;
-	while (!wait_for_completion_timeout(&question.done, dev->message_timeout)) {
-		if (READ_ONCE(dev->suspended) ||
-		    READ_ONCE(dev->state) == VIRTIO_LOOPBACK_ORPHAN)
-			continue;
+	do {
+		slice = min_t(unsigned long, left, VLB_MESSAGE_SLICE);
+		if (wait_for_completion_timeout(&question.done, slice))
+			break;
+		if (!READ_ONCE(dev->suspended) && READ_ONCE(dev->state) != VIRTIO_LOOPBACK_ORPHAN)
+			left -= slice;
+	} while (left);
+	if (!left)
 		vlb_messages_give_up(messages, &question);
-		break;
-	}
 	trace_vlb_message(dev, msg, question.error);
 	return question.error;
 }
