@@ -152,13 +152,18 @@ static struct vlb_posted *vlb_post_find(struct vlb_post *post, u32 id)
 	return vlb_post_buffer(post, post->first + back);
 }
 
-/* Frees what the device has used, in the order of the area. */
-static void vlb_post_reclaim(struct vlb_post *post)
+/*
+ * Frees what the device has used, in the order of the area.
+ *
+ * Return: whether there was any buffer: an index alone may count on for ever.
+ */
+static bool vlb_post_reclaim(struct vlb_post *post)
 {
 	u16 count = vlb_post_device_used(post) - post->used_idx;
+	bool any = false;
 
 	if (count > vlb_post_in_ring(post))
-		return;
+		return false;
 	/* The entries after the index, see virtio 2.7.8. */
 	smp_rmb();
 	for (; count; count--, post->used_idx++) {
@@ -167,13 +172,16 @@ static void vlb_post_reclaim(struct vlb_post *post)
 		struct vlb_posted *buffer =
 			vlb_post_find(post, le32_to_cpu((__force __le32)READ_ONCE(elem->id)));
 
-		if (buffer)
+		if (buffer && !buffer->done) {
 			buffer->done = true;
+			any = true;
+		}
 	}
 	while (post->first != post->sent && vlb_post_buffer(post, post->first)->done) {
 		post->tail += vlb_post_buffer(post, post->first)->len;
 		post->first++;
 	}
+	return any;
 }
 
 static void vlb_post_describe(struct vlb_post *post, unsigned int i, u32 offset, u32 len, u16 flags)
@@ -379,7 +387,7 @@ static bool vlb_post_roomy(const struct vlb_post *post)
  */
 static bool vlb_post_take_one(struct vlb_post *post, const struct vring *vring, u16 head)
 {
-	u32 limit = post->queue->dev->bounce.pool->size;
+	u32 limit = min_t(u64, post->queue->dev->bounce.pool->size, U32_MAX);
 	u32 left, len, room = vlb_post_room(post);
 	struct vlb_posted *buffer;
 
@@ -466,12 +474,13 @@ static void vlb_post_run(struct vlb_post *post, struct virtqueue *vq, struct vlb
 {
 	const struct vring *vring = virtqueue_get_vring(vq);
 
+	vlb_post_reclaim(post);
 	do {
-		vlb_post_reclaim(post);
 		news->call |= vlb_post_take(post, vring);
 		news->kick |= vlb_post_send(post);
 		news->left = post->seen != vlb_post_driver_avail(vring);
-	} while (vlb_post_arm(post, news->left || post->sent != post->last));
+	} while (vlb_post_arm(post, news->left || post->sent != post->last) &&
+		 vlb_post_reclaim(post));
 }
 
 static void vlb_post_unhold(struct vlb_post *post, struct virtqueue *vq)
@@ -697,7 +706,10 @@ void vlb_post_forget(struct vlb_post *post)
 {
 	struct virtqueue *vq = vlb_queue_vq(post->queue);
 
-	if (!vq || !virtqueue_is_broken(vq) || (!post->strict && !READ_ONCE(post->spins)))
+	if (!vq || !virtqueue_is_broken(vq))
+		return;
+	/* On PREEMPT_RT the probe runs before the driver looks: to keep a buffer is the lesser evil. */
+	if (!post->strict && !READ_ONCE(post->spins) && !IS_ENABLED(CONFIG_PREEMPT_RT))
 		return;
 	/* The driver spins under a spinlock: it is past that. */
 	synchronize_rcu();
