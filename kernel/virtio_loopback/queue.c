@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/delay.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/poll.h>
@@ -120,6 +121,21 @@ static void vlb_queue_kick(struct vlb_queue *queue)
 	rcu_read_unlock();
 }
 
+/*
+ * A device that was reset does not interrupt (virtio 2.4.1, see vlb_reset()), nor one whose driver is
+ * not ready (3.1.1): it may not have set up yet what its callback takes. At the end of the device
+ * it has to be told of what it has put into the ring all the same, if it waits for that.
+ */
+static bool vlb_queue_may_call(const struct vlb_queue *queue, struct virtqueue *vq)
+{
+	u8 status = READ_ONCE(queue->dev->status);
+
+	if (likely(status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return true;
+	return status && vlb_device_is_over(queue->dev) &&
+	       vq->num_free != virtqueue_get_vring_size(vq);
+}
+
 static void vlb_queue_work(struct irq_work *work)
 {
 	struct vlb_queue *queue = container_of(work, struct vlb_queue, work);
@@ -128,8 +144,7 @@ static void vlb_queue_work(struct irq_work *work)
 	/* Keeps the ring there, see vlb_queue_detach(); the driver runs without a lock. */
 	rcu_read_lock();
 	vq = rcu_dereference(queue->vq);
-	/* A device that was reset does not interrupt (virtio 2.4.1), see vlb_reset(). */
-	if (likely(vq && READ_ONCE(queue->dev->status))) {
+	if (likely(vq && vlb_queue_may_call(queue, vq))) {
 		if (queue->post && vlb_post_called(queue->post, vq))
 			vlb_queue_kick(queue);
 		queue->calls++;
@@ -160,13 +175,30 @@ bool vlb_queue_notify(struct virtqueue *vq)
 }
 
 /**
+ * vlb_queue_sync() - wait until no call is under way
+ * @queue: whose
+ *
+ * On PREEMPT_RT irq_work_sync() knows one waiter at a time, and takes a grace period each time:
+ * only vlb_queues_finish() needs that.
+ */
+void vlb_queue_sync(struct vlb_queue *queue)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		irq_work_sync(&queue->work);
+		return;
+	}
+	while (irq_work_is_busy(&queue->work))
+		usleep_range(20, 50);
+}
+
+/**
  * vlb_queue_call_sync() - call the driver as an interrupt would, and wait for its return
  * @queue: whom to call
  */
 void vlb_queue_call_sync(struct vlb_queue *queue)
 {
 	irq_work_queue(&queue->work);
-	irq_work_sync(&queue->work);
+	vlb_queue_sync(queue);
 }
 
 static struct eventfd_ctx *vlb_kick_get(int fd)
@@ -358,6 +390,15 @@ int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, 
 	return 0;
 }
 
+/* As if each back-end's eventfd had been signalled. Any context. */
+void vlb_queues_call(struct vlb_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->num_queues; i++)
+		irq_work_queue(&dev->queues[i].work);
+}
+
 /* No eventfd reaches the driver any more, and no kick leaves. The device's lock is held. */
 void vlb_queues_disarm(struct vlb_device *dev)
 {
@@ -365,7 +406,7 @@ void vlb_queues_disarm(struct vlb_device *dev)
 
 	for (i = 0; i < dev->num_queues; i++) {
 		vlb_queue_set_fds(&dev->queues[i], -1, -1);
-		irq_work_sync(&dev->queues[i].work);
+		vlb_queue_sync(&dev->queues[i]);
 	}
 }
 
@@ -373,6 +414,9 @@ void vlb_queues_finish(struct vlb_device *dev)
 {
 	unsigned int i;
 
+	/* See vlb_queue_sync(). */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		synchronize_rcu();
 	for (i = 0; i < dev->num_queues; i++)
 		vlb_post_destroy(dev->queues[i].post);
 	kvfree(dev->queues);

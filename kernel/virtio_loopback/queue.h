@@ -62,6 +62,7 @@ struct vlb_queue {
 
 int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, unsigned int num);
 void vlb_queues_finish(struct vlb_device *dev);
+void vlb_queues_call(struct vlb_device *dev);
 void vlb_queues_disarm(struct vlb_device *dev);
 void vlb_queues_end_walks(struct vlb_device *dev);
 const struct vlb_queue *vlb_queues_first_broken(struct vlb_device *dev);
@@ -72,6 +73,7 @@ int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq);
 void vlb_queue_detach(struct vlb_queue *queue);
 bool vlb_queue_notify(struct virtqueue *vq);
 struct virtqueue *vlb_queue_vq(struct vlb_queue *queue);
+void vlb_queue_sync(struct vlb_queue *queue);
 void vlb_queue_call_sync(struct vlb_queue *queue);
 void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out);
 

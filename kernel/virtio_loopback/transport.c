@@ -93,6 +93,9 @@ static void vlb_set_status(struct virtio_device *vdev, u8 status)
 		status &= ~VIRTIO_CONFIG_S_FEATURES_OK;
 	}
 	WRITE_ONCE(dev->status, status);
+	/* Calls that came before were not for the driver. */
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK)
+		vlb_queues_call(dev);
 	/* The core may have unbroken the queues on the way to DRIVER_OK. */
 	if (vlb_device_is_over(dev) && !READ_ONCE(dev->sinking))
 		vlb_drain_break(dev);
@@ -120,7 +123,7 @@ static void vlb_synchronize_cbs(struct virtio_device *vdev)
 	unsigned int i;
 
 	for (i = 0; i < dev->num_queues; i++)
-		irq_work_sync(&dev->queues[i].work);
+		vlb_queue_sync(&dev->queues[i]);
 }
 
 static void vlb_reset(struct virtio_device *vdev)

@@ -242,6 +242,10 @@ def detach_refuses_what_is_in_use(t):
 @test(kernels=("debian-6.12", "debian-6.12-arm64", "debian-6.1", "debian-7"), timeout=60,
       needs=("late-driver",))
 def driver_that_has_reset(t):
-    """It is called neither by the device side nor by the end of I/O, however long it stays."""
+    """
+    It is called neither by the device side nor by the end of I/O, however long it stays; nor is
+    one that is not ready yet, which is called when it is.
+    """
     aids.load(t, "vlb_late")
-    t.equal(t.run("late-driver").strip(), "late 0", "calls after the reset")
+    t.equal(t.run("late-driver").strip(), "late 0, early 0, then 1",
+            "calls after the reset, before DRIVER_OK, and then")

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A virtio driver for tests that is slow on its way out: it offers one buffer, and when it is
- * unbound it resets the device and then waits for the end of I/O before it lets its queue go.
+ * A virtio driver for tests that is slow on its way in and out: it may linger between the making of
+ * its queue and DRIVER_OK; then it offers one buffer, and when it is unbound it resets the device
+ * and then waits for the end of I/O before it lets its queue go.
  *
- * A device that was reset does not interrupt (virtio 2.4.1): calls after the reset are counted.
+ * A device does not interrupt before DRIVER_OK (virtio 3.1.1), nor when it was reset (2.4.1): calls
+ * of then are counted.
  */
 #include <linux/delay.h>
 #include <linux/module.h>
@@ -17,9 +19,21 @@
 #define VLB_LATE_PATIENCE_MS	10000
 #define VLB_LATE_STEP_MS	5
 
+static unsigned int linger_ms;
+module_param(linger_ms, uint, 0600);
+MODULE_PARM_DESC(linger_ms, "how long it lingers before DRIVER_OK");
+
+static bool lingers;
+module_param(lingers, bool, 0400);
+MODULE_PARM_DESC(lingers, "it does, and has its queue");
+
+static unsigned int early;
+module_param(early, uint, 0400);
+MODULE_PARM_DESC(early, "calls before DRIVER_OK");
+
 static unsigned int calls;
 module_param(calls, uint, 0400);
-MODULE_PARM_DESC(calls, "before the reset");
+MODULE_PARM_DESC(calls, "from DRIVER_OK to the reset");
 
 static unsigned int late;
 module_param(late, uint, 0400);
@@ -45,7 +59,9 @@ struct vlb_late {
 
 static void vlb_late_called(struct virtqueue *vq)
 {
-	if (READ_ONCE(reset))
+	if (READ_ONCE(lingers))
+		early++;
+	else if (READ_ONCE(reset))
 		late++;
 	else
 		calls++;
@@ -69,6 +85,9 @@ static int vlb_late_probe(struct virtio_device *vdev)
 		goto err_word;
 	}
 	vdev->priv = dev;
+	WRITE_ONCE(lingers, linger_ms);
+	msleep(linger_ms);
+	WRITE_ONCE(lingers, false);
 	virtio_device_ready(vdev);
 	sg_init_one(&sg, dev->word, sizeof(*dev->word));
 	err = virtqueue_add_inbuf(dev->vq, &sg, 1, dev, GFP_KERNEL);
@@ -119,5 +138,5 @@ static struct virtio_driver vlb_late_driver = {
 };
 module_virtio_driver(vlb_late_driver);
 
-MODULE_DESCRIPTION("a virtio driver for tests that is slow on its way out");
+MODULE_DESCRIPTION("a virtio driver for tests that is slow on its way in and out");
 MODULE_LICENSE("GPL");

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * late-driver - no driver is called after it has reset its device
+ * late-driver - no driver is called after it has reset its device, nor before DRIVER_OK
  *
  * The device of the driver vlb_late is unbound. When the driver has reset it, the device side
- * answers the buffer and calls nevertheless, and then goes away, which is the end of I/O. Prints
- * "late N" with the calls that came then; exits with 1 when something did not happen at all. Needs
- * root and vlb_late.ko.
+ * answers the buffer and calls nevertheless, and then goes away, which is the end of I/O. Another
+ * one, whose ring is at the same place, does so while the driver has its queue and has not said
+ * DRIVER_OK; what has come by then is told when it has. Prints "late N, early N, then N" with the
+ * calls that came in each case; exits with 1 when something did not happen at all. Needs root and
+ * vlb_late.ko.
  */
 #include <dirent.h>
 #include <err.h>
@@ -30,9 +32,6 @@ static void create(struct raw_device *dev)
 	raw_run(dev);
 	if (ioctl(dev->fd, VIRTIO_LOOPBACK_START))
 		err(1, "START");
-	if (!raw_wait_message(dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 10000) ||
-	    !dev->registered.registered.bound)
-		errx(1, "no driver has bound: is vlb_late.ko loaded?");
 }
 
 static void parameter(const char *name, char *value, size_t size)
@@ -54,6 +53,14 @@ static bool is_set(const char *name)
 
 	parameter(name, value, sizeof(value));
 	return value[0] == 'Y';
+}
+
+static void set_linger(const char *ms)
+{
+	FILE *file = fopen(PARAMETERS "linger_ms", "we");
+
+	if (!file || fputs(ms, file) < 0 || fclose(file))
+		err(1, PARAMETERS "linger_ms");
 }
 
 /* Returns when the driver has let go, which it does after the end of I/O. */
@@ -83,45 +90,88 @@ static void find_device(char *name, size_t size)
 		errx(1, DRIVER ": no device");
 }
 
-/* As a device would, though it has been reset. */
-static void answer(struct raw_device *dev, const struct vring *vring)
+/* As a device would that has answered one buffer, whether it may or not. */
+static void answer(struct raw_device *dev, const struct vring *vring, uint32_t head)
 {
 	uint64_t one = 1;
 
-	if (!vring->avail->idx)
-		errx(1, "the driver has offered no buffer");
-	vring->used->ring[0] = (vring_used_elem_t){ vring->avail->ring[0], 8 };
+	vring->used->ring[0] = (vring_used_elem_t){ head, 8 };
 	__atomic_store_n(&vring->used->idx, 1, __ATOMIC_RELEASE);
 	if (write(dev->call, &one, sizeof(one)) != sizeof(one))
 		err(1, "call");
 }
 
-int main(void)
+static void wait_for(const char *name, const char *what)
+{
+	for (int tries = 0; !is_set(name); tries++) {
+		if (tries == 2000)
+			errx(1, "the driver has not %s", what);
+		usleep(5000);
+	}
+}
+
+static void check_gone(void)
+{
+	if (!raw_wait_gone(NAME, 20000))
+		errx(1, "the device has not gone with its file");
+}
+
+/* Returns where the used ring is in the pool: where the next device of the same kind has it. */
+static size_t call_after_reset(void)
 {
 	struct raw_device dev;
-	char name[256], late[16];
 	struct vring vring;
 	pthread_t thread;
-	int tries;
+	char name[256];
+	size_t offset;
 
 	create(&dev);
+	if (!raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 10000) ||
+	    !dev.registered.registered.bound)
+		errx(1, "no driver has bound: is vlb_late.ko loaded?");
 	vring = dev.vring;
+	offset = (size_t)((uint8_t *)vring.used - dev.pool);
 	find_device(name, sizeof(name));
 	if (pthread_create(&thread, NULL, unbind, name))
 		errx(1, "pthread_create");
-	for (tries = 0; !is_set("reset"); tries++) {
-		if (tries == 2000)
-			errx(1, "the driver has not reset the device");
-		usleep(5000);
-	}
-	answer(&dev, &vring);
+	wait_for("reset", "reset the device");
+	if (!vring.avail->idx)
+		errx(1, "the driver has offered no buffer");
+	answer(&dev, &vring, vring.avail->ring[0]);
 	raw_close(&dev);
 	pthread_join(thread, NULL);
-	if (!raw_wait_gone(NAME, 20000))
-		errx(1, "the device has not gone with its file");
+	check_gone();
 	if (!is_set("ended"))
 		errx(1, "the driver has not seen the end of I/O");
+	return offset;
+}
+
+static void call_before_ready(size_t offset)
+{
+	struct vring vring = { 0 };
+	struct raw_device dev;
+
+	set_linger("2000");
+	create(&dev);
+	wait_for("lingers", "come to its queue");
+	vring.used = (void *)(dev.pool + offset);
+	answer(&dev, &vring, 0);
+	if (!raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 20000))
+		errx(1, "the driver has not come to its end");
+	raw_close(&dev);
+	check_gone();
+}
+
+int main(void)
+{
+	char late[16], early[16], before[16], calls[16];
+	size_t offset = call_after_reset();
+
+	parameter("calls", before, sizeof(before));
+	call_before_ready(offset);
 	parameter("late", late, sizeof(late));
-	printf("late %s\n", late);
+	parameter("early", early, sizeof(early));
+	parameter("calls", calls, sizeof(calls));
+	printf("late %s, early %s, then %d\n", late, early, atoi(calls) - atoi(before));
 	return 0;
 }
