@@ -708,7 +708,7 @@ void vlb_post_forget(struct vlb_post *post)
 
 	if (!vq || !virtqueue_is_broken(vq))
 		return;
-	/* On PREEMPT_RT the probe runs before the driver looks: to keep a buffer is the lesser evil. */
+	/* On PREEMPT_RT the probe is before the driver's look. To keep a buffer is the lesser evil. */
 	if (!post->strict && !READ_ONCE(post->spins) && !IS_ENABLED(CONFIG_PREEMPT_RT))
 		return;
 	/* The driver spins under a spinlock: it is past that. */

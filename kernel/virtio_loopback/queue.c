@@ -122,9 +122,9 @@ static void vlb_queue_kick(struct vlb_queue *queue)
 }
 
 /*
- * A device that was reset does not interrupt (virtio 2.4.1, see vlb_reset()), nor one whose driver is
- * not ready (3.1.1): it may not have set up yet what its callback takes. At the end of the device
- * it has to be told of what it has put into the ring all the same, if it waits for that.
+ * A device that was reset does not interrupt (virtio 2.4.1, see vlb_reset()), nor one whose
+ * driver is not ready (3.1.1): it may not have set up yet what its callback takes. At the end of
+ * the device it has to be told of what it has put into the ring all the same, if it waits for it.
  */
 static bool vlb_queue_may_call(const struct vlb_queue *queue, struct virtqueue *vq)
 {

@@ -117,7 +117,7 @@ void vlb_servers_keep_awake(struct vlb_servers *servers, bool awake)
 	vlb_process_keep_awake(servers->backend, awake);
 }
 
-/* Whether the caller may name that process: its own, or with @any each one, but no kernel thread. */
+/* May the caller name that process? Its own, or with @any each one, but no kernel thread. */
 static bool vlb_is_permitted(struct pid *pid, bool any)
 {
 	struct task_struct *task;

@@ -82,7 +82,6 @@ RINGS = {
     "rings": "kick#5: scribble-rings",
     "pool": "kick#5: scribble-pool",
     "hole": "kick#5: punch",
-    "stalled-write": "kick#5: stall",
     "calls": "kick#5: storm 200000",
     "used-index": "kick#5: used-jump 3000",
     "used-index-far": "kick#5: used-jump 40000",
@@ -142,6 +141,25 @@ def rings(t, script):
     again = t.attach("blk", exec=command(""), name="after")
     t.run("dd", "if=/dev/urandom", f"of={again.node}", "bs=1M", "count=4", "oflag=direct")
     again.detach()
+
+
+@test(timeout=120, tags=("hostile", "teardown"), needs=("hostile-backend",))
+def stalled_write(t):
+    """A back-end of its own that holds its memfd's lock holds up no end, and nobody else's device."""
+    sock = t.tmp / "stalled.sock"
+    backend = t.start("hostile-backend", "--socket-path", sock, "--script", "kick#5: stall")
+    t.within(10, sock.exists, "the back-end's socket")
+    device = t.attach("blk", socket=sock, reconnect="off", name="stalled")
+    reader = load(t, device.node)
+    t.within(30, lambda: any("userfault" in Path(f"/proc/{backend.pid}/task/{task}/wchan").read_text()
+                             for task in os.listdir(f"/proc/{backend.pid}/task")),
+             "the write under way")
+    begin = time.monotonic()
+    device.detach("--force")
+    t.check(time.monotonic() - begin < 30 * t.slow, "detach took more than 30 s")
+    t.attach("blk", exec=command(""), name="another").detach()
+    t.check(backend.alive(), "expected the back-end to be there all the time")
+    reader.wait(10)
 
 
 ORDERS = {

@@ -247,5 +247,5 @@ def driver_that_has_reset(t):
     one that is not ready yet, which is called when it is.
     """
     aids.load(t, "vlb_late")
-    t.equal(t.run("late-driver").strip(), "late 0, early 0, then 1",
+    t.equal(t.run("late-driver").strip(), "late 0, early 0, then called",
             "calls after the reset, before DRIVER_OK, and then")

@@ -115,7 +115,7 @@ static void look_at_locks(void)
 		copy_locks += watched->copies[i].held;
 }
 
-/* The buffer may go when it is unmapped: whoever copies to it or from it holds off the unmapping. */
+/* The buffer may go when it is unmapped: whoever copies to it or from it holds that off. */
 static void test_locks(void **state)
 {
 	struct fixture *f = *state;

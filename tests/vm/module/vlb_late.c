@@ -85,6 +85,7 @@ static int vlb_late_probe(struct virtio_device *vdev)
 		goto err_word;
 	}
 	vdev->priv = dev;
+	WRITE_ONCE(reset, false);
 	WRITE_ONCE(lingers, linger_ms);
 	msleep(linger_ms);
 	WRITE_ONCE(lingers, false);
