@@ -9,9 +9,6 @@
 #include "bounce.h"
 #include "pool.h"
 
-/* A buffer of this size or less holds a header or a status, not data. */
-#define VLB_SMALL	512
-
 static void *vlb_slot_addr(const struct vlb_bounce *bounce, const struct vlb_mapping *map)
 {
 	return bounce->pool->vaddr + bounce->ring_size +
@@ -174,7 +171,8 @@ static spinlock_t *vlb_copy_lock(struct vlb_bounce *bounce, const struct vlb_map
 	return &bounce->copies[(map - bounce->maps) & (VLB_COPY_LOCKS - 1)];
 }
 
-static struct vlb_mapping *vlb_bounce_get(struct vlb_bounce *bounce, unsigned int order)
+static struct vlb_mapping *vlb_bounce_get(struct vlb_bounce *bounce, unsigned int order,
+					  phys_addr_t orig, size_t len, enum dma_data_direction dir)
 {
 	struct vlb_mapping *map;
 	u32 index, first;
@@ -189,11 +187,15 @@ static struct vlb_mapping *vlb_bounce_get(struct vlb_bounce *bounce, unsigned in
 	bounce->free_map = map->first;
 	map->first = first;
 	map->order = order;
+	map->orig = orig;
+	map->len = len;
+	map->dir = dir;
 	map->queue = VLB_NO_QUEUE;
-	map->live = true;
 	map->answered = false;
 	vlb_slots_tag(&bounce->slots, first, index);
 	bounce->live++;
+	/* Pairs with vlb_bounce_find(). */
+	smp_store_release(&map->live, true);
 	return map;
 }
 
@@ -229,11 +231,8 @@ dma_addr_t vlb_bounce_map(struct vlb_bounce *bounce, phys_addr_t orig, size_t le
 
 	spin_lock_irqsave(&bounce->lock, flags);
 	if (likely(len && order < VLB_SLOT_ORDERS))
-		map = vlb_bounce_get(bounce, order);
+		map = vlb_bounce_get(bounce, order, orig, len, dir);
 	if (likely(map)) {
-		map->orig = orig;
-		map->len = len;
-		map->dir = dir;
 		slot = vlb_slot_addr(bounce, map);
 		bounce->mapped++;
 		bounce->bytes_in += copy ? len : 0;
@@ -266,32 +265,18 @@ static void vlb_bounce_stray(struct vlb_bounce *bounce)
 		bounce->stray(bounce);
 }
 
-/* With the lock held */
-static void vlb_bounce_forget(struct vlb_bounce *bounce, struct vlb_mapping *map, bool copied)
-{
-	bounce->bytes_out += copied ? map->len : 0;
-	vlb_record_taken(bounce, map);
-	vlb_bounce_put(bounce, map);
-}
-
 static bool vlb_copies_out(const struct vlb_mapping *map, unsigned long attrs)
 {
 	return map->dir != DMA_TO_DEVICE && !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
 }
 
-/*
- * With its copy lock held: is a mapping of more than a few bytes still what was found at @addr?
- * If not, another has unmapped it, as the device side can bring about.
- */
-static bool vlb_bounce_is_still(struct vlb_bounce *bounce, const struct vlb_mapping *map,
-				dma_addr_t addr, size_t *offset)
+/* With the lock held */
+static __always_inline void vlb_bounce_forget(struct vlb_bounce *bounce, struct vlb_mapping *map,
+					      bool copied)
 {
-	bool is;
-
-	spin_lock(&bounce->lock);
-	is = vlb_bounce_find_around(bounce, addr, offset) == map && map->len > VLB_SMALL;
-	spin_unlock(&bounce->lock);
-	return is;
+	bounce->bytes_out += copied ? map->len : 0;
+	vlb_record_taken(bounce, map);
+	vlb_bounce_put(bounce, map);
 }
 
 static void vlb_bounce_unmap_large(struct vlb_bounce *bounce, struct vlb_mapping *map,
@@ -300,10 +285,10 @@ static void vlb_bounce_unmap_large(struct vlb_bounce *bounce, struct vlb_mapping
 	spinlock_t *copying = vlb_copy_lock(bounce, map);
 	unsigned long flags;
 	bool found, copy;
-	size_t offset;
 
 	spin_lock_irqsave(copying, flags);
-	found = vlb_bounce_is_still(bounce, map, addr, &offset) && !offset;
+	/* If not, another has unmapped it, as the device side can bring about. */
+	found = vlb_bounce_find(bounce, addr) == map && map->len > VLB_SMALL;
 	if (likely(found)) {
 		copy = vlb_copies_out(map, attrs);
 		if (copy)
@@ -327,21 +312,23 @@ void vlb_bounce_unmap(struct vlb_bounce *bounce, dma_addr_t addr, unsigned long 
 {
 	struct vlb_mapping *map;
 	unsigned long flags;
-	bool copy, large;
+	bool small, copy;
 
 	spin_lock_irqsave(&bounce->lock, flags);
 	map = vlb_bounce_find(bounce, addr);
-	large = map && map->len > VLB_SMALL;
-	if (likely(map && !large)) {
+	small = map && map->len <= VLB_SMALL;
+	if (small) {
 		copy = vlb_copies_out(map, attrs);
 		if (copy)
 			vlb_copy_out(bounce, map, 0, map->len);
 		vlb_bounce_forget(bounce, map, copy);
 	}
 	spin_unlock_irqrestore(&bounce->lock, flags);
-	if (large)
+	if (small)
+		return;
+	if (likely(map))
 		vlb_bounce_unmap_large(bounce, map, addr, attrs);
-	else if (unlikely(!map))
+	else
 		vlb_bounce_stray(bounce);
 }
 
@@ -411,7 +398,7 @@ static void vlb_bounce_sync_large(struct vlb_bounce *bounce, struct vlb_mapping 
 	bool found;
 
 	spin_lock_irqsave(copying, flags);
-	found = vlb_bounce_is_still(bounce, map, addr, &offset);
+	found = vlb_bounce_find_around(bounce, addr, &offset) == map && map->len > VLB_SMALL;
 	if (likely(found))
 		vlb_sync_copy(bounce, map, offset, len, to_slot);
 	spin_unlock_irqrestore(copying, flags);
@@ -424,17 +411,19 @@ static void vlb_bounce_sync(struct vlb_bounce *bounce, dma_addr_t addr, size_t l
 	struct vlb_mapping *map;
 	unsigned long flags;
 	size_t offset;
-	bool large;
+	bool small;
 
 	spin_lock_irqsave(&bounce->lock, flags);
 	map = vlb_bounce_find_around(bounce, addr, &offset);
-	large = map && map->len > VLB_SMALL;
-	if (map && !large)
+	small = map && map->len <= VLB_SMALL;
+	if (small)
 		vlb_sync_copy(bounce, map, offset, len, to_slot);
 	spin_unlock_irqrestore(&bounce->lock, flags);
-	if (large)
+	if (small)
+		return;
+	if (likely(map))
 		vlb_bounce_sync_large(bounce, map, addr, len, to_slot);
-	else if (unlikely(!map))
+	else
 		vlb_bounce_stray(bounce);
 }
 

@@ -24,6 +24,8 @@ struct vlb_pool;
 #define VLB_NO_QUEUE	U16_MAX
 /* A power of two */
 #define VLB_COPY_LOCKS	64
+/* A buffer of this size or less holds a header or a status, not data. */
+#define VLB_SMALL	512
 
 /**
  * struct vlb_mapping - one buffer of the driver that has a slot in the pool
@@ -37,8 +39,9 @@ struct vlb_pool;
  * @order: the slot's size is 2^order granules
  * @dir:   enum dma_data_direction
  * @live:  mapped. The driver owns the entry from map to unmap; but a device side that forges
- *         descriptors has others unmap it, so that all of it is only looked at and changed
- *         under vlb_bounce.lock
+ *         descriptors has others unmap it. All of it changes under vlb_bounce.lock; where
+ *         @len is more than VLB_SMALL, it ends under its copy lock too, and who holds that
+ *         may read it. Stored last, with release
  * @answered: the buffer has been written to by the kernel, which is its device by now
  */
 struct vlb_mapping {
@@ -139,7 +142,7 @@ u32 vlb_bounce_live(struct vlb_bounce *bounce);
  * @bounce: the pool in use
  * @addr:   DMA address, not trusted
  *
- * Needs the lock.
+ * Needs the lock or, for what is larger than VLB_SMALL, its copy lock.
  *
  * Return: the mapping or NULL.
  */
@@ -156,7 +159,8 @@ static inline struct vlb_mapping *vlb_bounce_find(struct vlb_bounce *bounce, dma
 	if (index >= bounce->nr_maps)
 		return NULL;
 	map = &bounce->maps[index];
-	return map->live && map->first == granule ? map : NULL;
+	/* Pairs with vlb_bounce_get(). */
+	return smp_load_acquire(&map->live) && map->first == granule ? map : NULL;
 }
 
 #endif /* VLB_BOUNCE_H */

@@ -110,6 +110,8 @@ static inline void shim_unlock(spinlock_t *lock)
 	lock->held = false;
 }
 
+#define smp_load_acquire(p) (*(p))
+#define smp_store_release(p, value) (*(p) = (value))
 #define spin_lock(lock) shim_lock(lock)
 #define spin_unlock(lock) shim_unlock(lock)
 #define spin_lock_irqsave(lock, flags) ((flags) = 0, shim_lock(lock))
