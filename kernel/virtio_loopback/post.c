@@ -491,6 +491,16 @@ static void vlb_post_unhold(struct vlb_post *post, struct virtqueue *vq)
 }
 
 /*
+ * Does the driver wait for its buffer without sleeping? On PREEMPT_RT the probe interrupts the
+ * kick itself and cannot tell: there one that may is taken for one that does. If it does not, its
+ * num_free wraps around while it is lowered, and is right again after.
+ */
+static bool vlb_post_spins(const struct vlb_post *post)
+{
+	return IS_ENABLED(CONFIG_PREEMPT_RT) || READ_ONCE(post->spins);
+}
+
+/*
  * In the driver's kick, so num_free is ours to change. With exactly one buffer out, which is
  * used already, it comes to 0 when the driver takes that back.
  */
@@ -498,7 +508,7 @@ static void vlb_post_hold(struct vlb_post *post, struct virtqueue *vq)
 {
 	if (post->held && (vq->num_free || vlb_post_roomy(post))) {
 		vlb_post_unhold(post, vq);
-	} else if (!post->held && READ_ONCE(post->spins) && !vlb_post_roomy(post) &&
+	} else if (!post->held && vlb_post_spins(post) && !vlb_post_roomy(post) &&
 		   vq->num_free == post->num - 1U) {
 		vq->num_free -= post->num;
 		post->held = true;
@@ -706,10 +716,8 @@ void vlb_post_forget(struct vlb_post *post)
 {
 	struct virtqueue *vq = vlb_queue_vq(post->queue);
 
-	if (!vq || !virtqueue_is_broken(vq))
-		return;
-	/* On PREEMPT_RT the probe is before the driver's look. To keep a buffer is the lesser evil. */
-	if (!post->strict && !READ_ONCE(post->spins) && !IS_ENABLED(CONFIG_PREEMPT_RT))
+	/* If in doubt: to keep a buffer for ever is the lesser evil. */
+	if (!vq || !virtqueue_is_broken(vq) || (!post->strict && !vlb_post_spins(post)))
 		return;
 	/* The driver spins under a spinlock: it is past that. */
 	synchronize_rcu();

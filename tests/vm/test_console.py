@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness import ALL, Case, test
 
-EVERYWHERE = ("debian-6.12", "debian-6.1", "debian-7", "debug")
+EVERYWHERE = ("debian-6.12", "debian-6.12-rt", "debian-6.1", "debian-7", "debug")
 CHUNK = 32768
 MIB = 1 << 20
 CPUS_ONLINE = "/sys/devices/system/cpu/cpu[1-9]*/online"
