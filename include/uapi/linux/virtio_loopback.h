@@ -394,7 +394,8 @@ struct virtio_loopback_fail {
  * device can only be frozen after its request is done. So this process, and the adapter,
  * are frozen by what they do - nothing, when nobody asks - and not by the system: they
  * go on until everyone else stands still. The process must have the caller's user id, or
- * the file have been opened with CAP_SYS_ADMIN (else EPERM). ESRCH: no such process.
+ * the file have been opened with CAP_SYS_ADMIN (else EPERM, as for a kernel thread).
+ * ESRCH: no such process.
  */
 struct virtio_loopback_backend {
 	__u32 size;
