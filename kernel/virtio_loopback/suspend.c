@@ -20,23 +20,24 @@
 /*
  * Only a task itself writes its flags, or who can be sure that it does not run: while it
  * is asleep, off every run queue, and the lock is held that whoever wakes it has to take.
+ * One that has died has PF_NOFREEZE by itself, and keeps it: it cannot be frozen.
  */
 static bool vlb_task_keep_awake(struct task_struct *task, bool awake)
 {
+	bool asleep, exempt;
 	unsigned long flags;
-	bool asleep;
 
-	if ((READ_ONCE(task->flags) & PF_KTHREAD) ||
-	    !(READ_ONCE(task->flags) & PF_NOFREEZE) == !awake)
+	if (!(READ_ONCE(task->flags) & PF_NOFREEZE) == !awake)
 		return true;
 	raw_spin_lock_irqsave(&task->pi_lock, flags);
+	exempt = READ_ONCE(task->flags) & (PF_KTHREAD | PF_EXITING);
 	asleep = !task_is_running(task) && !task->on_rq && !vlb_task_on_cpu(task);
-	if (asleep && awake)
+	if (asleep && !exempt && awake)
 		task->flags |= PF_NOFREEZE;
-	else if (asleep)
+	else if (asleep && !exempt)
 		task->flags &= ~PF_NOFREEZE;
 	raw_spin_unlock_irqrestore(&task->pi_lock, flags);
-	return asleep;
+	return exempt || asleep;
 }
 
 /* Threads that are made meanwhile have the flags of their makers: look until all have. */
