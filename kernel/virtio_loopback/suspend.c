@@ -71,7 +71,7 @@ static void vlb_process_keep_awake(struct pid *pid, bool awake)
 			pid_nr(pid));
 }
 
-/* No process at all that is not a kernel thread: who was forked by a server has its flags. */
+/* The same for every process: whoever was forked by a server has that one's flags. */
 static bool vlb_all_try(void)
 {
 	struct task_struct *leader, *task;
