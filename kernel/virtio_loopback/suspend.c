@@ -40,68 +40,62 @@ static bool vlb_task_keep_awake(struct task_struct *task, bool awake)
 	return exempt || asleep;
 }
 
-/* Threads that are made meanwhile have the flags of their makers: look until all have. */
-static bool vlb_process_try(struct pid *pid, bool awake)
+static bool vlb_threads_try(struct task_struct *leader, bool awake)
 {
-	struct task_struct *leader, *task;
+	struct task_struct *task;
+	bool all = true;
+
+	for_each_thread(leader, task)
+		all &= task == current || vlb_task_keep_awake(task, awake);
+	return all;
+}
+
+/* @pid: NULL: all processes */
+static bool vlb_processes_try(struct pid *pid, bool awake)
+{
+	struct task_struct *leader;
 	bool all = true;
 
 	rcu_read_lock();
-	leader = pid_task(pid, PIDTYPE_TGID);
-	if (leader)
-		for_each_thread(leader, task)
-			all &= task == current || vlb_task_keep_awake(task, awake);
+	if (pid) {
+		leader = pid_task(pid, PIDTYPE_TGID);
+		all = !leader || vlb_threads_try(leader, awake);
+	} else {
+		for_each_process(leader)
+			all &= vlb_threads_try(leader, awake);
+	}
 	rcu_read_unlock();
 	return all;
 }
 
+/* Threads that are made meanwhile have the flags of their makers: look until all have. */
 static void vlb_process_keep_awake(struct pid *pid, bool awake)
 {
 	unsigned int tries;
 
-	if (!pid)
-		return;
 	for (tries = 0; tries < VLB_KEEP_AWAKE_TRIES; tries++) {
-		if (vlb_process_try(pid, awake))
+		if (vlb_processes_try(pid, awake))
 			return;
 		usleep_range(500, 1000);
 	}
 	if (awake)
 		pr_info("virtio_loopback: process %d does not rest: it is frozen like all others\n",
 			pid_nr(pid));
-}
-
-/* The same for every process: whoever was forked by a server has that one's flags. */
-static bool vlb_all_try(void)
-{
-	struct task_struct *leader, *task;
-	bool all = true;
-
-	rcu_read_lock();
-	for_each_process(leader)
-		for_each_thread(leader, task)
-			all &= task == current || vlb_task_keep_awake(task, false);
-	rcu_read_unlock();
-	return all;
+	else if (!pid)
+		pr_info("virtio_loopback: some process does not rest: it will not be frozen\n");
 }
 
 /**
  * vlb_servers_sweep() - after the wake-up: nobody is left out of the freezing any more
  *
- * Nothing else exempts processes from it, so that all of them are looked at.
+ * Whoever was forked by a server has that one's flags. Nothing else exempts processes, so that
+ * all of them are looked at.
  *
  * Sleeps, for a bounded time.
  */
 void vlb_servers_sweep(void)
 {
-	unsigned int tries;
-
-	for (tries = 0; tries < VLB_KEEP_AWAKE_TRIES; tries++) {
-		if (vlb_all_try())
-			return;
-		usleep_range(500, 1000);
-	}
-	pr_info("virtio_loopback: some process does not rest: it will not be frozen\n");
+	vlb_process_keep_awake(NULL, false);
 }
 
 /**
@@ -114,8 +108,10 @@ void vlb_servers_sweep(void)
 void vlb_servers_keep_awake(struct vlb_servers *servers, bool awake)
 {
 	servers->awake = awake;
-	vlb_process_keep_awake(servers->adapter, awake);
-	vlb_process_keep_awake(servers->backend, awake);
+	if (servers->adapter)
+		vlb_process_keep_awake(servers->adapter, awake);
+	if (servers->backend)
+		vlb_process_keep_awake(servers->backend, awake);
 }
 
 /* May the caller name that process? Its own, or with @any each one, but no kernel thread. */
@@ -134,10 +130,10 @@ static bool vlb_is_permitted(struct pid *pid, bool any)
 
 static void vlb_servers_replace(struct vlb_servers *servers, struct pid **slot, struct pid *pid)
 {
-	if (servers->awake) {
+	if (servers->awake && *slot)
 		vlb_process_keep_awake(*slot, false);
+	if (servers->awake && pid)
 		vlb_process_keep_awake(pid, true);
-	}
 	put_pid(*slot);
 	*slot = pid;
 }
