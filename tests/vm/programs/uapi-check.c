@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * uapi-check [NAME…] - the module's interface, called rightly and wrongly
+ * uapi-check [NAME…] [-NAME…] - the module's interface, called rightly and wrongly
  *
  * Prints "ok NAME" or "FAIL NAME: expected …, saw …" for each check; exits with 1 when one
  * failed. Needs root, /dev/virtio-loopback, and the virtio_rng driver.
@@ -836,12 +836,19 @@ static const struct {
 	{ "orphan-ends", check_orphan_ends },
 };
 
+/* NAME: only that; -NAME: all but that */
 static bool wanted(const char *name, int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
+	bool only = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (argv[i][0] == '-' && !strcmp(argv[i] + 1, name))
+			return false;
 		if (!strcmp(argv[i], name))
 			return true;
-	return argc < 2;
+		only |= argv[i][0] != '-';
+	}
+	return !only;
 }
 
 int main(int argc, char **argv)
