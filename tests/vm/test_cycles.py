@@ -110,12 +110,13 @@ def remove(t, turn, words, backend):
 def attach(t, count):
     """Disks that are taken away under load: each time all is gone, and the next one comes."""
     image = t.image(16 << 20)
-    before, came = None, 0
+    before, came, tries = None, 0, 0
     slab = one_in_a_hundred(t)
-    for turn in range(count):
+    while came < count:
         words = attached(image)
+        tries += 1
         if words:
-            came += 1
+            turn, came = came, came + 1
             users = [load(t, words[2]) for _ in range(2)]
             stats = t.run("virtio-loopback", "stats", "cycle", status=None)
             pid = re.search(r"^backend_pid (\d+)$", stats, re.M)
@@ -130,10 +131,11 @@ def attach(t, count):
             for user in users:
                 user.wait(60)
         t.within(30, lambda: not t.devices(), "an empty list of devices")
-        if turn == min(4, count // 2):
+        if came <= min(4, count // 2):
             before = counters()  # what is allocated once has been
     if slab:
         slab.end()
-    t.figure("attached", f"{came} of {count}")
-    t.check(came > count / 2, f"expected most to come, saw {came} of {count}")
+    t.figure("attached", f"{came} of {tries}")
+    t.check(slab or came == tries, f"expected all to come, saw {came} of {tries}")
+    t.check(not slab or came < tries or count < 100, f"expected refusals in {tries}")
     check_growth(t, before)
