@@ -12,7 +12,7 @@ from pathlib import Path
 
 from disks import (BACKENDS, KERNELS, KIB, MIB, Disk, Job, allocated, counters, fill_ext4, fio,
                    holes_checked, pairwise, portions, room, same)
-from harness import Case, test
+from harness import LIKE, Case, test
 
 # Bit of virtio 6
 RING_PACKED = 34
@@ -66,8 +66,9 @@ def verify(t, backend, queues, jobs, timeout):
 @test(timeout=120, needs=("fio",), tags=("data",), cases=data_cases())
 def data(t, backend, queues):
     """fio writes and verifies, then the image is compared with the disk: a pairwise slice."""
+    kernel = LIKE.get(t.kernel, t.kernel)
     jobs = [job_of(row, min(queues, os.cpu_count())) for row in SLICE
-            if (row["kernel"], row["backend"], row["queues"]) == (t.kernel, backend, queues)]
+            if (row["kernel"], row["backend"], row["queues"]) == (kernel, backend, queues)]
     verify(t, backend, queues, jobs, timeout=90)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a test in the guest works with: `from harness import test, Case, …`."""
 
-from .registry import ALL, USER_SPACE, Case, test
+from .registry import ALL, LIKE, USER_SPACE, Case, test
 from .result import Failed, Skipped
 
-__all__ = ["ALL", "USER_SPACE", "Case", "test", "Failed", "Skipped"]
+__all__ = ["ALL", "LIKE", "USER_SPACE", "Case", "test", "Failed", "Skipped"]
