@@ -760,7 +760,7 @@ void vlb_devices_sleep(void)
 		mutex_lock(&dev->lock);
 		vlb_devices_awake = true;
 		WRITE_ONCE(dev->suspended, true);
-		vlb_servers_keep_awake(&dev->servers, true);
+		vlb_servers_keep_awake(&dev->servers);
 		mutex_unlock(&dev->lock);
 	}
 	mutex_unlock(&vlb_devices_lock);
@@ -774,7 +774,7 @@ void vlb_devices_wake(void)
 	mutex_lock(&vlb_devices_lock);
 	list_for_each_entry(dev, &vlb_devices, node) {
 		mutex_lock(&dev->lock);
-		vlb_servers_keep_awake(&dev->servers, false);
+		dev->servers.awake = false; /* as the sweep below makes it */
 		WRITE_ONCE(dev->suspended, false);
 		mutex_unlock(&dev->lock);
 		vlb_messages_raise(&dev->messages, VLB_EVENT_RESUMED);

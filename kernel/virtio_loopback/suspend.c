@@ -88,8 +88,8 @@ static void vlb_process_keep_awake(struct pid *pid, bool awake)
 /**
  * vlb_servers_sweep() - after the wake-up: nobody is left out of the freezing any more
  *
- * Whoever was forked by a server has that one's flags. Nothing else exempts processes, so that
- * all of them are looked at.
+ * Neither the servers, nor whoever was forked by one and has its flags. Nothing else exempts
+ * processes, so that all of them are looked at.
  *
  * Sleeps, for a bounded time.
  */
@@ -99,19 +99,18 @@ void vlb_servers_sweep(void)
 }
 
 /**
- * vlb_servers_keep_awake() - leave the servers out of the freezing, or no longer
+ * vlb_servers_keep_awake() - leave the servers out of the freezing, until vlb_servers_sweep()
  * @servers: the device's lock is held
- * @awake:   whether
  *
  * Sleeps, for a bounded time.
  */
-void vlb_servers_keep_awake(struct vlb_servers *servers, bool awake)
+void vlb_servers_keep_awake(struct vlb_servers *servers)
 {
-	servers->awake = awake;
+	servers->awake = true;
 	if (servers->adapter)
-		vlb_process_keep_awake(servers->adapter, awake);
+		vlb_process_keep_awake(servers->adapter, true);
 	if (servers->backend)
-		vlb_process_keep_awake(servers->backend, awake);
+		vlb_process_keep_awake(servers->backend, true);
 }
 
 /* May the caller name that process? Its own, or with @any each one, but no kernel thread. */
@@ -168,10 +167,8 @@ void vlb_servers_set_adapter(struct vlb_servers *servers)
 
 void vlb_servers_finish(struct vlb_servers *servers)
 {
-	if (servers->awake)
-		vlb_servers_keep_awake(servers, false);
-	put_pid(servers->adapter);
-	put_pid(servers->backend);
+	vlb_servers_replace(servers, &servers->adapter, NULL);
+	vlb_servers_replace(servers, &servers->backend, NULL);
 }
 
 static int vlb_suspend_notify(struct notifier_block *block, unsigned long event, void *unused)

@@ -26,7 +26,7 @@ struct pid;
  * struct vlb_servers - the processes that serve one device, NULL: none
  * @adapter: has the device's file open
  * @backend: as the adapter told
- * @awake:   they are left out of the freezing now
+ * @awake:   they are left out of the freezing now; after the wake-up, until vlb_servers_sweep()
  */
 struct vlb_servers {
 	struct pid *adapter;
@@ -36,7 +36,7 @@ struct vlb_servers {
 
 int vlb_servers_set_backend(struct vlb_servers *servers, pid_t nr, bool any);
 void vlb_servers_set_adapter(struct vlb_servers *servers);
-void vlb_servers_keep_awake(struct vlb_servers *servers, bool awake);
+void vlb_servers_keep_awake(struct vlb_servers *servers);
 void vlb_servers_sweep(void);
 void vlb_servers_finish(struct vlb_servers *servers);
 

@@ -20,11 +20,12 @@ def cycle(kind="mem"):
     (POWER / "state").write_text(kind)
 
 
-def prepare(t):
+def prepare(t, asleep=0):
+    """asleep: seconds"""
     if not (POWER / "pm_test").exists():
         t.skip("this kernel has no pm_test")
     delay = Path("/sys/module/suspend/parameters/pm_test_delay")
-    delay.write_text("0")
+    delay.write_text(str(asleep))
     (POWER / "pm_test").write_text("freezer")
     t.at_end((POWER / "pm_test").write_text, "none")
 
@@ -86,13 +87,49 @@ def with_a_stopped_backend(t):
     device.detach()
 
 
+def unfreezable(pid):
+    """Whether the process has PF_NOFREEZE."""
+    flags = int(Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[6])
+    return bool(flags & 0x00008000)
+
+
 @test(timeout=60, kernels=ALL)
 def servers_freeze_again(t):
     """Only while the system goes to sleep are the servers left out of the freezing."""
     prepare(t)
     device = t.attach("blk", exec=f"vhost-user-blk --image {t.image(16 << 20)}")
     cycle()
-    pid = device.info()["adapter_pid"]
-    flags = int(Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[6])
-    t.equal(bool(flags & 0x00008000), False, "PF_NOFREEZE of the adapter when awake")
+    t.equal(unfreezable(device.info()["adapter_pid"]), False, "PF_NOFREEZE of the adapter when awake")
+    device.detach()
+
+
+# A back-end that starts something else every now and then.
+FORKS = """\
+#!/usr/bin/python3
+import os, subprocess, sys, time
+disk = subprocess.Popen(["vhost-user-blk", *sys.argv[2:]], close_fds=False)
+while disk.poll() is None:
+    time.sleep(0.05)
+    child = os.fork()
+    if not child:
+        os.execlp("sleep", "sleep", "300")
+    with open(sys.argv[1], "a") as out:
+        print(child, file=out)
+"""
+
+
+@test(timeout=60, kernels=ALL)
+def forked_by_a_server(t):
+    """What a server starts while it is left out of the freezing is frozen the next time."""
+    prepare(t, asleep=1)
+    script, children = t.tmp / "forks", t.tmp / "children"
+    script.write_text(FORKS)
+    script.chmod(0o755)
+    device = t.attach("blk", exec=f"{script} {children} --image {t.image(16 << 20)}")
+    t.within(10, children.exists, "the back-end's first child")
+    before = len(children.read_text().splitlines())
+    cycle()
+    pids = children.read_text().splitlines()
+    t.check(len(pids) > before + 2, f"children of the time asleep: expected some, saw {len(pids) - before}")
+    t.equal([pid for pid in pids if unfreezable(pid)], [], "children with PF_NOFREEZE when awake")
     device.detach()
