@@ -799,6 +799,34 @@ static void check_takeover(void)
 	finish(&dev, "orphan");
 }
 
+/* A driver's question: no adapter is there for longer than its time, and then one is. */
+static void check_patience(void)
+{
+	struct virtio_loopback_takeover args = { .size = sizeof(args), .name = "patience" };
+	struct virtio_loopback_msg msg;
+	struct raw_device dev;
+	char timeouts[64] = "";
+
+	raw_create(&dev, "patience", 2000, 20000);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_START), 0, "START");
+	expect_error(read(dev.fd, &msg, sizeof(msg)) < 0 ? -1 : 0, 0, "read");
+	close(dev.fd);
+	usleep(4500000);
+	dev.fd = raw_open();
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_TAKEOVER, &args), 0, "TAKEOVER");
+	close(dev.kick);
+	close(dev.call);
+	raw_queue_fds(&dev);
+	raw_run(&dev);
+	expect(raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 10000), "MSG_REGISTERED");
+	EXPECT(dev.registered.registered.bound == 1);
+	raw_sysfs("patience", "message_timeouts", timeouts, sizeof(timeouts));
+	if (strcmp(timeouts, "0"))
+		fail("expected no question given up, saw %s", timeouts);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_DESTROY), 0, "DESTROY");
+	finish(&dev, "patience");
+}
+
 static void check_orphan_ends(void)
 {
 	struct raw_device dev;
@@ -833,6 +861,7 @@ static const struct {
 	{ "forged-used", check_forged_used },
 	{ "endless-chain", check_endless_chain },
 	{ "takeover", check_takeover },
+	{ "patience", check_patience },
 	{ "orphan-ends", check_orphan_ends },
 };
 
