@@ -103,7 +103,7 @@ def servers_freeze_again(t):
     device.detach()
 
 
-# A back-end that starts something else every now and then.
+# A back-end that forks every now and then; exec() would clear the flag.
 FORKS = """\
 #!/usr/bin/python3
 import os, subprocess, sys, time
@@ -112,7 +112,8 @@ while disk.poll() is None:
     time.sleep(0.05)
     child = os.fork()
     if not child:
-        os.execlp("sleep", "sleep", "300")
+        time.sleep(300)
+        os._exit(0)
     with open(sys.argv[1], "a") as out:
         print(child, file=out)
 """
@@ -120,7 +121,7 @@ while disk.poll() is None:
 
 @test(timeout=60, kernels=ALL)
 def forked_by_a_server(t):
-    """What a server starts while it is left out of the freezing is frozen the next time."""
+    """What a server forks while it is left out of the freezing is frozen the next time."""
     prepare(t, asleep=1)
     script, children = t.tmp / "forks", t.tmp / "children"
     script.write_text(FORKS)
