@@ -190,19 +190,53 @@ static int wait_started(struct supervisor *s, deadline_t deadline, struct failur
 	return 0;
 }
 
-/* Waits for a back-end that listens by itself. */
+/*
+ * Others may write to the folder of the path, and whoever is there first is connected to. The
+ * back-end runs as this user, or gets more by itself; the kernel tells as whom it listens.
+ */
+static bool is_ours(int sock, uid_t *uid)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+	bool known = getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0;
+
+	*uid = peer.uid;
+	return known && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+/* unix_connect() to the back-end; -EPERM with @failure set when it is a stranger who listens */
+static int connect_ours(struct supervisor *s, deadline_t deadline, struct failure *failure)
+{
+	_cleanup_close_ int sock = unix_connect(s->path, deadline);
+	uid_t uid;
+
+	if (sock < 0)
+		return sock;
+	if (is_ours(sock, &uid))
+		return fd_steal(&sock);
+	failure_clear(failure);
+	return failure_set(failure, -EPERM, "%s: a process of user %u listens there in the place "
+			   "of the back-end: it is not connected to", s->path, (unsigned int)uid);
+}
+
+/* Waits for a back-end that listens by itself. What is said of a stranger stays said. */
 static int connect_started(struct supervisor *s, deadline_t deadline, struct failure *failure)
 {
+	struct failure stranger = { 0 };
 	char how[64];
+	bool ended;
 	int ret;
 
 	for (;;) {
-		ret = unix_connect(s->path, deadline);
+		ret = connect_ours(s, deadline, &stranger);
 		if (ret >= 0)
 			return ret;
-		if (ret != -ENOENT && ret != -ECONNREFUSED)
+		ended = supervisor_ready(s) < 0 || !s->backend;
+		if (stranger.text[0] && (ended || deadline_passed(deadline)))
+			return failure_set(failure, -EPERM, "%s", stranger.text);
+		if (ret != -ENOENT && ret != -ECONNREFUSED && !stranger.text[0])
 			return failure_set(failure, ret, "%s: %s", s->path, strerror(-ret));
-		if (supervisor_ready(s) < 0 || !s->backend)
+		if (ended)
 			return failure_set(failure, -ECONNREFUSED,
 					   "%s: the back-end %s before it listened", s->words[0],
 					   supervisor_describe(s->status, how, sizeof(how)));

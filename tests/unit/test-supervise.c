@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "adapter/supervise.h"
 #include "check.h"
 #include "common/cleanup.h"
+#include "common/unix-socket.h"
 #include "common/util.h"
 
 #define SOON_MS 10000
@@ -158,6 +160,60 @@ static void test_keeper_stopped(void **state)
 	assert_int_equal(waitpid(keeper, NULL, 0), keeper);
 }
 
+/* ---- a place that others may write to ---- */
+
+/* Another user, who takes the path for @ms whenever nobody has it. */
+static pid_t take_path(unsigned int ms)
+{
+	deadline_t end = deadline_after_ms(ms);
+	pid_t child = fork();
+
+	if (child)
+		return child;
+	if (setgid(65534) || setuid(65534))
+		_exit(1);
+	while (!deadline_passed(end)) {
+		if (access(path, F_OK) < 0 && unix_listen(path) >= 0)
+			chmod(path, 0777);
+		poll(NULL, 0, 1);
+	}
+	unlink(path);
+	_exit(0);
+}
+
+static void test_stranger(void **state)
+{
+	struct failure f = { 0 };
+	struct supervisor s;
+	char command[512];
+	pid_t child;
+	int ret;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(dir, 01777), 0);
+	/* the file of the last back-end is there until this one is started */
+	child = take_path(4000);
+	assert_int_equal(supervisor_init(&s, "sh -c 'exec sleep 100' {socket}", path, NULL, &f), 0);
+	ret = supervisor_start(&s, deadline_after_ms(1500), &f);
+	if (ret >= 0)
+		fail_msg("connected to another user's process");
+	if (!strstr(f.text, "user 65534"))
+		fail_msg("expected a word on the user 65534, saw '%s'", f.text);
+	supervisor_finish(&s);
+	waitpid(child, NULL, 0);
+	/* ... who goes away, and then the back-end comes */
+	child = take_path(1500);
+	snprintf(command, sizeof(command),
+		 "sh -c 'sleep 3; exec \"$0\" --socket-path \"$1\"' %s {socket}", program);
+	f = (struct failure){ 0 };
+	assert_int_equal(supervisor_init(&s, command, path, NULL, &f), 0);
+	check_serves(&s);
+	supervisor_finish(&s);
+	waitpid(child, NULL, 0);
+}
+
 /* An adapter that is killed takes its back-end along. */
 static void test_adapter_killed(void **state)
 {
@@ -224,6 +280,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_listening, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_stopped, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_keeper_stopped, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_stranger, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_adapter_killed, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_refused, make_dir, remove_dir),
 	};
