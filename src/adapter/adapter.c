@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -92,8 +93,10 @@ static int take_name(struct adapter *a)
 
 int adapter_open_log(struct adapter *a, bool fresh)
 {
-	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
+	/* in a folder that others write to there may be a pipe, whose reader nobody waits for */
+	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	_cleanup_close_ int fd = -1;
+	struct stat st;
 
 	if (!a->options->log)
 		return 0;
@@ -101,7 +104,11 @@ int adapter_open_log(struct adapter *a, bool fresh)
 	fd = open(a->options->log, flags | (fresh ? O_TRUNC : 0));
 	if (fd < 0 && errno == ENOENT)
 		fd = open(a->options->log, flags | O_CREAT, 0640);
-	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return failure_set(&a->failure, -errno, "%s: %s", a->options->log, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
+		return failure_set(&a->failure, -EINVAL, "%s: not a file", a->options->log);
+	if (fcntl(fd, F_SETFL, O_APPEND) < 0 || dup2(fd, STDERR_FILENO) < 0)
 		return failure_set(&a->failure, -errno, "%s: %s", a->options->log, strerror(errno));
 	return 0;
 }

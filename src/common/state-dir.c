@@ -15,6 +15,9 @@
 #include "common/parse.h"
 #include "common/util.h"
 
+/* Of a state file: a value may be twice as long in it as PATH_MAX, and the others are short. */
+#define TEXT_MAX (4 * PATH_MAX)
+
 int state_path(char *path, size_t size, const char *dir, const char *name, const char *suffix)
 {
 	int n = snprintf(path, size, "%s/%s.%s", dir, name, suffix);
@@ -47,6 +50,20 @@ int state_dir_make(const char *dir, struct failure *failure)
 	return 0;
 }
 
+/*
+ * Others may write to the directory. What stands there under our names is opened without waiting
+ * for anybody (a pipe's other end, the holder of a lease), and it is a file or it is refused.
+ */
+static int open_regular(const char *path, int flags)
+{
+	_cleanup_close_ int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? fd_steal(&fd) : -EINVAL;
+}
+
 int state_lock(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
@@ -63,13 +80,16 @@ int state_lock(const char *dir, const char *name)
 		 * With O_CREAT not even root may open another one's file in a directory that a
 		 * group writes to (fs.protected_regular).
 		 */
-		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0 && errno == ENOENT)
+		fd = open_regular(path, O_RDWR);
+		if (fd == -ENOENT) {
 			fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-		if (fd < 0 && errno == EEXIST)
+			if (fd < 0)
+				fd = -errno;
+		}
+		if (fd == -EEXIST)
 			continue;
 		if (fd < 0)
-			return -errno;
+			return fd;
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 			return errno == EWOULDBLOCK ? -EEXIST : -errno;
 		/*
@@ -91,7 +111,7 @@ bool state_alive(const char *dir, const char *name)
 
 	if (state_path(path, sizeof(path), dir, name, "lock"))
 		return false;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open_regular(path, O_RDONLY);
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
@@ -195,34 +215,57 @@ static void read_line(struct state_record *record, const char *key, const char *
 		record->waiting = n;
 }
 
+/* What is in the file, NUL-terminated; -EFBIG: no adapter writes so much. */
+static int read_text(int fd, char **text)
+{
+	_cleanup_free_ char *buf = malloc(TEXT_MAX + 1);
+	size_t size = 0;
+	ssize_t n;
+
+	if (!buf)
+		return -ENOMEM;
+	do {
+		n = read(fd, buf + size, TEXT_MAX + 1 - size);
+		if (n < 0)
+			return -errno;
+		size += (size_t)n;
+	} while (n > 0 && size <= TEXT_MAX);
+	if (size > TEXT_MAX)
+		return -EFBIG;
+	buf[size] = '\0';
+	*text = ptr_steal(buf);
+	return 0;
+}
+
 int state_read(const char *dir, const char *name, struct state_record *record)
 {
-	_cleanup_free_ char *line = NULL;
-	char path[PATH_MAX];
+	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX], *line, *rest = NULL;
 	struct stat st;
-	size_t room = 0;
-	FILE *f;
 	int ret;
 
 	*record = (struct state_record){ .parent = -1 };
 	ret = state_path(path, sizeof(path), dir, name, "state");
 	if (ret)
 		return ret;
-	f = fopen(path, "re");
-	if (!f)
+	fd = open_regular(path, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (fstat(fileno(f), &st) == 0)
-		record->owner = st.st_uid;
-	while (getline(&line, &room, f) > 0) {
+	ret = read_text(fd, &text);
+	if (ret)
+		return ret;
+	record->owner = st.st_uid;
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		char *value = strchr(line, '=');
 
-		line[strcspn(line, "\n")] = '\0';
 		if (!value)
 			continue;
 		*value++ = '\0';
 		read_line(record, line, value);
 	}
-	fclose(f);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  * goes wrong in it, requests, the loss of the back-end and its return.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "adapter-rig.h"
@@ -262,6 +265,43 @@ static void test_name_taken(void **state)
 	assert_true(state_alive(r->dir, "unit"));
 	adapter_finish(&r->adapter);
 	mock_finish(&r->kernel);
+}
+
+static int open_log(const char *path)
+{
+	const struct adapter_options options = { .name = "unit", .log = path };
+	static struct adapter a;
+
+	adapter_init(&a, &options);
+	return adapter_open_log(&a, true);
+}
+
+/* A pipe in the place of the log: nobody waits for its reader, and none gets the messages. */
+static void test_log_is_a_pipe(void **state)
+{
+	struct rig *r = *state;
+	char path[96];
+	int reader, i;
+
+	snprintf(path, sizeof(path), "%s/unit.log", r->dir);
+	assert_int_equal(mkfifo(path, 0666), 0);
+	for (i = 0, reader = -1; i < 2; i++) {
+		int status;
+		pid_t child = fork();
+
+		if (!child) {
+			alarm(5);
+			_exit(open_log(path) == 0);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (status)
+			fail_msg("%s a reader: %s", reader < 0 ? "without" : "with",
+				 WIFSIGNALED(status) ? "it waits" : "it is taken");
+		if (reader < 0)
+			reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	}
+	close(reader);
+	unlink(path);
 }
 
 /* ---- what the driver asks for ---- */
@@ -517,6 +557,7 @@ int main(void)
 		RIG_TEST(test_broken),	      RIG_TEST(test_lost_off),
 		RIG_TEST(test_replay),	      RIG_TEST(test_gives_up),
 		RIG_TEST(test_incompatible),  RIG_TEST(test_holes),
+		RIG_TEST(test_log_is_a_pipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,6 +290,76 @@ static void test_lock(void **state)
 	close(ready[1]);
 }
 
+/* In a process of its own, which an alarm ends if it waits. */
+static int in_time(int (*look)(void))
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		alarm(5);
+		_exit(-look());
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status))
+		fail_msg("it waits: signal %d ended it", WTERMSIG(status));
+	return -WEXITSTATUS(status);
+}
+
+static int look_alive(void)
+{
+	return state_alive(dir, "x");
+}
+
+static int look_read(void)
+{
+	struct state_record record;
+
+	return state_read(dir, "x", &record);
+}
+
+static int look_lock(void)
+{
+	return MIN(state_lock(dir, "x"), 0);
+}
+
+static void put_fifo(const char *suffix)
+{
+	char path[PATH_MAX];
+
+	assert_int_equal(state_path(path, sizeof(path), dir, "x", suffix), 0);
+	assert_int_equal(mkfifo(path, 0644), 0);
+}
+
+/* Who may write to the directory leaves what he likes: nobody waits for it, or believes it. */
+static void test_foreign_files(void **state)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	int fd;
+
+	(void)state;
+	put_fifo("lock");
+	assert_int_equal(in_time(look_alive), 0);
+	assert_int_equal(in_time(look_lock), -EINVAL);
+	put_fifo("state");
+	assert_int_equal(in_time(look_read), -EINVAL);
+	state_clean(dir, "x", false);
+	/* what has no end, nor lines */
+	assert_int_equal(state_path(path, sizeof(path), dir, "x", "state"), 0);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal(ftruncate(fd, 8 << 20), 0);
+	close(fd);
+	assert_int_equal(in_time(look_read), -EFBIG);
+	/* another one's words */
+	snprintf(target, sizeof(target), "%s/y", dir);
+	assert_int_equal(rename(path, target), 0);
+	assert_int_equal(truncate(target, 0), 0);
+	assert_int_equal(symlink("y", path), 0);
+	assert_int_equal(in_time(look_read), -ELOOP);
+	unlink(target);
+	state_clean(dir, "x", false);
+}
+
 static void test_unsafe_directory(void **state)
 {
 	struct failure failure = { 0 };
@@ -330,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_config_sizes),
 		cmocka_unit_test_setup_teardown(test_record, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_lock, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_foreign_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_unsafe_directory, make_dir, remove_dir),
 		cmocka_unit_test(test_failure),
 	};
