@@ -26,11 +26,15 @@
 #define SETTLED_MS 2000 /* an adapter that lives for so long did not fail at its start */
 #define SUCCESSOR_MS 10000 /* how long one that was announced, or started, may take */
 #define TRIES_MAX 30
+#define GROUP_POLL_MS 20
 
 struct keeper {
 	/* the back-end */
 	char **words;
-	pid_t child; /* 0: none */
+	pid_t child; /* 0: none; and its process group */
+	bool reaped; /* it has ended, and processes of its group are left */
+	int status; /* how */
+	deadline_t group_until;
 	deadline_t kill_at;
 	unsigned int kills;
 
@@ -132,6 +136,7 @@ static void backend_start(struct keeper *k, int connection)
 		return;
 	}
 	k->child = child;
+	k->reaped = false;
 	k->kills = 0;
 	k->kill_at = DEADLINE_NEVER;
 	tell(NEWS_STARTED, child);
@@ -142,24 +147,46 @@ static void backend_signal(struct keeper *k, int signal)
 {
 	if (!k->child)
 		return;
-	if (kill(-k->child, signal) < 0)
+	if (kill(-k->child, signal) < 0 && !k->reaped)
 		kill(k->child, signal);
 }
 
 static void backend_stop(struct keeper *k)
 {
+	if (!k->child || k->reaped)
+		return; /* nobody to ask */
 	backend_signal(k, SIGTERM);
 	/* a stopped process takes its SIGTERM when it goes on */
 	backend_signal(k, SIGCONT);
 	k->kill_at = deadline_after_ms(KEEPER_ASKED_MS);
 }
 
+/*
+ * The command may be a shell, and the back-end its child. Of both nothing is left when the group is
+ * empty: until then a process may be on its way out, and its I/O with it, in memory that the next
+ * back-end gets. This looks, and is to be called again.
+ */
+static void backend_look(struct keeper *k)
+{
+	bool empty = kill(-k->child, 0) < 0 && errno == ESRCH;
+
+	if (!empty && !deadline_passed(k->group_until))
+		return;
+	if (!empty)
+		log_warning("%s: a process of the back-end's does not end, and is not waited for "
+			    "any longer", k->words[0]);
+	k->child = 0;
+	k->reaped = false;
+	tell(NEWS_ENDED, k->status);
+}
+
 static void backend_ended(struct keeper *k, int status)
 {
-	backend_signal(k, SIGKILL); /* what it may have left in its group */
-	k->child = 0;
+	k->reaped = true;
+	k->status = status;
 	k->kill_at = DEADLINE_NEVER;
-	tell(NEWS_ENDED, status);
+	k->group_until = deadline_after_ms(KEEPER_GROUP_MS);
+	backend_signal(k, SIGKILL); /* what it may have left in its group */
 }
 
 /* ---- the adapter ---- */
@@ -314,7 +341,7 @@ static void take_signals(struct keeper *k)
 			k->restart = NULL;
 	}
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == k->child)
+		if (pid == k->child && !k->reaped)
 			backend_ended(k, status);
 		else if (pid == k->heir)
 			heir_failed(k, status);
@@ -329,6 +356,8 @@ static void init(struct keeper *k)
 	k->program[MAX(n, 0)] = '\0';
 	k->settled = deadline_after_ms(SETTLED_MS);
 	prctl(PR_SET_NAME, KEEPER_NAME);
+	/* what a shell leaves is ours to reap: a group with a dead process in it is not empty */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigfillset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	sigemptyset(&set);
@@ -341,13 +370,14 @@ static void init(struct keeper *k)
 static void wait_for_something(struct keeper *k)
 {
 	deadline_t restart_at = k->restart && !k->over ? k->restart_at : DEADLINE_NEVER;
+	deadline_t look_at = k->reaped ? deadline_after_ms(GROUP_POLL_MS) : DEADLINE_NEVER;
 	struct pollfd fds[3] = {
 		{ .fd = k->signals, .events = POLLIN },
 		{ .fd = k->over ? -1 : KEEPER_FD, .events = POLLIN },
 		{ .fd = k->over ? -1 : k->adapter, .events = POLLIN },
 	};
 
-	poll(fds, ARRAY_SIZE(fds), deadline_poll_ms(MIN(k->kill_at, restart_at)));
+	poll(fds, ARRAY_SIZE(fds), deadline_poll_ms(MIN(MIN(k->kill_at, look_at), restart_at)));
 	/* orders first: one that ended in good order, or for another one, has said so */
 	if (fds[1].revents)
 		take_order(k);
@@ -355,6 +385,8 @@ static void wait_for_something(struct keeper *k)
 		adapter_gone(k);
 	if (fds[0].revents)
 		take_signals(k);
+	if (k->reaped)
+		backend_look(k);
 	if (k->restart && !k->over && deadline_passed(k->restart_at))
 		adapter_restart(k);
 }

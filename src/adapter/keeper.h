@@ -23,6 +23,8 @@
 /* How long the keeper waits between its signals, and how often it repeats SIGKILL. */
 #define KEEPER_ASKED_MS 2000
 #define KEEPER_KILLS_MAX 4
+/* How long what a back-end leaves in its process group may take to be gone, once it is killed. */
+#define KEEPER_GROUP_MS 8000
 
 /* An adapter that found nothing to take over: there is nothing to restart either. */
 #define EXIT_NOTHING_TO_TAKE_OVER 3
@@ -39,7 +41,7 @@ enum keeper_order {
 enum keeper_news {
 	NEWS_STARTED = 's', /* value: process id */
 	NEWS_FAILED = 'f', /* value: errno */
-	NEWS_ENDED = 'x', /* value: wait status */
+	NEWS_ENDED = 'x', /* value: wait status; no process of its group is left */
 	NEWS_STATUS = 'a', /* value: process id of the back-end, 0: it does not run */
 };
 

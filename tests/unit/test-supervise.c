@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -160,6 +161,112 @@ static void test_keeper_stopped(void **state)
 	assert_int_equal(waitpid(keeper, NULL, 0), keeper);
 }
 
+/* ---- a back-end of several processes ---- */
+
+/*
+ * The back-end of the tests below, which ends at once. It leaves a process in its group that is
+ * killed with it, and is gone when one outside of the group has waited for it: after @ms.
+ */
+static _Noreturn void leave_one(unsigned int ms)
+{
+	pid_t leader = getpid(), member;
+	siginfo_t info;
+	int ready[2];
+	char byte;
+
+	if (pipe(ready) < 0)
+		_exit(1);
+	if (fork()) {
+		close(ready[1]);
+		_exit(read(ready[0], &byte, 1) == 1 ? 0 : 1);
+	}
+	setpgid(0, 0);
+	member = fork();
+	if (!member) {
+		if (setpgid(0, leader) < 0 || write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	waitid(P_PID, (id_t)member, &info, WEXITED | WNOWAIT);
+	poll(NULL, 0, (int)ms);
+	waitpid(member, NULL, 0);
+	_exit(0);
+}
+
+/* Return: milliseconds until the keeper has told of its end */
+static unsigned int wait_ended(struct supervisor *s)
+{
+	deadline_t begin = now_ns(), deadline = deadline_after_ms(2 * SOON_MS);
+
+	while (s->backend) {
+		assert_int_equal(supervisor_ready(s), 0);
+		if (deadline_passed(deadline))
+			fail_msg("the keeper does not tell of the back-end's end");
+		poll(NULL, 0, 1);
+	}
+	return (unsigned int)((now_ns() - begin) / 1000000);
+}
+
+static pid_t start_command(struct supervisor *s, const char *command)
+{
+	struct failure f = { 0 };
+	int sock;
+
+	assert_int_equal(supervisor_init(s, command, path, NULL, &f), 0);
+	sock = supervisor_start(s, deadline_after_ms(SOON_MS), &f);
+	if (sock < 0)
+		fail_msg("%s", f.text);
+	close(sock);
+	return s->backend;
+}
+
+/* The next one gets the memory when all of the last one's processes are gone, not its first. */
+static void test_group_awaited(void **state)
+{
+	struct supervisor s;
+	pid_t pid;
+
+	(void)state;
+	pid = start_command(&s, "/proc/self/exe --leave 700 {fd}");
+	wait_ended(&s);
+	if (kill(-pid, 0) == 0)
+		fail_msg("it is told of its end, and a process of its group is left");
+	assert_int_equal(errno, ESRCH);
+	supervisor_finish(&s);
+}
+
+/* One that does not go is not waited for for ever. */
+static void test_group_that_stays(void **state)
+{
+	struct supervisor s;
+	unsigned int ms;
+
+	(void)state;
+	start_command(&s, "/proc/self/exe --leave 15000 {fd}");
+	ms = wait_ended(&s);
+	if (ms < 4000 || ms > 14000)
+		fail_msg("expected its end after 8 s, saw it after %u ms", ms);
+	supervisor_finish(&s);
+}
+
+/* What a shell leaves is the keeper's to wait for: nobody else might. */
+static void test_orphan_reaped(void **state)
+{
+	struct supervisor s;
+	unsigned int ms;
+
+	(void)state;
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	start_command(&s, "sh -c 'sleep 100 & exit 0' {fd}");
+	ms = wait_ended(&s);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+	if (ms > 5000)
+		fail_msg("expected its end at once, saw it after %u ms", ms);
+	supervisor_finish(&s);
+}
+
 /* ---- a place that others may write to ---- */
 
 /* Another user, who takes the path for @ms whenever nobody has it. */
@@ -280,11 +387,16 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_listening, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_stopped, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_keeper_stopped, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_group_awaited, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_group_that_stays, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_orphan_reaped, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_stranger, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_adapter_killed, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_refused, make_dir, remove_dir),
 	};
 
+	if (argc == 4 && !strcmp(argv[1], "--leave"))
+		leave_one((unsigned int)strtoul(argv[2], NULL, 10));
 	if (argc != 2) {
 		print_error("usage: test-supervise HOSTILE-BACKEND\n");
 		return 2;
