@@ -319,6 +319,10 @@ int config_read(struct adapter_options *options, const char *path, struct failur
 	/* as long-lived as the options, which are the process's */
 	static struct config_file file;
 
+	/* they point into its text, and a file is a whole device: two cannot be one */
+	if (options->config)
+		return failure_set(failure, -EINVAL, "--config: one file, please: there is %s "
+				   "already", options->config);
 	config_free(&file);
 	file = (struct config_file){ .mistake = log_mistake, .context = failure };
 	return config_load(&file, path, options);

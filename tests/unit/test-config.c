@@ -307,6 +307,32 @@ static void test_option(void **state)
 	unlink(path);
 }
 
+/* The options point into the file's text, and there is room for one. */
+static void test_two_files(void **state)
+{
+	static char program[] = "adapter", config[] = "--config", again[] = "--config";
+	char path[2][128];
+	char *args[] = { program, config, path[0], again, path[1], NULL };
+	struct adapter_options o;
+	struct failure failure = { 0 };
+	size_t i;
+	FILE *f;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(path); i++) {
+		snprintf(path[i], sizeof(path[i]), "%s/blk%zu.conf", folder, i);
+		f = fopen(path[i], "w");
+		assert_non_null(f);
+		fprintf(f, "[device]\ntype = blk\n%s\n", i ? "exec = b" : "socket = /a");
+		fclose(f);
+	}
+	if (!options_parse(&o, 5, args, &failure))
+		fail_msg("they were taken: --socket '%s', --exec '%s'", o.socket, o.exec);
+	assert_non_null(strstr(failure.text, "one file"));
+	for (i = 0; i < ARRAY_SIZE(path); i++)
+		unlink(path[i]);
+}
+
 static int make_folder(void **state)
 {
 	(void)state;
@@ -327,7 +353,7 @@ int main(void)
 		cmocka_unit_test(test_no_lines),   cmocka_unit_test(test_all_settings),
 		cmocka_unit_test(test_backend),	   cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_names),	   cmocka_unit_test(test_no_file),
-		cmocka_unit_test(test_option),
+		cmocka_unit_test(test_option),	   cmocka_unit_test(test_two_files),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
