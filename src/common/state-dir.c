@@ -271,8 +271,9 @@ int state_read(const char *dir, const char *name, struct state_record *record)
 
 void state_clean(const char *dir, const char *name, bool keep_log)
 {
-	static const char *const suffixes[] = { "state",     "state.new", "ctl", "sock",
-						"sock.lock", "log",	  "lock" };
+	/* no NAME.sock.lock: it is the lock of a device that is called NAME.sock */
+	static const char *const suffixes[] = { "state", "state.new", "ctl",
+						"sock",	 "log",	      "lock" };
 	char path[PATH_MAX];
 	size_t i;
 

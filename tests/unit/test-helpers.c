@@ -360,6 +360,19 @@ static void test_foreign_files(void **state)
 	state_clean(dir, "x", false);
 }
 
+/* A device may be called as another one's socket is. */
+static void test_names_like_files(void **state)
+{
+	int lock = state_lock(dir, "foo.sock");
+
+	(void)state;
+	assert_true(lock >= 0);
+	state_clean(dir, "foo", false);
+	assert_true(state_alive(dir, "foo.sock"));
+	close(lock);
+	state_clean(dir, "foo.sock", false);
+}
+
 static void test_unsafe_directory(void **state)
 {
 	struct failure failure = { 0 };
@@ -401,6 +414,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_record, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_lock, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_foreign_files, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_names_like_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_unsafe_directory, make_dir, remove_dir),
 		cmocka_unit_test(test_failure),
 	};
