@@ -27,7 +27,8 @@
 #define POLL_MS 5
 
 enum stage {
-	STAGE_ASKED, /* the adapter ends the device */
+	STAGE_UNHEARD, /* the adapter is to be asked again */
+	STAGE_ASKED, /* it ends the device */
 	STAGE_KILLED, /* the kernel ends it */
 	STAGE_GONE,
 	STAGE_FAILED,
@@ -95,23 +96,29 @@ static void kill_adapter(const struct device_entry *entry)
 	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
 
-static void begin(struct victim *v)
+/*
+ * An adapter may be waiting for its back-end, as long as --timeout lets it. It finds the order when
+ * it comes round, unless there was no room for it (EAGAIN). It is not repeated without need: a
+ * second one ends the device at once. One that leaves the device to another adapter says so, or
+ * ends before it answers (ECONNRESET).
+ */
+static void ask(struct victim *v)
 {
-	char answer[64];
-	int ret;
+	char answer[64] = "";
+	int ret = adapter_order(STATE_DIR, v->entry.name, "detach", answer, sizeof(answer),
+				deadline_after_ms(ANSWER_MS));
 
-	ret = adapter_order(STATE_DIR, v->entry.name, "detach", answer, sizeof(answer),
-			    deadline_after_ms(ANSWER_MS));
-	v->stage = STAGE_ASKED;
-	if (!ret)
-		return;
 	if (ret == -EACCES || ret == -EPERM) {
 		log_error("detach: %s: it is another user's: run as root", v->entry.name);
 		v->stage = STAGE_FAILED;
-		return;
+	} else if (ret == -EAGAIN || ret == -ECONNRESET || (!ret && !strncmp(answer, "error", 5))) {
+		v->stage = STAGE_UNHEARD;
+	} else if (!ret || (ret == -ETIMEDOUT && v->entry.adapter_pid > 0)) {
+		v->stage = STAGE_ASKED;
+	} else {
+		kill_adapter(&v->entry);
+		v->stage = STAGE_KILLED;
 	}
-	kill_adapter(&v->entry);
-	v->stage = STAGE_KILLED;
 }
 
 /* A device that waits for an adapter gets one that ends it. */
@@ -135,8 +142,15 @@ static bool gone(const struct victim *v)
 	       (v->entry.parent < 0 || !sysfs_exists(v->entry.parent));
 }
 
+static bool pending(const struct victim *v)
+{
+	return v->stage == STAGE_UNHEARD || v->stage == STAGE_ASKED || v->stage == STAGE_KILLED;
+}
+
 static void check(struct victim *v, deadline_t kill_at)
 {
+	struct device_entry now;
+
 	if (gone(v)) {
 		/* what a killed adapter could not remove */
 		if (v->stage == STAGE_KILLED)
@@ -144,13 +158,18 @@ static void check(struct victim *v, deadline_t kill_at)
 		v->stage = STAGE_GONE;
 	} else if (v->stage == STAGE_KILLED) {
 		end_orphan(&v->entry);
-	} else if (v->stage == STAGE_ASKED && deadline_passed(kill_at)) {
+	} else if (deadline_passed(kill_at)) {
+		/* it may be another adapter's by now */
+		if (!devices_find(v->entry.name, &now))
+			v->entry = now;
 		kill_adapter(&v->entry);
 		v->stage = STAGE_KILLED;
+	} else if (v->stage == STAGE_UNHEARD) {
+		ask(v);
 	}
 }
 
-static unsigned int wait_all(struct victim *victims, size_t count)
+static void wait_all(struct victim *victims, size_t count)
 {
 	deadline_t deadline = deadline_after_ms(TOTAL_MS);
 	deadline_t kill_at = deadline_after_ms(ADAPTER_MS);
@@ -160,12 +179,12 @@ static unsigned int wait_all(struct victim *victims, size_t count)
 	for (;;) {
 		left = 0;
 		for (i = 0; i < count; i++) {
-			if (victims[i].stage == STAGE_ASKED || victims[i].stage == STAGE_KILLED)
+			if (pending(&victims[i]))
 				check(&victims[i], kill_at);
-			left += victims[i].stage == STAGE_ASKED || victims[i].stage == STAGE_KILLED;
+			left += pending(&victims[i]);
 		}
 		if (!left || deadline_passed(deadline))
-			return left;
+			return;
 		poll(NULL, 0, POLL_MS);
 	}
 }
@@ -191,26 +210,22 @@ static int detach(struct victim *victims, size_t count, bool force)
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		if (!force && refuse_if_used(&victims[i].entry)) {
+		if (!force && refuse_if_used(&victims[i].entry))
 			victims[i].stage = STAGE_FAILED;
-			status = 1;
-		}
 	}
 	for (i = 0; i < count; i++) {
-		if (victims[i].stage == STAGE_FAILED)
-			continue;
-		begin(&victims[i]);
-		if (victims[i].stage == STAGE_FAILED)
-			status = 1;
+		if (victims[i].stage != STAGE_FAILED)
+			ask(&victims[i]);
 	}
-	if (!wait_all(victims, count))
-		return status;
+	wait_all(victims, count);
 	for (i = 0; i < count; i++) {
-		if (victims[i].stage == STAGE_ASKED || victims[i].stage == STAGE_KILLED)
+		if (pending(&victims[i]))
 			log_error("detach: %s: the kernel has not let go of it yet",
 				  victims[i].entry.name);
+		if (victims[i].stage != STAGE_GONE)
+			status = 1;
 	}
-	return 1;
+	return status;
 }
 
 static int find_named(struct victim *victims, int argc, char **argv, int first)

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Commands as a whole, with a state directory of their own: a mount that only this process sees. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "adapter/control.h"
+#include "check.h"
+#include "cli/command.h"
+#include "common/deadline.h"
+#include "common/state-dir.h"
+#include "common/util.h"
+
+#define NAME "unit"
+
+static bool apart; /* the mount is there */
+
+static int set_up(void **state)
+{
+	(void)state;
+	apart = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		mount("none", "/run", "tmpfs", 0, NULL) == 0 &&
+		mkdir(STATE_DIR, STATE_DIR_MODE) == 0;
+	return 0;
+}
+
+static void need_mount(void)
+{
+	if (!apart) {
+		print_message("needs a mount of its own: only root has one\n");
+		skip();
+	}
+}
+
+/* ---- an adapter, which answers when it comes to it ---- */
+
+#define STATUS_ENDED 42
+
+struct habits {
+	unsigned int deaf_ms; /* before it looks for orders */
+	unsigned int refusals; /* so many orders are answered with an error */
+	unsigned int orders; /* that come to it, in all */
+};
+
+static void obey(void *context, const char *order, char *answer, size_t size)
+{
+	struct habits *h = context;
+
+	if (strcmp(order, "detach") != 0)
+		_exit(1);
+	if (h->orders++ < h->refusals) {
+		snprintf(answer, size, "error the device is left to another adapter\n");
+		return;
+	}
+	snprintf(answer, size, "ok\n");
+}
+
+static _Noreturn void be_adapter(struct habits *h, int ready)
+{
+	struct state_record record = { .adapter_pid = getpid(), .device_id = 2, .parent = -1 };
+	struct control control;
+	size_t i;
+
+	if (state_lock(STATE_DIR, NAME) < 0 || state_write(STATE_DIR, NAME, &record) ||
+	    control_init(&control, STATE_DIR "/" NAME ".ctl") || write(ready, "", 1) != 1)
+		_exit(1);
+	close(ready);
+	poll(NULL, 0, (int)h->deaf_ms);
+	while (h->orders <= h->refusals) {
+		control_accept(&control);
+		for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
+			if (control.clients[i] >= 0)
+				control_ready(&control, (unsigned int)i, obey, h);
+		poll(NULL, 0, 10);
+	}
+	poll(NULL, 0, 200); /* the driver lets go */
+	state_clean(STATE_DIR, NAME, false);
+	_exit(STATUS_ENDED);
+}
+
+static pid_t start_adapter(const struct habits *habits)
+{
+	struct habits h = *habits;
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid)
+		be_adapter(&h, ready[1]);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void check_detach(pid_t adapter, const char *what)
+{
+	static char program[] = "detach", name[] = NAME;
+	char *args[] = { program, name, NULL };
+	deadline_t begin = now_ns();
+	int status, ret;
+
+	optind = 0;
+	ret = command_detach(2, args);
+	waitpid(adapter, &status, 0);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != STATUS_ENDED)
+		fail_msg("%s: expected an end in good order, saw wait status %#x after %u ms", what,
+			 (unsigned int)status, (unsigned int)((now_ns() - begin) / 1000000));
+	assert_int_equal(ret, 0);
+}
+
+/* It may be waiting for its back-end, which has 5 s for its answer. */
+static void test_detach_late(void **state)
+{
+	(void)state;
+	need_mount();
+	check_detach(start_adapter(&(struct habits){ .deaf_ms = 4000 }), "an answer after 4 s");
+}
+
+/* ... and others ask it at the same time. */
+static void test_detach_full_queue(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = STATE_DIR "/" NAME ".ctl" };
+	int others[CONTROL_CLIENTS_MAX + 1];
+	pid_t adapter;
+	size_t i;
+
+	(void)state;
+	need_mount();
+	adapter = start_adapter(&(struct habits){ .deaf_ms = 1000 });
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		others[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(others[i], (struct sockaddr *)&addr, sizeof(addr)), 0);
+	}
+	/* a child holds them open, past the time when it looks */
+	if (fork() == 0) {
+		poll(NULL, 0, 1500);
+		_exit(0);
+	}
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		close(others[i]);
+	check_detach(adapter, "a queue that is full");
+	wait(NULL);
+}
+
+/* One that leaves its device does not end it, but its successor does. */
+static void test_detach_behind_yield(void **state)
+{
+	(void)state;
+	need_mount();
+	check_detach(start_adapter(&(struct habits){ .refusals = 2 }), "two refusals");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_detach_late),
+		cmocka_unit_test(test_detach_full_queue),
+		cmocka_unit_test(test_detach_behind_yield),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, NULL);
+}
