@@ -2,7 +2,8 @@
 /*
  * The control socket, NAME.ctl: one order a packet, one answer a packet, both text.
  *
- *	detach		end the device in good order; answered with "ok" at once
+ *	detach		end the device in good order; answered with "ok" at once, or with "error" when
+ *			another adapter is to be asked, which goes on with the device
  *	stats		answered with lines "key value"
  *	yield N		end, and leave the device to another adapter, which understands snapshots of
  *			version N; answered with "ok", or with "error" and the reason

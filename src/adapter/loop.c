@@ -64,6 +64,9 @@ static void order(void *context, const char *text, char *answer, size_t size)
 
 	if (!strcmp(text, "stats")) {
 		describe(a, answer, size);
+	} else if (!strcmp(text, "detach") && a->leave) {
+		/* it came behind a "yield", in the same turn of the loop */
+		snprintf(answer, size, "error the device is left to another adapter\n");
 	} else if (!strcmp(text, "detach")) {
 		snprintf(answer, size, "ok\n");
 		adapter_end(a);

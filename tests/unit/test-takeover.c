@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* One adapter leaves its device, in good order or killed; another one goes on with it. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "adapter-rig.h"
 #include "check.h"
@@ -50,17 +54,22 @@ static void more(struct mock_kernel *k, void *context)
 	adapter_end(&r->adapter);
 }
 
-/* The first adapter to where it leaves the device. */
-static void run_first(struct rig *r)
+/* The first adapter to where it leaves the device, which @idle has it do. */
+static void run_first_until(struct rig *r, void (*idle)(struct mock_kernel *k, void *context))
 {
 	r->options.reconnect_ms = RECONNECT_FOREVER;
 	r->options.keep_ms = 1000;
 	r->options.node = "/nonexistent"; /* what is opened is the mock */
 	r->backend.options.order = ORDER_RANDOM;
 	r->backend.options.hold = 6;
-	assert_int_equal(rig_run(r, "", leave), 0);
+	assert_int_equal(rig_run(r, "", idle), 0);
 	assert_null(yielded);
 	assert_int_equal(r->kernel.created.orphan_timeout_ms, 1000);
+}
+
+static void run_first(struct rig *r)
+{
+	run_first_until(r, leave);
 }
 
 static void run_second(struct rig *r, unsigned int reconnects)
@@ -90,6 +99,58 @@ static void test_takeover(void **state)
 	struct rig *r = *state;
 
 	run_first(r);
+	run_second(r, 0);
+}
+
+static int clients[2];
+
+static void say(int client, const char *order)
+{
+	assert_int_equal(send(client, order, strlen(order), MSG_NOSIGNAL), strlen(order));
+}
+
+/* Two orders are there when the loop looks: the device is to be left, and to be ended. */
+static void leave_and_detach(struct mock_kernel *k, void *context)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct rig *r = context;
+	char order[32];
+	size_t i;
+
+	if (r->step++ == 0) {
+		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/unit.ctl", r->dir);
+		for (i = 0; i < ARRAY_SIZE(clients); i++) {
+			clients[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+			assert_int_equal(connect(clients[i], (struct sockaddr *)&addr,
+						 sizeof(addr)), 0);
+		}
+	}
+	if (r->adapter.control.clients[1] < 0)
+		return;
+	for (i = 0; i < MOCK_NUM; i++)
+		mock_submit(k, true, (unsigned int)i, (uint8_t)i);
+	mock_kick(k);
+	k->idle = NULL;
+	snprintf(order, sizeof(order), "yield %u", SNAPSHOT_VERSION);
+	say(clients[0], order);
+	say(clients[1], "detach");
+}
+
+/* An order that came too late for this adapter is not said to be carried out. */
+static void test_detach_behind_yield(void **state)
+{
+	char answer[2][64] = { "", "" };
+	struct rig *r = *state;
+	size_t i;
+
+	run_first_until(r, leave_and_detach);
+	for (i = 0; i < ARRAY_SIZE(clients); i++) {
+		assert_true(recv(clients[i], answer[i], sizeof(answer[i]) - 1, MSG_DONTWAIT) >= 0);
+		close(clients[i]);
+	}
+	assert_string_equal(answer[0], "ok\n");
+	if (strncmp(answer[1], "error ", strlen("error ")) != 0)
+		fail_msg("the device goes on, and 'detach' is answered '%s'", answer[1]);
 	run_second(r, 0);
 }
 
@@ -171,6 +232,7 @@ int main(void)
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(test_takeover),
+		RIG_TEST(test_detach_behind_yield),
 		RIG_TEST(test_takeover_killed_busy),
 		RIG_TEST(test_takeover_killed_asking),
 		RIG_TEST(test_takeover_not_ready),
