@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter/options.h"
 #include "adapter/transport.h"
 #include "common/util.h"
 
@@ -151,6 +152,9 @@ static int add_records(struct device_entry **entries, int count)
 		if (!suffix || strcmp(suffix, ".lock") != 0)
 			continue;
 		*suffix = '\0';
+		/* who may write to the directory may call a file as no device is called */
+		if (options_check_name(file->d_name))
+			continue;
 		if (listed(*entries, count, file->d_name))
 			continue;
 		if (!from_record(&entry, file->d_name))

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/printable.h"
 #include "common/cleanup.h"
 #include "common/json-writer.h"
 
@@ -34,9 +35,11 @@ void doctor_say(struct doctor *d, enum finding_level level, const char *check, c
 	*f = (struct finding){ .level = level, .check = check };
 	if (remedy)
 		snprintf(f->remedy, sizeof(f->remedy), "%s", remedy);
+	printable(f->remedy);
 	va_start(ap, fmt);
 	vsnprintf(f->text, sizeof(f->text), fmt, ap);
 	va_end(ap);
+	printable(f->text); /* some of it is what other users wrote */
 }
 
 unsigned int doctor_bad(const struct doctor *d)

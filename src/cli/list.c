@@ -8,6 +8,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/devices.h"
+#include "cli/printable.h"
 #include "common/cleanup.h"
 #include "common/device-types.h"
 #include "common/json-writer.h"
@@ -129,7 +130,7 @@ int command_list(int argc, char **argv)
 	bool json = false;
 	const struct arguments_flag flags[] = { { "json", &json }, { NULL, NULL } };
 	_cleanup_free_ struct device_entry *entries = NULL;
-	int status, count;
+	int status, count, i;
 
 	status = arguments_read(argc, argv, flags, ARGUMENTS_NO_NAME, NULL, list_usage);
 	if (status >= 0)
@@ -139,9 +140,13 @@ int command_list(int argc, char **argv)
 		log_error("list: %s", strerror(-count));
 		return 1;
 	}
-	if (json)
+	if (json) {
 		list_json(entries, count);
-	else
-		list_text(entries, count);
+		return 0;
+	}
+	/* the words of adapters that may be other users' */
+	for (i = 0; i < count; i++)
+		printable(entries[i].backend);
+	list_text(entries, count);
 	return 0;
 }

@@ -166,12 +166,71 @@ static void test_detach_behind_yield(void **state)
 	check_detach(start_adapter(&(struct habits){ .refusals = 2 }), "two refusals");
 }
 
+/* ---- what is shown ---- */
+
+/* What a command says, in a static buffer */
+static const char *said_by(int (*command)(int argc, char **argv))
+{
+	static char program[] = "command", text[8192];
+	char *args[] = { program, NULL };
+	FILE *out = tmpfile();
+	int saved = dup(STDOUT_FILENO);
+	size_t n;
+
+	assert_non_null(out);
+	fflush(stdout);
+	dup2(fileno(out), STDOUT_FILENO);
+	optind = 0;
+	command(1, args);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	rewind(out);
+	n = fread(text, 1, sizeof(text) - 1, out);
+	text[n] = '\0';
+	fclose(out);
+	return text;
+}
+
+static void put_device(const char *name, const char *backend)
+{
+	struct state_record record = { .adapter_pid = getpid(), .device_id = 2, .parent = -1 };
+
+	assert_true(state_lock(STATE_DIR, name) >= 0);
+	snprintf(record.backend, sizeof(record.backend), "%s", backend);
+	assert_int_equal(state_write(STATE_DIR, name, &record), 0);
+}
+
+/* What others wrote is text on this terminal, and no order to it. */
+static void test_list_of_lies(void **state)
+{
+	const char *text, *c;
+
+	(void)state;
+	need_mount();
+	put_device("plain", "exec \x1b]0;x\a\x9b" "31m a\nb \xc3\xa4\xc2\x9b");
+	put_device("a\x1b[2Jb", "");
+	text = said_by(command_list);
+	assert_non_null(strstr(text, "plain"));
+	assert_non_null(strstr(text, "\xc3\xa4"));
+	for (c = text; *c; c++) {
+		if ((*c < ' ' && *c >= 0 && *c != '\n') || *c == '\x7f' ||
+		    (*c == '\xc2' && c[1] == '\x9b') || (*c == '\x9b' && c[-1] != '\xc3'))
+			fail_msg("byte %#x at %zu of '%s'", (unsigned char)*c,
+				 (size_t)(c - text), text);
+	}
+	assert_null(strstr(text, "2Jb"));
+	state_clean(STATE_DIR, "plain", false);
+	state_clean(STATE_DIR, "a\x1b[2Jb", false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_detach_late),
 		cmocka_unit_test(test_detach_full_queue),
 		cmocka_unit_test(test_detach_behind_yield),
+		cmocka_unit_test(test_list_of_lies),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

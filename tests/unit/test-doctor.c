@@ -438,6 +438,25 @@ static int remove_root(void **state)
 	return system(command);
 }
 
+/* Some of what it tells others wrote, and one may look at it on a terminal. */
+static void test_control_characters(void **state)
+{
+	struct doctor d = { 0 };
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	doctor_say(&d, FINDING_BAD, "devices", "a\x1b" "b", "x waits for its back-end, \x1b]0;%s\a",
+		   "\xc2\x9b" "31m \xc3\x9b\n");
+	doctor_print(&d, true, f);
+	fclose(f);
+	assert_string_equal(text, "bad   devices   x waits for its back-end, ?]0;\xc2?31m \xc3\x9b??\n"
+				  "                -> a?b\n");
+	free(text);
+	doctor_finish(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,7 +466,7 @@ int main(void)
 		cmocka_unit_test(test_access),	   cmocka_unit_test(test_access_refused),
 		cmocka_unit_test(test_limits),	   cmocka_unit_test(test_configs),
 		cmocka_unit_test(test_configs_with_vduse),
-		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_output),	   cmocka_unit_test(test_control_characters),
 	};
 
 	return cmocka_run_group_tests(tests, make_root, remove_root);
