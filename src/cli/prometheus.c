@@ -172,7 +172,7 @@ static void add_device(struct samples *s, const struct device_entry *e)
 	add_number(s, e, labels, "message_timeouts");
 	if (!sysfs_read(e->parent, "stats", text, sizeof(text)))
 		add_lines(s, labels, text);
-	if (!sysfs_read(e->parent, "queues", text, sizeof(text)))
+	if (!sysfs_read_queues(e->parent, e->queues, text, sizeof(text)))
 		add_queues(s, labels, text);
 }
 

@@ -169,7 +169,7 @@ static void put_kernel(struct json_writer *w, const struct device_entry *e)
 	}
 	if (w)
 		json_end(w);
-	if (e->parent < 0 || sysfs_read(e->parent, "queues", text, sizeof(text)))
+	if (e->parent < 0 || sysfs_read_queues(e->parent, e->queues, text, sizeof(text)))
 		text[0] = '\0';
 	if (w)
 		json_array_begin(w, "queues");

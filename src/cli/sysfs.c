@@ -12,6 +12,7 @@
 
 #include "cli/console-ports.h"
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/parse.h"
 #include "common/util.h"
 
@@ -23,7 +24,8 @@ const char *sysfs_platform = "/sys/devices/platform";
 const char *sysfs_vdpa = "/sys/bus/vdpa/devices";
 const char *sysfs_hwrng = "/sys/class/misc/hw_random";
 
-static int read_line(const char *path, char *buf, size_t size)
+/* Return: how much there is, or a negative errno */
+static ssize_t read_file(const char *path, char *buf, size_t size)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -34,6 +36,15 @@ static int read_line(const char *path, char *buf, size_t size)
 	if (n < 0)
 		return -errno;
 	buf[n] = '\0';
+	return n;
+}
+
+static int read_line(const char *path, char *buf, size_t size)
+{
+	ssize_t n = read_file(path, buf, size);
+
+	if (n < 0)
+		return (int)n;
 	if (n && buf[n - 1] == '\n')
 		buf[n - 1] = '\0';
 	return 0;
@@ -45,6 +56,27 @@ int sysfs_read(int parent, const char *file, char *buf, size_t size)
 
 	snprintf(path, sizeof(path), "%s/" PARENT_PREFIX "%d/%s", sysfs_platform, parent, file);
 	return read_line(path, buf, size);
+}
+
+int sysfs_read_queues(int parent, unsigned int total, char *buf, size_t size)
+{
+	unsigned int count = 0;
+	char path[PATH_MAX], *end, *line;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/" PARENT_PREFIX "%d/queues", sysfs_platform, parent);
+	n = read_file(path, buf, size);
+	if (n < 0)
+		return (int)n;
+	end = strrchr(buf, '\n');
+	end = end ? end + 1 : buf;
+	*end = '\0';
+	for (line = buf; line < end; line = strchr(line, '\n') + 1)
+		count++;
+	if (count < total)
+		log_warning("virtio-loopback.%d: the kernel tells of %u of its %u virtqueues: "
+			    "there is no more room in a file of sysfs", parent, count, total);
+	return 0;
 }
 
 static uint64_t read_number(int parent, const char *file)

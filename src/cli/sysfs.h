@@ -40,6 +40,20 @@ extern const char *sysfs_hwrng; /* /sys/class/misc/hw_random */
 /* sysfs_read() - one line of a file below a device's folder, without its newline; 0 or -errno */
 int sysfs_read(int parent, const char *file, char *buf, size_t size);
 
+/**
+ * sysfs_read_queues() - the lines "index kicks calls" of a device's virtqueues
+ * @parent:	of the device
+ * @total:	how many it has
+ * @buf:	filled in with whole lines
+ * @size:	of @buf
+ *
+ * The file is a page at most, and may be cut off in the middle of a number. That is warned of, and
+ * what is no whole line is left out.
+ *
+ * Return: 0 or a negative errno.
+ */
+int sysfs_read_queues(int parent, unsigned int total, char *buf, size_t size);
+
 /* sysfs_load() - all about virtio-loopback.@parent; 0, -ENOENT when there is none */
 int sysfs_load(int parent, struct loopback_device *device);
 

@@ -262,6 +262,27 @@ static void test_prometheus(void **state)
 	free(text);
 }
 
+/* An attribute is a page at most: the last number of one that is full may be half a number. */
+static void test_queues_cut(void **state)
+{
+	struct device_entry device = { .name = "nine", .device_id = 2, .parent = 9, .queues = 3,
+				       .state = "running" };
+	char *text = NULL;
+	size_t size;
+	FILE *f;
+
+	(void)state;
+	make_device(9, "nine", "2\n", 12);
+	make_file("platform/virtio-loopback.9/queues", "0 3 2\n1 4 5\n2 100 98");
+	f = open_memstream(&text, &size);
+	assert_int_equal(prometheus_print(&device, 1, f), 0);
+	fclose(f);
+	assert_non_null(strstr(text, "calls_total{device=\"nine\",queue=\"1\"} 5\n"));
+	if (strstr(text, "queue=\"2\""))
+		fail_msg("half a line is taken for a whole one:\n%s", text);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +290,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_load, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_vdpa, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_prometheus, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_queues_cut, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_nodes, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_wait, make_root, remove_root),
 	};
