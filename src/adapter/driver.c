@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "adapter/adapter.h"
+#include "adapter/manager.h"
 #include "common/log.h"
 #include "common/util.h"
 
 /* A driver that asks without end must not keep the loop from the rest. */
 #define MESSAGE_BURST 32
+#define BURST_MS 2000 /* others wait, too: who has orders, and the manager */
 
 /*
  * A command to the back-end failed. What it refused in so many words leaves the connection in
@@ -284,10 +286,11 @@ static void news(struct adapter *a, const struct virtio_loopback_msg *msg)
 
 void driver_ready(struct adapter *a)
 {
+	deadline_t until = deadline_after_ms(BURST_MS);
 	struct virtio_loopback_msg msg;
 	int i, ret;
 
-	for (i = 0; i < MESSAGE_BURST && a->phase != ADAPTER_OVER; i++) {
+	for (i = 0; i < MESSAGE_BURST && a->phase != ADAPTER_OVER && !deadline_passed(until); i++) {
 		ret = device_read(&a->device, &msg);
 		if (ret == -EAGAIN)
 			return;
@@ -299,6 +302,7 @@ void driver_ready(struct adapter *a)
 			question(a, &msg);
 		else
 			news(a, &msg);
+		manager_run(a);
 		if (a->device.fd < 0)
 			return; /* it went meanwhile */
 	}

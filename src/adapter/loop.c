@@ -238,8 +238,7 @@ int adapter_run(struct adapter *a)
 			recovery_run(a);
 		if (a->phase != ADAPTER_OVER && deadline_passed(heartbeat_deadline(a)))
 			heartbeat_run(a);
-		if (deadline_passed(manager_deadline(a)))
-			manager_run(a);
+		manager_run(a);
 	}
 	return a->exit_status;
 }

@@ -6,7 +6,10 @@
 #include "common/notify.h"
 #include "common/util.h"
 
-/* The event loop comes round at least once in the time of so many commands to the back-end. */
+/*
+ * manager_run() is called at least once in the time of so many commands to the back-end: where the
+ * loop has more of them in a turn, between them.
+ */
 #define COMMANDS_A_TURN 4
 
 void manager_init(void)
@@ -50,6 +53,8 @@ deadline_t manager_deadline(const struct adapter *a)
 
 void manager_run(struct adapter *a)
 {
+	if (!deadline_passed(a->watchdog))
+		return;
 	notify_send("WATCHDOG=1");
 	a->watchdog = deadline_after_ms(interval_ms(a) / 3);
 }

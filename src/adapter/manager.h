@@ -20,7 +20,7 @@ void manager_status(struct adapter *a);
 /* manager_deadline() - when manager_run() is due; DEADLINE_NEVER: nobody watches */
 deadline_t manager_deadline(const struct adapter *a);
 
-/* manager_run() - give a sign of life, if it is time */
+/* manager_run() - give a sign of life, if it is time; to be called behind each long command */
 void manager_run(struct adapter *a);
 
 #endif

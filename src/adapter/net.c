@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "adapter/adapter.h"
+#include "adapter/manager.h"
 #include "common/log.h"
 #include "common/util.h"
 
 /* A driver that asks without end must not keep the loop from the rest. */
 #define COMMAND_BURST 32
+#define BURST_MS 2000 /* as in driver.c */
 
 static unsigned int control_index(const struct adapter *a)
 {
@@ -95,6 +97,7 @@ static int obey(struct adapter *a, const struct net_command *command)
 
 void net_work(struct adapter *a)
 {
+	deadline_t until = deadline_after_ms(BURST_MS);
 	struct net_command command;
 	uint64_t kicks;
 	int i, ret = 1;
@@ -104,10 +107,11 @@ void net_work(struct adapter *a)
 	if (read(net_kick_fd(a), &kicks, sizeof(kicks)) < 0 && errno != EAGAIN)
 		log_warning("the kick of the control queue: %s", strerror(errno));
 	handover_begin(a);
-	for (i = 0; i < COMMAND_BURST && ret > 0; i++) {
+	for (i = 0; i < COMMAND_BURST && ret > 0 && !deadline_passed(until); i++) {
 		ret = net_control_take(&a->net_control, &a->pool, &command);
 		if (ret > 0 && obey(a, &command))
 			backend_lost(a);
+		manager_run(a);
 		if (!net_control_started(&a->net_control))
 			ret = 0; /* it went with the back-end */
 	}

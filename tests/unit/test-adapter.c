@@ -15,14 +15,17 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "adapter-rig.h"
 #include "adapter/adapter.h"
+#include "adapter/manager.h"
 #include "check.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/state-dir.h"
 #include "common/unix-socket.h"
 #include "common/util.h"
@@ -351,6 +354,77 @@ static void test_config_write(void **state)
 	rig_finish(r);
 }
 
+/* ---- who watches it ---- */
+
+#define SLOW_MESSAGES 12
+
+static void many_slow(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	unsigned int i;
+
+	if (r->step++) {
+		r->reached = true;
+		k->idle = NULL;
+		adapter_end(&r->adapter);
+		return;
+	}
+	for (i = 0; i < SLOW_MESSAGES; i++) {
+		mock_push(k, VIRTIO_LOOPBACK_MSG_SET_CONFIG, true);
+		k->messages[k->num_messages - 1].config.offset = 32;
+		k->messages[k->num_messages - 1].config.length = 1;
+	}
+}
+
+/* The manager's part: the longest time without a sign of life, in milliseconds */
+static void *watch(void *arg)
+{
+	int sock = *(int *)arg;
+	static unsigned int longest;
+	deadline_t last = 0;
+	char text[512] = "";
+
+	longest = 0;
+	while (recv(sock, text, sizeof(text) - 1, 0) > 0 && strcmp(text, "end") != 0) {
+		if (!strncmp(text, "READY=1", 7) || !strcmp(text, "WATCHDOG=1")) {
+			if (last)
+				longest = MAX(longest, (unsigned int)((now_ns() - last) / 1000000));
+			last = now_ns();
+		}
+		memset(text, 0, sizeof(text));
+	}
+	return &longest;
+}
+
+/* A slow back-end, and a driver with much to ask: each command is in time, and the adapter too. */
+static void test_watched_while_slow(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct rig *r = *state;
+	pthread_t thread;
+	void *longest;
+	int sock;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify", r->dir);
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(pthread_create(&thread, NULL, watch, &sock), 0);
+	setenv("NOTIFY_SOCKET", addr.sun_path, 1);
+	setenv("WATCHDOG_USEC", "1000000", 1);
+	manager_init();
+	r->options.timeout_ms = 1500; /* the manager is told to wait for four of them */
+	if (rig_run(r, "SET_CONFIG: delay 600", many_slow) || !r->reached)
+		fail_msg("%s", r->adapter.failure.text);
+	assert_int_equal(notify_send("end"), 1);
+	pthread_join(thread, &longest);
+	rig_finish(r);
+	close(sock);
+	unlink(addr.sun_path);
+	if (*(unsigned int *)longest > 6000)
+		fail_msg("expected a sign of life each 6 s, saw none for %u ms",
+			 *(unsigned int *)longest);
+}
+
 static void resize(struct mock_kernel *k, void *context)
 {
 	struct rig *r = context;
@@ -557,7 +631,7 @@ int main(void)
 		RIG_TEST(test_broken),	      RIG_TEST(test_lost_off),
 		RIG_TEST(test_replay),	      RIG_TEST(test_gives_up),
 		RIG_TEST(test_incompatible),  RIG_TEST(test_holes),
-		RIG_TEST(test_log_is_a_pipe),
+		RIG_TEST(test_log_is_a_pipe), RIG_TEST(test_watched_while_slow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
