@@ -22,6 +22,7 @@
 #include "adapter/sandbox.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/state-dir.h"
 #include "common/util.h"
 
@@ -223,6 +224,7 @@ int adapter_confine(struct adapter *a)
 		.state_dir = o->state_dir,
 		.node = o->node,
 		.epoll = o->transport->epoll,
+		.abstract_sockets = notify_abstract(),
 	};
 
 	if (!o->sandbox)

@@ -172,7 +172,7 @@ static int filter_calls(bool epoll)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				       SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX,
 					       (scmp_datum_t)getpid()));
-	/* No other sockets than those with a path: there is no network. */
+	/* No other sockets than those of this machine: there is no network. */
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
@@ -207,6 +207,37 @@ static int keep_files(const struct sandbox_needs *needs, struct failure *failure
 	return confine_files(paths, ARRAY_SIZE(paths), false, failure);
 }
 
+/*
+ * Of Linux, Documentation/userspace-api/landlock.rst, and not in confine_files(): back-ends may
+ * have libraries that talk by such sockets.
+ */
+#define LANDLOCK_ASK_VERSION (1U << 0)
+#define LANDLOCK_ABI_SCOPE 6
+#define SCOPE_ABSTRACT_SOCKETS (1ULL << 0)
+
+/* Who listens under an abstract name has no folder whose owner says who may come. */
+static int leave_abstract_sockets(struct failure *failure)
+{
+	const struct {
+		uint64_t files;
+		uint64_t network;
+		uint64_t scoped;
+	} all = { .scoped = SCOPE_ABSTRACT_SOCKETS };
+	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_ASK_VERSION);
+	_cleanup_close_ int ruleset = -1;
+
+	if (abi < LANDLOCK_ABI_SCOPE) {
+		log_debug("abstract sockets stay: this kernel's Landlock does not know them");
+		return 0;
+	}
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+	if (ruleset < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		return failure_set(failure, -errno,
+				   "cannot give up abstract sockets (Landlock): %s",
+				   strerror(errno));
+	return 0;
+}
+
 int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
 {
 	int ret;
@@ -217,6 +248,8 @@ int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
 	if (ret)
 		return failure_set(failure, ret, "cannot give up capabilities: %s", strerror(-ret));
 	ret = keep_files(needs, failure);
+	if (!ret && !needs->abstract_sockets)
+		ret = leave_abstract_sockets(failure);
 	if (ret)
 		return ret;
 	ret = filter_calls(needs->epoll);

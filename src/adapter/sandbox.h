@@ -28,12 +28,14 @@ void sandbox_lock_memory(void);
  * @state_dir:	where its state is written
  * @node:	/dev/virtio-loopback: a device may have to be made anew
  * @epoll:	the device is several descriptors that are waited for as one
+ * @abstract_sockets:	the service manager listens on one
  */
 struct sandbox_needs {
 	const char *socket;
 	const char *state_dir;
 	const char *node;
 	bool epoll;
+	bool abstract_sockets;
 };
 
 /**

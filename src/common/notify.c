@@ -32,6 +32,11 @@ void notify_take(void)
 	unsetenv("WATCHDOG_PID");
 }
 
+bool notify_abstract(void)
+{
+	return taken[0] == '@';
+}
+
 uint64_t notify_watchdog_ms(void)
 {
 	return watchdog_ms;

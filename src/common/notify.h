@@ -3,6 +3,7 @@
 #ifndef VL_COMMON_NOTIFY_H
 #define VL_COMMON_NOTIFY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -23,6 +24,9 @@ int notify_send(const char *state);
 
 /* notify_sendf() - the same with a format */
 int notify_sendf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* notify_abstract() - its socket is none with a path; after notify_take() */
+bool notify_abstract(void);
 
 /* notify_watchdog_ms() - how often the service manager wants a sign of life at least; 0: never */
 uint64_t notify_watchdog_ms(void);

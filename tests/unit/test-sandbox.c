@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,11 +77,46 @@ static void test_signal_to_own_user(void **state)
 	check(signal_child);
 }
 
+static struct sockaddr_un abstract = { .sun_family = AF_UNIX };
+static socklen_t abstract_length;
+
+static int connect_abstract(void)
+{
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (sock < 0)
+		return 2;
+	if (connect(sock, (struct sockaddr *)&abstract, abstract_length) == 0)
+		return 3;
+	return errno == EPERM ? 0 : 4;
+}
+
+static void test_abstract_sockets(void **state)
+{
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int n;
+
+	(void)state;
+	/* LANDLOCK_CREATE_RULESET_VERSION */
+	if (syscall(444, NULL, 0, 1) < 6) {
+		close(listener);
+		print_message("this kernel's Landlock does not know them\n");
+		skip();
+	}
+	n = snprintf(abstract.sun_path + 1, sizeof(abstract.sun_path) - 1, "vlb-unit-%d", getpid());
+	abstract_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+	assert_int_equal(bind(listener, (struct sockaddr *)&abstract, abstract_length), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	check(connect_abstract);
+	close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_signal_to_own_user),
+		cmocka_unit_test(test_abstract_sockets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
