@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/virtio_console.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "common/deadline.h"
 #include "common/unix-socket.h"
 #include "common/util.h"
 #include "front-end.h"
@@ -244,6 +246,60 @@ static void test_stop_in_the_middle(void **state)
 	finish(&t);
 }
 
+/* What a request still has to say is for the next client, and the one behind it keeps its turn. */
+static void test_client_leaves_in_the_middle(void **state)
+{
+	const uint32_t size = 1 << 20;
+	static uint8_t sent[(2 << 20) + 5], got[sizeof(sent)];
+	struct drv_buf big, small;
+	struct drv_ring *ring;
+	int heads[3], fd, i, taken = 0;
+	struct tester t;
+	size_t have;
+
+	(void)state;
+	start(&t, two_ports, RINGS, ~0ULL);
+	bring_up(&t);
+	ring = &t.fe.rings[1];
+	fd = client();
+	hear(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 1, 0);
+	for (have = 0; have < size; have++)
+		t.out[have] = (uint8_t)(have * 7 + (have >> 8) + (have >> 16));
+	memcpy(t.out + size, "short", 5);
+	memcpy(sent, t.out, size + 5);
+	memcpy(sent + size + 5, t.out, size);
+	big = (struct drv_buf){ t.out, size, false };
+	small = (struct drv_buf){ t.out + size, 5, false };
+	heads[0] = drv_add(ring, &big, 1, false);
+	heads[1] = drv_add(ring, &small, 1, false);
+	heads[2] = drv_add(ring, &big, 1, false);
+	drv_kick(ring);
+	assert_int_equal(drv_wait(ring, NULL, 100), -1);
+	assert_int_equal(ioctl(fd, FIONREAD, &taken), 0);
+	assert_in_range(taken, 1, size - 1);
+	close(fd);
+	hear(&t, 0, VIRTIO_CONSOLE_PORT_OPEN, 0, 0);
+	assert_int_equal(drv_wait(ring, NULL, 100), -1);
+	fd = client();
+	for (have = (size_t)taken; have < sizeof(sent);) {
+		struct pollfd pfd = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		if (poll(&pfd, 1, FE_TIMEOUT_MS) != 1)
+			break;
+		n = read(fd, got + have, sizeof(sent) - have);
+		assert_true(n > 0);
+		have += (size_t)n;
+	}
+	print_message("%d bytes to the first client, %zu to both\n", taken, have);
+	assert_int_equal(have, sizeof(sent));
+	assert_memory_equal(got + taken, sent + taken, sizeof(sent) - (size_t)taken);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(drv_wait(ring, NULL, FE_TIMEOUT_MS), heads[i]);
+	close(fd);
+	finish(&t);
+}
+
 static void test_emergency_write(void **state)
 {
 	struct tester t;
@@ -319,6 +375,54 @@ static void test_one_port(void **state)
 	finish(&t);
 }
 
+static volatile bool over;
+
+static void *open_and_close(void *data)
+{
+	(void)data;
+	while (!over) {
+		int fd = open(PTY_PATH, O_RDWR | O_NOCTTY | O_NONBLOCK);
+
+		if (fd < 0 || write(fd, "x", 1) < 0)
+			poll(NULL, 0, 1);
+		if (fd >= 0)
+			close(fd);
+	}
+	return NULL;
+}
+
+/* No buffer is answered twice when somebody comes while another's leaving is being noticed. */
+static void test_pty_opened_again_at_once(void **state)
+{
+	const char *const extra[] = { "--pty", PTY_PATH, NULL };
+	unsigned long answers = 0;
+	struct drv_ring *ring;
+	pthread_t thread;
+	struct tester t;
+	deadline_t end;
+	int i, head = -1;
+
+	(void)state;
+	start(&t, extra, 2, ~BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
+	ring = &t.fe.rings[0];
+	for (i = 0; i < NUM; i++)
+		add_buffer(ring, t.rx[i], 16);
+	over = false;
+	assert_int_equal(pthread_create(&thread, NULL, open_and_close, NULL), 0);
+	for (end = deadline_after_ms(3000); !deadline_passed(end);) {
+		head = drv_wait(ring, NULL, FE_TIMEOUT_MS);
+		if (head < 0)
+			break;
+		answers++;
+		add_buffer(ring, t.rx[head % NUM], 16);
+	}
+	over = true;
+	pthread_join(thread, NULL);
+	print_message("%lu answers, the last %d\n", answers, head);
+	assert_true(head >= 0);
+	finish(&t);
+}
+
 /* Messages that are none, and buffers that are too small. */
 static void test_hostile(void **state)
 {
@@ -347,8 +451,10 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ports),		cmocka_unit_test(test_stop_in_the_middle),
+		cmocka_unit_test(test_client_leaves_in_the_middle),
 		cmocka_unit_test(test_emergency_write), cmocka_unit_test(test_size),
 		cmocka_unit_test(test_one_port),	cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_pty_opened_again_at_once),
 	};
 
 	if (argc < 2) {

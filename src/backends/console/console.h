@@ -43,6 +43,7 @@ struct console_port {
 	bool ready; /* the driver has it */
 	bool open; /* somebody has it open at the driver's side */
 	bool closing; /* nobody has any more, and the endpoint does not know yet */
+	bool moving; /* bytes are being moved, in either direction */
 	unsigned int pending; /* bits of messages to send, by event */
 };
 

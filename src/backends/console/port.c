@@ -17,12 +17,12 @@
  */
 #define CLOSING_MS 100
 
-/* Come back to this queue after the others. */
+/* Come back to this queue, if it runs, after the others. */
 static void again(const struct vu_queue *queue)
 {
 	uint64_t one = 1;
 
-	if (write(queue->kick_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	if (queue && write(queue->kick_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		log_ratelimited(LOG_LEVEL_WARNING, "queue %u: its kick descriptor: %m",
 				queue->index);
 }
@@ -100,11 +100,13 @@ void console_port_output(struct console_port *port)
 		return;
 	vq = &port->tx->vq;
 	endpoint_want(&port->ep, port->ep.want_in, false);
+	port->moving = true;
 	do {
 		vq_suppress(vq);
 		empty = output(port, vq);
 		vq_flush(vq);
 	} while (empty && vq_arm(vq));
+	port->moving = false;
 	if (empty && port->closing)
 		set_timer(port->console);
 }
@@ -161,11 +163,13 @@ void console_port_input(struct console_port *port)
 		return;
 	vq = &port->rx->vq;
 	endpoint_want(&port->ep, false, port->ep.want_out);
+	port->moving = true;
 	do {
 		vq_suppress(vq);
 		empty = input(port, vq);
 		vq_flush(vq);
 	} while (empty && vq_arm(vq));
+	port->moving = false;
 }
 
 /* ---- opening and closing ---- */
@@ -238,6 +242,10 @@ static void writable(void *data)
 	console_port_output(data);
 }
 
+/*
+ * Reading and writing find out that the other end has left, and say so from inside: while a request
+ * is taken that may have to be given back. Nothing else must be taken then.
+ */
 static void changed(void *data)
 {
 	struct console_port *port = data;
@@ -245,6 +253,11 @@ static void changed(void *data)
 	log_info("port %u: %s at the host's side", port->id,
 		 port->ep.connected ? "opened" : "closed");
 	console_tell(port, VIRTIO_CONSOLE_PORT_OPEN);
+	if (port->moving) {
+		again(port->rx);
+		again(port->tx);
+		return;
+	}
 	console_port_input(port);
 	console_port_output(port);
 }
