@@ -130,12 +130,15 @@ static void test_rate(void **state)
 	finish(&fe);
 }
 
-/* A request that waits for tokens does not hold up stopping. */
+/*
+ * A request that waits for tokens does not hold up stopping. It is not answered with nothing,
+ * for the driver would not ask again: it has its turn when the queue starts again.
+ */
 static void test_stop_while_waiting(void **state)
 {
 	const char *const extra[] = { "--rate", "1", NULL };
 	uint8_t *data;
-	uint32_t base;
+	uint32_t base, got;
 	struct fe fe;
 
 	(void)state;
@@ -144,8 +147,38 @@ static void test_stop_while_waiting(void **state)
 	assert_int_equal(ask(&fe, data, 64, FE_TIMEOUT_MS), 1);
 	assert_int_equal(ask(&fe, data, 64, 1), -1);
 	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
-	assert_int_equal(base, drv_base_at(&fe.rings[0], 2));
-	assert_int_equal(base, drv_base(&fe.rings[0]));
+	assert_int_equal(base, drv_base_at(&fe.rings[0], 1));
+	assert_int_equal(drv_wait(&fe.rings[0], NULL, 1), -1);
+	assert_int_equal(fe_start_ring(&fe, 0, base), 0);
+	assert_true(drv_wait(&fe.rings[0], &got, FE_TIMEOUT_MS) >= 0);
+	assert_int_equal(got, 1);
+	finish(&fe);
+}
+
+/* The same for one that an instance before was killed with: it stays in the record. */
+static void test_stop_while_an_old_one_waits(void **state)
+{
+	const char *const empty[] = { program, "--source", "/dev/null", NULL };
+	const char *const full[] = { program, NULL };
+	uint8_t *data;
+	uint32_t got;
+	struct fe fe;
+
+	(void)state;
+	start(&fe, empty + 1);
+	data = drv_alloc(&fe.mem, 64, 64);
+	assert_int_equal(ask(&fe, data, 64, 1), -1);
+	/* until it has been taken */
+	assert_int_equal(drv_wait(&fe.rings[0], NULL, 100), -1);
+	fe_kill(&fe, SIGKILL);
+	assert_int_equal(fe_spawn(&fe, empty), 0);
+	assert_int_equal(fe_handshake(&fe, ~0ULL), 0);
+	assert_int_equal(fe_kill(&fe, SIGTERM), 0);
+	assert_int_equal(drv_wait(&fe.rings[0], NULL, 1), -1);
+	assert_int_equal(fe_spawn(&fe, full), 0);
+	assert_int_equal(fe_handshake(&fe, ~0ULL), 0);
+	assert_true(drv_wait(&fe.rings[0], &got, FE_TIMEOUT_MS) >= 0);
+	assert_int_equal(got, 64);
 	finish(&fe);
 }
 
@@ -174,6 +207,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),	cmocka_unit_test(test_file),
 		cmocka_unit_test(test_rate),	cmocka_unit_test(test_stop_while_waiting),
+		cmocka_unit_test(test_stop_while_an_old_one_waits),
 		cmocka_unit_test(test_hostile),
 	};
 

@@ -14,10 +14,10 @@
  *	  queue->kick_fd, and queue_stop ends it.
  *
  * Between queue_start and queue_stop the virtqueue belongs to whoever works on it. queue_stop
- * returns only when all requests taken have been answered with vq_push() and no I/O touches the
- * shared memory any more: after it, the memory can go. Queues are stopped for each change of
- * memory table, ring or features and started again, so a device may see several rounds; requests
- * are not lost in them.
+ * returns only when all requests taken have been answered with vq_push(), or given back with
+ * vq_untake(), and no I/O touches the shared memory any more: after it, the memory can go. Queues
+ * are stopped for each change of memory table, ring or features and started again, so a device may
+ * see several rounds; requests are not lost in them.
  */
 #ifndef VU_BACKEND_H
 #define VU_BACKEND_H

@@ -186,18 +186,17 @@ static int queue_start(void *dev, struct vu_queue *queue)
 	return 0;
 }
 
-/* A request that has to wait is answered with nothing: the driver asks again. */
+/*
+ * A request that has to wait is left to whoever works on the queue next: a driver that is given no
+ * bytes at all (5.4.6.2) may not ask again. One of an earlier instance stays in the record.
+ */
 static void queue_stop(void *dev, struct vu_queue *queue)
 {
 	struct rng_device *rng = dev;
 
-	uint16_t id;
-
 	if (rng->waiting && !queue->vq.broken)
-		vq_push(&queue->vq, rng->waiting_id, 0);
+		vq_untake(&queue->vq, rng->waiting_id);
 	rng->waiting = false;
-	while (vq_replay_pending(&queue->vq) && vq_pop(&queue->vq, &id) > 0)
-		vq_push(&queue->vq, id, 0);
 	rng->queue = NULL;
 }
 
