@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,66 @@ static void test_stop_and_go(void **state)
 			assert_int_equal(*reqs[i].status, VIRTIO_BLK_S_OK);
 	}
 	bt_finish(&fe);
+}
+
+struct feeder {
+	struct fe fe;
+	struct request req;
+	unsigned int open; /* requests that the device owes an answer */
+	bool over;
+};
+
+/* A driver that has the next request there before the device is done with the last one. */
+static void *feed(void *data)
+{
+	struct feeder *f = data;
+	struct drv_ring *ring = &f->fe.rings[0];
+
+	while (!__atomic_load_n(&f->over, __ATOMIC_RELAXED)) {
+		while (drv_get(ring, NULL) >= 0)
+			f->open--;
+		while (bt_submit_cut(&f->fe, 0, &f->req, VIRTIO_BLK_T_IN, 0, 32 << 20, 1 << 20) >=
+		       0)
+			f->open++;
+		drv_kick(ring);
+	}
+	return NULL;
+}
+
+/* A stop ends although the ring is never empty, also where I/O is done in the queue's thread. */
+static void test_stop_under_load(void **state)
+{
+	static struct feeder f;
+	pthread_t thread;
+	uint64_t ns;
+	uint32_t base = 0;
+	int ret;
+
+	(void)state;
+	snprintf(bt_image, sizeof(bt_image), "null:1G");
+	assert_int_equal(fe_init(&f.fe, MEMORY, 1, 64, true), 0);
+	bt_spawn(&f.fe, NULL);
+	assert_int_equal(fe_handshake(&f.fe, ALL_FEATURES), 0);
+	bt_make_request(&f.fe, &f.req, 32 << 20);
+	assert_int_equal(pthread_create(&thread, NULL, feed, &f), 0);
+	poll(NULL, 0, 300);
+	ns = now_ns();
+	ret = fe_get_base(&f.fe, 0, &base);
+	print_message("stopped after %lu ms: %d\n", (unsigned long)((now_ns() - ns) / 1000000),
+		      ret);
+	__atomic_store_n(&f.over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	if (ret)
+		fe_kill(&f.fe, SIGKILL);
+	assert_int_equal(ret, 0);
+	while (drv_get(&f.fe.rings[0], NULL) >= 0)
+		f.open--;
+	assert_int_equal(base, drv_base(&f.fe.rings[0]));
+	/* the rest has its turn when the queue goes on */
+	assert_int_equal(fe_start_ring(&f.fe, 0, base), 0);
+	for (; f.open; f.open--)
+		assert_true(drv_wait(&f.fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	bt_finish(&f.fe);
 }
 
 /* The memory table is replaced, and a region added and removed, while requests are in flight. */
@@ -515,6 +576,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_stop_and_go),
+		cmocka_unit_test(test_stop_under_load),
 		cmocka_unit_test(test_memory_under_load),
 		cmocka_unit_test(test_kill_and_replay),
 		cmocka_unit_test(test_call_after_death),

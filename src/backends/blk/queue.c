@@ -41,7 +41,7 @@ struct blk_queue {
 	struct io_uring ring;
 	pthread_t thread;
 	int stop_fd;
-	bool stopping;
+	bool stop; /* set from outside too: use stopping() */
 	bool kick_armed;
 	bool inline_io;
 	uint64_t unflushed; /* bytes moved inline since the last flush */
@@ -51,6 +51,20 @@ struct blk_queue {
 	bool may_pace; /* nobody has chosen a scheduling policy for us */
 	uint16_t paced_idx; /* used index at the last waking */
 };
+
+/*
+ * Looked at between requests: as long as an image in memory is being worked on, the thread does not
+ * come to its completions.
+ */
+static bool stopping(const struct blk_queue *q)
+{
+	return __atomic_load_n(&q->stop, __ATOMIC_RELAXED);
+}
+
+static void set_stopping(struct blk_queue *q)
+{
+	__atomic_store_n(&q->stop, true, __ATOMIC_RELAXED);
+}
 
 /* ---- io_uring ---- */
 
@@ -192,7 +206,7 @@ static void take_requests(struct blk_queue *q)
 	 * What an earlier instance left is answered even on the way out: it must not be left
 	 * behind.
 	 */
-	while ((!q->stopping || vq_replay_pending(q->vq)) && vq_pop(q->vq, &id) > 0)
+	while ((!stopping(q) || vq_replay_pending(q->vq)) && vq_pop(q->vq, &id) > 0)
 		if (blk_request_begin(&q->requests, id, &req) > 0)
 			do_io(q, req);
 }
@@ -203,7 +217,7 @@ static void handle_completion(struct blk_queue *q, const struct io_uring_cqe *cq
 	struct blk_request *req;
 
 	if (tag == TAG_STOP) {
-		q->stopping = true;
+		set_stopping(q);
 		return;
 	}
 	if (tag == TAG_KICK) {
@@ -239,7 +253,7 @@ static bool spin(const struct blk_queue *q)
 {
 	deadline_t deadline;
 
-	if (!q->poll_ns || q->inflight || q->stopping)
+	if (!q->poll_ns || q->inflight || stopping(q))
 		return false;
 	deadline = now_ns() + q->poll_ns;
 	do {
@@ -293,12 +307,12 @@ static void *queue_thread(void *data)
 			take_requests(q);
 			vq_flush(q->vq);
 		} while (spin(q));
-		if (q->stopping && !q->inflight && !vq_replay_pending(q->vq))
+		if (stopping(q) && !q->inflight && !vq_replay_pending(q->vq))
 			break;
-		if (!q->kick_armed && !q->stopping && !q->vq->broken)
+		if (!q->kick_armed && !stopping(q) && !q->vq->broken)
 			watch_kick(q);
 		/* Asleep only when nothing came in after the driver was asked to kick. */
-		if (!q->stopping && vq_arm(q->vq))
+		if (!stopping(q) && vq_arm(q->vq))
 			ret = io_uring_submit_and_get_events(&q->ring);
 		else
 			ret = wait_for_work(q);
@@ -362,6 +376,7 @@ void blk_queue_stop(void *dev, struct vu_queue *queue)
 	uint64_t one = 1;
 
 	(void)dev;
+	set_stopping(q);
 	if (write(q->stop_fd, &one, sizeof(one)) < 0)
 		log_error("queue %u cannot be told to stop: %m", queue->index);
 	pthread_join(q->thread, NULL);
