@@ -14,6 +14,11 @@
 /* iovecs for buffers that cross the border of memory regions, beyond one a segment */
 #define EXTRA_IOVS 16
 #define ZEROES_SIZE (256U * 1024)
+/*
+ * Most memory that a request is given to align its data; a power of two. A driver can name the same
+ * memory many times, so what it has is no bound.
+ */
+#define BOUNCE_SIZE (128U * 1024)
 
 /* What WRITE_ZEROES falls back to where the file system cannot do better; aligned for direct I/O */
 static const uint8_t zeroes[ZEROES_SIZE] __attribute__((aligned(4096)));
@@ -80,26 +85,32 @@ static bool buffers_aligned(const struct blk_request *req, uint32_t align)
 	return true;
 }
 
+/* The next piece of what is left goes through the aligned buffer. */
+static void bounce_piece(struct blk_request *req)
+{
+	struct blk_io *io = &req->io;
+
+	req->bounce_iov.iov_base = req->bounce;
+	req->bounce_iov.iov_len = MIN(io->len, (uint64_t)BOUNCE_SIZE);
+	if (io->op == BLK_OP_WRITE)
+		iov_to_buf(req->iov, req->niov, 0, req->bounce, req->bounce_iov.iov_len);
+	io->iov = &req->bounce_iov;
+	io->niov = 1;
+}
+
 /*
  * Direct I/O on buffers that lie crooked goes through one that does not. The rare way, so it may
  * allocate.
  */
 static int bounce(struct blk_request *req, uint32_t align)
 {
-	struct blk_io *io = &req->io;
-	size_t len = io->len;
+	size_t len = MIN(req->io.len, (uint64_t)BOUNCE_SIZE);
 
 	if (posix_memalign(&req->bounce, MAX(align, (uint32_t)sizeof(void *)), len)) {
 		req->bounce = NULL;
 		return -ENOMEM;
 	}
-	if (io->op == BLK_OP_WRITE)
-		iov_to_buf(req->iov, req->niov, 0, req->bounce, len);
-	req->bounce_len = len;
-	req->bounce_iov.iov_base = req->bounce;
-	req->bounce_iov.iov_len = len;
-	io->iov = &req->bounce_iov;
-	io->niov = 1;
+	bounce_piece(req);
 	return 0;
 }
 
@@ -143,20 +154,18 @@ static int step_rw(struct blk_requests *requests, struct blk_request *req, int64
 		return fail(requests, req, strerror((int)-result));
 	if (unlikely(result == 0))
 		return fail(requests, req, "the image ends before its size");
+	if (unlikely(req->bounce && io->op == BLK_OP_READ))
+		iov_from_buf(req->iov, req->niov, 0, req->bounce, (size_t)result);
 	if (unlikely((uint64_t)result < io->len)) {
-		struct iovec *iov = req->bounce ? &req->bounce_iov : req->iov;
-
-		iov_drop_front(&iov, &io->niov, (size_t)result);
-		if (!req->bounce)
-			req->iov = iov;
-		io->iov = iov;
+		iov_drop_front(&req->iov, &req->niov, (size_t)result);
+		io->iov = req->iov;
+		io->niov = req->niov;
 		io->offset += (uint64_t)result;
 		io->len -= (uint64_t)result;
+		if (req->bounce)
+			bounce_piece(req);
 		return 1;
 	}
-	/* What a bounced read got, in however many steps, is copied out at its end. */
-	if (unlikely(req->bounce && io->op == BLK_OP_READ))
-		iov_from_buf(req->iov, req->niov, 0, req->bounce, req->bounce_len);
 	return finish(requests, req, VIRTIO_BLK_S_OK);
 }
 

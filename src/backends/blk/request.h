@@ -29,7 +29,7 @@ struct blk_io {
 	unsigned int niov;
 	const struct iovec *iov;
 	uint64_t offset;
-	uint64_t len;
+	uint64_t len; /* what is left; @iov may be a piece of it */
 };
 
 struct blk_request {
@@ -43,7 +43,6 @@ struct blk_request {
 	uint32_t type;
 	unsigned int segment; /* DISCARD, WRITE_ZEROES: at hand */
 	unsigned int segments;
-	size_t bounce_len;
 	void *bounce; /* direct I/O on buffers that are not aligned */
 	struct iovec bounce_iov; /* ... and also the zeroes of WRITE_ZEROES */
 };
