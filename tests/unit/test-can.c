@@ -10,6 +10,7 @@
 
 #include "backends/can/can.h"
 #include "backends/common/internal.h"
+#include "can-bus.h"
 #include "can-frames.h"
 #include "check.h"
 #include "common/log.h"
@@ -17,83 +18,7 @@
 #include "driver.h"
 
 #define NUM 16
-#define MOST 2048
 #define EARLY (ALL_FEATURES & ~BIT_ULL(VIRTIO_CAN_F_LATE_TX_ACK))
-
-/* ---- a bus ---- */
-
-struct test_bus {
-	struct can_bus bus;
-	int fd;
-	bool started, echo;
-	int start_error, send_error;
-	struct can_message sent[MOST];
-	unsigned int nsent;
-	struct can_received coming[MOST];
-	unsigned int ncoming, taken;
-	uint32_t dropped;
-};
-
-static struct test_bus *to_test(struct can_bus *bus)
-{
-	return container_of(bus, struct test_bus, bus);
-}
-
-static int bus_start(struct can_bus *bus, bool echo)
-{
-	struct test_bus *test = to_test(bus);
-
-	if (test->start_error)
-		return test->start_error;
-	test->started = true;
-	test->echo = echo;
-	return 0;
-}
-
-static void bus_stop(struct can_bus *bus)
-{
-	to_test(bus)->started = false;
-}
-
-static int bus_send(struct can_bus *bus, const struct can_message *message)
-{
-	struct test_bus *test = to_test(bus);
-
-	assert_true(test->started);
-	if (test->send_error)
-		return test->send_error;
-	test->sent[test->nsent++] = *message;
-	return 0;
-}
-
-static int bus_receive(struct can_bus *bus, struct can_received *received, unsigned int max)
-{
-	struct test_bus *test = to_test(bus);
-	unsigned int n = MIN(max, test->ncoming - test->taken);
-
-	memcpy(received, test->coming + test->taken, n * sizeof(*received));
-	test->taken += n;
-	return (int)n;
-}
-
-static uint32_t bus_dropped(struct can_bus *bus)
-{
-	return to_test(bus)->dropped;
-}
-
-static int bus_fd(struct can_bus *bus)
-{
-	return to_test(bus)->fd;
-}
-
-static const struct can_bus_ops bus_ops = {
-	.start = bus_start,
-	.stop = bus_stop,
-	.send = bus_send,
-	.receive = bus_receive,
-	.dropped = bus_dropped,
-	.fd = bus_fd,
-};
 
 /* ---- the controller between a driver and that bus ---- */
 
@@ -632,6 +557,53 @@ static void test_queue_stops(void **state)
 	end();
 }
 
+/* On a busy bus there is something to receive each time; the driver has another frame by then. */
+static int busy_receive(struct can_bus *bus, struct can_received *got, unsigned int max)
+{
+	struct can_message m = message(2, 8, false);
+	uint8_t buf[FRAME_MAX];
+
+	(void)max;
+	if (!to_test(bus)->taken++)
+		add_bytes(buf, as_tx(&m, buf));
+	*got = (struct can_received){ .message = m };
+	return to_test(bus)->taken % 2;
+}
+
+/* A frame whose echo does not come is waited for as long as is said, and no other one is taken. */
+static void test_queue_stops_on_busy_bus(void **state)
+{
+	struct can_bus_ops busy = bus_ops;
+	struct can_message m = message(1, 8, false);
+	uint64_t one = 1, ns;
+	struct request a;
+
+	(void)state;
+	begin(ALL_FEATURES);
+	must_start();
+	busy.receive = busy_receive;
+	w.bus.bus.ops = &busy;
+	a = transmit(&m);
+	assert_int_equal(write(w.bus.fd, &one, sizeof(one)), sizeof(one));
+	alarm(30);
+	ns = now_ns();
+	can_ops.queue_stop(&w.can, &w.queues[CAN_TXQ]);
+	ns = now_ns() - ns;
+	alarm(0);
+	print_message("%lu ms, %u looks at the bus\n", (unsigned long)(ns / 1000000), w.bus.taken);
+	assert_true(ns >= 190000000 && ns < 10000000000);
+	vq_flush(&w.queues[CAN_TXQ].vq);
+	answered(a, VIRTIO_CAN_RESULT_NOT_OK);
+	unanswered();
+	assert_int_equal(w.bus.nsent, 1);
+	w.bus.bus.ops = &bus_ops;
+	assert_int_equal(can_ops.queue_start(&w.can, &w.queues[CAN_TXQ]), 0);
+	kick(CAN_TXQ);
+	assert_int_equal(w.bus.nsent, 2);
+	assert_int_equal(read(w.bus.fd, &one, sizeof(one)), sizeof(one));
+	end();
+}
+
 /* Return: whether the queue was called since the last time. */
 static bool called(unsigned int queue)
 {
@@ -681,6 +653,7 @@ int main(void)
 		cmocka_unit_test(test_lost_echoes),   cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_bus_off),	      cmocka_unit_test(test_overrun),
 		cmocka_unit_test(test_queue_stops),   cmocka_unit_test(test_nudges),
+		cmocka_unit_test(test_queue_stops_on_busy_bus),
 	};
 
 	log_init("test-can", LOG_LEVEL_ERROR);

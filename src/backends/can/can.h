@@ -64,6 +64,7 @@ struct can_controller {
 	uint64_t serial;
 	bool blocked;
 	uint16_t blocked_id;
+	bool stopping; /* the queue: nothing more is taken from it */
 
 	struct can_message *waiting; /* [CAN_WAITING] */
 	unsigned int waiting_head, waiting_count;

@@ -312,15 +312,20 @@ static int queue_start(void *dev, struct vu_queue *queue)
 	}
 }
 
-/* Frames that are on their way to the bus get a moment; their answers need the driver's memory. */
+/*
+ * Frames that are on their way to the bus get a moment; their answers need the driver's memory. On
+ * a busy bus there is always something to receive, so that alone does not end the waiting.
+ */
 static void stop_txq(struct can_controller *can)
 {
 	deadline_t deadline = deadline_after_ms(STOP_MS);
 
-	while (can->started && can->sent_first != CAN_NONE &&
+	can->stopping = true;
+	while (can->started && can->sent_first != CAN_NONE && !deadline_passed(deadline) &&
 	       poll_fd(can->bus->ops->fd(can->bus), POLLIN, deadline) > 0)
 		can_bus_work(can);
 	can_tx_cancel(can);
+	can->stopping = false;
 	can->txq = NULL;
 	free(can->sent);
 	can->sent = NULL;

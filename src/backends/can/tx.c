@@ -242,6 +242,10 @@ void can_tx_work(struct can_controller *can)
 		if (!send_request(can, can->blocked_id))
 			block(can, can->blocked_id);
 	}
+	if (can->stopping) {
+		vq_flush(vq);
+		return;
+	}
 	do {
 		vq_suppress(vq);
 		while (!can->blocked && vq_pop(vq, &id) > 0) {
