@@ -29,6 +29,7 @@ struct mock_line {
 static struct mock {
 	struct mock_line line[LINES];
 	int fail; /* what the next call answers, 0: it works */
+	void (*asked)(void); /* in each question for a value */
 } mock;
 
 static struct world {
@@ -80,6 +81,8 @@ static int mock_get(void *chip, unsigned int line)
 	int ret = mock_fails();
 
 	(void)chip;
+	if (mock.asked)
+		mock.asked();
 	return ret ? ret : mock.line[line].level;
 }
 
@@ -325,6 +328,40 @@ static void test_refused(void **state)
 	assert_int_equal(w.gpio.lines[1].direction, VIRTIO_GPIO_DIRECTION_NONE);
 	mock.fail = -EIO;
 	assert_int_equal(ask(VIRTIO_GPIO_MSG_GET_VALUE, 1, 0), -1);
+}
+
+static unsigned int to_come; /* requests of a driver that never rests */
+
+static void add_another(void)
+{
+	struct drv_buf bufs[] = { { w.out, sizeof(*w.out), false }, { w.in, sizeof(*w.in), true } };
+
+	while (drv_get(&w.request.ring, NULL) >= 0)
+		;
+	if (to_come && drv_add(&w.request.ring, bufs, 2, true) >= 0)
+		to_come--;
+}
+
+/* One whose next request is always there before the last one is answered has its turn, no more. */
+static void test_turns(void **state)
+{
+	const unsigned int all = 3 * VU_TURN + 10;
+	unsigned int turns = 0;
+
+	(void)state;
+	set_direction(0, VIRTIO_GPIO_DIRECTION_IN);
+	w.out->type = htole16(VIRTIO_GPIO_MSG_GET_VALUE);
+	w.out->gpio = 0;
+	to_come = all;
+	mock.asked = add_another;
+	add_another();
+	while (gpio_requestq_work(&w.gpio, &w.request.vq)) {
+		turns++;
+		assert_int_equal(to_come, all - turns * VU_TURN - 1);
+	}
+	print_message("%u turns, %u requests left\n", turns, to_come);
+	assert_int_equal(turns, 3);
+	assert_int_equal(to_come, 0);
 }
 
 static void test_names(void **state)
@@ -635,6 +672,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		GPIO_TEST(test_directions),    GPIO_TEST(test_refused),
 		GPIO_TEST(test_names),	       GPIO_TEST(test_shapes),
+		GPIO_TEST(test_turns),
 		GPIO_TEST(test_edges),	       GPIO_TEST(test_masked),
 		GPIO_TEST(test_disabled),      GPIO_TEST(test_unmasked_first),
 		GPIO_TEST(test_levels),	       GPIO_TEST(test_no_interrupts),

@@ -89,6 +89,15 @@ struct vu_device {
 	bool no_inflight; /* replaying requests would be wrong for this device */
 };
 
+/*
+ * Requests of one queue in a row, in the main loop. A driver on another CPU can have the next one
+ * there each time that it is looked; other queues, the front-end and signals have their turn too.
+ */
+#define VU_TURN 64
+
+/* vu_queue_again() - queue_kick is to be called again, after the others; takes NULL */
+void vu_queue_again(const struct vu_queue *queue);
+
 /* vu_loop() - the main loop, for a device's own descriptors */
 struct loop *vu_loop(struct vu_backend *backend);
 

@@ -58,6 +58,15 @@ static void ring_kicked(void *data, uint32_t events)
 	backend->device.ops->queue_kick(backend->device.dev, &ring->queue);
 }
 
+void vu_queue_again(const struct vu_queue *queue)
+{
+	uint64_t one = 1;
+
+	if (queue && write(queue->kick_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_ratelimited(LOG_LEVEL_WARNING, "queue %u: its kick descriptor: %m",
+				queue->index);
+}
+
 static bool ring_ready(const struct vu_backend *backend, const struct vu_ring *ring)
 {
 	/* without the protocol features a ring starts enabled ("Ring states") */

@@ -205,12 +205,15 @@ static bool receive_one(struct console *console, struct virtqueue *vq)
 void console_control_receive(struct console *console, struct vu_queue *queue)
 {
 	struct virtqueue *vq = &queue->vq;
+	unsigned int turn = VU_TURN;
 
 	do {
 		vq_suppress(vq);
-		while (receive_one(console, vq))
-			;
+		while (turn && receive_one(console, vq))
+			turn--;
 		vq_flush(vq);
-	} while (vq_arm(vq));
+	} while (turn && vq_arm(vq));
+	if (!turn)
+		vu_queue_again(queue);
 	console_control_flush(console);
 }

@@ -9,23 +9,11 @@
 
 /* A request of more parts breaks its queue. */
 #define PORT_MAX_IOVS 256
-/* Requests of one port in a row, so that the others get their turn. */
-#define PORT_BURST 64
 /*
  * The message that a port is closed can overtake what was written to it before, see
  * console_port_set_open().
  */
 #define CLOSING_MS 100
-
-/* Come back to this queue, if it runs, after the others. */
-static void again(const struct vu_queue *queue)
-{
-	uint64_t one = 1;
-
-	if (queue && write(queue->kick_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_ratelimited(LOG_LEVEL_WARNING, "queue %u: its kick descriptor: %m",
-				queue->index);
-}
 
 /* ---- from the driver ---- */
 
@@ -59,14 +47,13 @@ static int write_request(struct console_port *port, struct virtqueue *vq, uint16
 	return 1;
 }
 
-/* Return: true when the queue is empty */
-static bool output(struct console_port *port, struct virtqueue *vq)
+/* @turn: requests that it may still take. Return: true when the queue is empty */
+static bool output(struct console_port *port, struct virtqueue *vq, unsigned int *turn)
 {
-	unsigned int burst;
 	uint16_t id;
 	int ret;
 
-	for (burst = 0; burst < PORT_BURST; burst++) {
+	for (; *turn; --*turn) {
 		if (vq_pop(vq, &id) <= 0)
 			return true;
 		ret = write_request(port, vq, id);
@@ -79,7 +66,7 @@ static bool output(struct console_port *port, struct virtqueue *vq)
 		}
 		vq_push(vq, id, 0);
 	}
-	again(port->tx);
+	vu_queue_again(port->tx);
 	return false;
 }
 
@@ -93,6 +80,7 @@ static void set_timer(const struct console *console)
 
 void console_port_output(struct console_port *port)
 {
+	unsigned int turn = VU_TURN;
 	struct virtqueue *vq;
 	bool empty;
 
@@ -103,7 +91,7 @@ void console_port_output(struct console_port *port)
 	port->moving = true;
 	do {
 		vq_suppress(vq);
-		empty = output(port, vq);
+		empty = output(port, vq, &turn);
 		vq_flush(vq);
 	} while (empty && vq_arm(vq));
 	port->moving = false;
@@ -130,14 +118,13 @@ static int read_request(struct console_port *port, struct virtqueue *vq, uint16_
 	return 1;
 }
 
-/* Return: true when the queue is empty */
-static bool input(struct console_port *port, struct virtqueue *vq)
+/* @turn: requests that it may still take. Return: true when the queue is empty */
+static bool input(struct console_port *port, struct virtqueue *vq, unsigned int *turn)
 {
-	unsigned int burst;
 	uint16_t id;
 	int ret;
 
-	for (burst = 0; burst < PORT_BURST; burst++) {
+	for (; *turn; --*turn) {
 		if (vq_pop(vq, &id) <= 0)
 			return true;
 		ret = read_request(port, vq, id);
@@ -149,12 +136,13 @@ static bool input(struct console_port *port, struct virtqueue *vq)
 			return false;
 		}
 	}
-	again(port->rx);
+	vu_queue_again(port->rx);
 	return false;
 }
 
 void console_port_input(struct console_port *port)
 {
+	unsigned int turn = VU_TURN;
 	struct virtqueue *vq;
 	bool empty;
 
@@ -166,7 +154,7 @@ void console_port_input(struct console_port *port)
 	port->moving = true;
 	do {
 		vq_suppress(vq);
-		empty = input(port, vq);
+		empty = input(port, vq, &turn);
 		vq_flush(vq);
 	} while (empty && vq_arm(vq));
 	port->moving = false;
@@ -254,8 +242,8 @@ static void changed(void *data)
 		 port->ep.connected ? "opened" : "closed");
 	console_tell(port, VIRTIO_CONSOLE_PORT_OPEN);
 	if (port->moving) {
-		again(port->rx);
-		again(port->tx);
+		vu_queue_again(port->rx);
+		vu_queue_again(port->tx);
 		return;
 	}
 	console_port_input(port);

@@ -31,11 +31,14 @@ static void get_config(void *dev, void *buf, uint32_t offset, uint32_t size)
 static void queue_kick(void *dev, struct vu_queue *queue)
 {
 	struct gpio_device *gpio = dev;
+	bool again;
 
 	if (queue->index == GPIO_REQUESTQ)
-		gpio_requestq_work(gpio, &queue->vq);
+		again = gpio_requestq_work(gpio, &queue->vq);
 	else
-		gpio_eventq_work(gpio);
+		again = gpio_eventq_work(gpio);
+	if (again)
+		vu_queue_again(queue);
 }
 
 static int queue_start(void *dev, struct vu_queue *queue)

@@ -76,12 +76,16 @@ void gpio_lines_reset(struct gpio_device *gpio);
 
 /* ---- request.c ---- */
 
-void gpio_requestq_work(struct gpio_device *gpio, struct virtqueue *vq);
+/* gpio_requestq_work() - answer requests; Return: true when there may be more than a turn's */
+bool gpio_requestq_work(struct gpio_device *gpio, struct virtqueue *vq);
 
 /* ---- irq.c ---- */
 
-/* gpio_eventq_work() - take the buffers that have come: their lines are unmasked */
-void gpio_eventq_work(struct gpio_device *gpio);
+/*
+ * gpio_eventq_work() - take the buffers that have come: their lines are unmasked; Return: true when
+ * there may be more than a turn's
+ */
+bool gpio_eventq_work(struct gpio_device *gpio);
 
 /* gpio_eventq_stop() - all buffers go back */
 void gpio_eventq_stop(struct gpio_device *gpio);

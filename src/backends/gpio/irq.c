@@ -134,26 +134,32 @@ static int buffer_line(const struct gpio_device *gpio, uint16_t id)
 	return n < gpio->num_lines && !gpio->lines[n].unmasked ? (int)n : -EINVAL;
 }
 
-void gpio_eventq_work(struct gpio_device *gpio)
+static void take_buffer(struct gpio_device *gpio, uint16_t id)
+{
+	int n = buffer_line(gpio, id);
+
+	if (n < 0) {
+		give_back(gpio->eventq, id, VIRTIO_GPIO_IRQ_STATUS_INVALID);
+		return;
+	}
+	gpio->lines[n].unmasked = true;
+	gpio->lines[n].buffer = id;
+	gpio_irq_check(gpio, (unsigned int)n);
+}
+
+bool gpio_eventq_work(struct gpio_device *gpio)
 {
 	struct virtqueue *vq = gpio->eventq;
+	unsigned int taken = 0;
 	uint16_t id;
 
 	do {
 		vq_suppress(vq);
-		while (vq_pop(vq, &id) > 0) {
-			int n = buffer_line(gpio, id);
-
-			if (n < 0) {
-				give_back(vq, id, VIRTIO_GPIO_IRQ_STATUS_INVALID);
-				continue;
-			}
-			gpio->lines[n].unmasked = true;
-			gpio->lines[n].buffer = id;
-			gpio_irq_check(gpio, (unsigned int)n);
-		}
+		for (; taken < VU_TURN && vq_pop(vq, &id) > 0; taken++)
+			take_buffer(gpio, id);
 		vq_flush(vq);
-	} while (vq_arm(vq));
+	} while (taken < VU_TURN && vq_arm(vq));
+	return taken == VU_TURN;
 }
 
 void gpio_eventq_stop(struct gpio_device *gpio)

@@ -75,20 +75,24 @@ static size_t serve(struct gpio_device *gpio, const struct vq_buffers *bufs)
 	return answer(bufs, value);
 }
 
-void gpio_requestq_work(struct gpio_device *gpio, struct virtqueue *vq)
+bool gpio_requestq_work(struct gpio_device *gpio, struct virtqueue *vq)
 {
 	struct iovec iov[GPIO_MAX_IOVS];
 	struct vq_buffers bufs = { .iov = iov, .max = GPIO_MAX_IOVS };
+	unsigned int taken = 0;
 	uint16_t id;
 
 	do {
 		vq_suppress(vq);
 		while (vq_pop(vq, &id) > 0) {
 			if (vq_chain(vq, id, &bufs))
-				break;
+				return false;
 			vq_push(vq, id, (uint32_t)serve(gpio, &bufs));
 			/* one at a time: each has somebody waiting for it */
 			vq_flush(vq);
+			if (++taken == VU_TURN)
+				return true;
 		}
 	} while (vq_arm(vq));
+	return false;
 }

@@ -127,6 +127,7 @@ static bool execute(struct gpu_queues *queues, struct virtqueue *vq)
 
 void gpu_queues_work(struct gpu_queues *queues)
 {
+	unsigned int taken = 0;
 	struct virtqueue *vq;
 
 	if (!queues->control)
@@ -135,6 +136,10 @@ void gpu_queues_work(struct gpu_queues *queues)
 	do {
 		vq_suppress(vq);
 		while (!vq->broken) {
+			if (taken++ == VU_TURN) {
+				vu_queue_again(queues->control);
+				goto out;
+			}
 			if (!queues->waiting && (vq_pop(vq, &queues->id) <= 0 ||
 						 take_request(queues, vq)))
 				break;

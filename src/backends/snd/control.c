@@ -336,12 +336,19 @@ static int answer(struct snd_device *snd, struct virtqueue *vq, uint16_t id)
 
 void snd_control_work(struct snd_device *snd)
 {
-	struct virtqueue *vq = &snd->queues[VIRTIO_SND_VQ_CONTROL]->vq;
+	struct vu_queue *queue = snd->queues[VIRTIO_SND_VQ_CONTROL];
+	struct virtqueue *vq = &queue->vq;
+	unsigned int taken = 0;
 	uint16_t id;
 
 	do {
 		vq_suppress(vq);
-		while (vq_pop(vq, &id) > 0 && !answer(snd, vq, id))
+		while (vq_pop(vq, &id) > 0 && !answer(snd, vq, id)) {
 			vq_flush(vq);
+			if (++taken == VU_TURN) {
+				vu_queue_again(queue);
+				return;
+			}
+		}
 	} while (vq_arm(vq));
 }
