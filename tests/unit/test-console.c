@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -447,6 +448,34 @@ static void test_hostile(void **state)
 	fe_finish(&t.fe);
 }
 
+/* What the driver can say as often as it likes does not fill the journal. */
+static void test_many_complaints(void **state)
+{
+	int log = memfd_create("log", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+	unsigned int i, lines = 0;
+	struct tester t;
+	FILE *f;
+
+	(void)state;
+	assert_true(log >= 0 && saved >= 0);
+	dup2(log, STDERR_FILENO);
+	start(&t, two_ports, RINGS, ~0ULL);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	for (i = 0; i < 200; i++) {
+		say(&t, ~0U, VIRTIO_CONSOLE_DEVICE_READY, 0);
+		say(&t, 0, VIRTIO_CONSOLE_PORT_READY, 0);
+	}
+	finish(&t);
+	assert_int_equal(lseek(log, 0, SEEK_SET), 0);
+	f = fdopen(log, "r");
+	while ((i = (unsigned int)fgetc(f)) != (unsigned int)EOF)
+		lines += i == '\n';
+	fclose(f);
+	print_message("%u lines about 400 messages\n", lines);
+	assert_in_range(lines, 2, 200);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +484,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_emergency_write), cmocka_unit_test(test_size),
 		cmocka_unit_test(test_one_port),	cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_pty_opened_again_at_once),
+		cmocka_unit_test(test_many_complaints),
 	};
 
 	if (argc < 2) {

@@ -138,7 +138,8 @@ void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
 	if (ret) {
 		uint64_t one = 1;
 
-		log_warning("queue %u cannot start: %s", ring->queue.index, strerror(-ret));
+		log_ratelimited(LOG_LEVEL_WARNING, "queue %u cannot start: %s", ring->queue.index,
+				strerror(-ret));
 		if (ring->err_fd >= 0 && write(ring->err_fd, &one, sizeof(one)) < 0)
 			log_debug("queue %u: the error eventfd cannot be written",
 				  ring->queue.index);
@@ -153,8 +154,9 @@ void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
 		uint64_t one = 1;
 
 		if (write(ring->call_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-			log_warning("queue %u: the call eventfd cannot be written: %m",
-				    ring->queue.index);
+			log_ratelimited(LOG_LEVEL_WARNING,
+					"queue %u: the call eventfd cannot be written: %m",
+					ring->queue.index);
 	}
 	/* What was made available before has no kick to come. */
 	if (device->ops->queue_kick)

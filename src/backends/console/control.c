@@ -127,7 +127,7 @@ static void device_ready(struct console *console, uint16_t value)
 	unsigned int i;
 
 	if (!value) {
-		log_warning("the driver could not set the device up");
+		log_ratelimited(LOG_LEVEL_WARNING, "the driver could not set the device up");
 		return;
 	}
 	/* A driver that starts over does not always reset the device before. */
@@ -140,7 +140,7 @@ static void device_ready(struct console *console, uint16_t value)
 static void port_ready(struct console_port *port, uint16_t value)
 {
 	if (!value) {
-		log_warning("the driver could not add port %u", port->id);
+		log_ratelimited(LOG_LEVEL_WARNING, "the driver could not add port %u", port->id);
 		return;
 	}
 	port->ready = true;

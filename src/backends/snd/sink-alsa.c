@@ -221,9 +221,10 @@ static int set_hw_params(const struct snd_stream *stream, struct alsa *alsa)
 		ret = snd_pcm_hw_params(pcm, hw);
 	if (ret < 0) {
 		if (!alsa->away)
-			log_error("ALSA's PCM %s does not take %s, %u channels, %u Hz: %s",
-				  snd_stream_target(stream), p->format->name, p->channels, p->rate,
-				  snd_strerror(ret));
+			log_ratelimited(LOG_LEVEL_ERROR,
+					"ALSA's PCM %s does not take %s, %u channels, %u Hz: %s",
+					snd_stream_target(stream), p->format->name, p->channels,
+					p->rate, snd_strerror(ret));
 		return -EOPNOTSUPP;
 	}
 	alsa->buffer = buffer;
@@ -265,9 +266,10 @@ static int set_up(struct snd_stream *stream, struct alsa *alsa)
 
 	if (ret) {
 		if (!alsa->away)
-			log_error("ALSA's PCM %s cannot be opened for %s: %s",
-				  snd_stream_target(stream), snd_stream_kind(stream),
-				  snd_strerror(ret));
+			log_ratelimited(LOG_LEVEL_ERROR,
+					"ALSA's PCM %s cannot be opened for %s: %s",
+					snd_stream_target(stream), snd_stream_kind(stream),
+					snd_strerror(ret));
 		return ret;
 	}
 	ret = set_hw_params(stream, alsa);

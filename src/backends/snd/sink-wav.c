@@ -16,13 +16,14 @@ static int create_failed(const char *path, int error)
 {
 	switch (error) {
 	case -EBUSY:
-		log_error("%s: another program writes this file", path);
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: another program writes this file", path);
 		break;
 	case -EINVAL:
-		log_error("%s: cannot be written: it is not a regular file", path);
+		log_ratelimited(LOG_LEVEL_ERROR,
+				"%s: cannot be written: it is not a regular file", path);
 		break;
 	default:
-		log_error("%s: cannot be written: %s", path, strerror(-error));
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: cannot be written: %s", path, strerror(-error));
 		break;
 	}
 	return error;
@@ -96,9 +97,10 @@ static int prepare_playback(struct snd_stream *stream, struct wav_file *wav)
 
 	if (!wav_same_format(&format, &wav->format)) {
 		if (wav->length)
-			log_notice("%s: begun anew: what is played now is %s, %u channels, %u Hz",
-				   stream->target, stream->params.format->name, format.channels,
-				   format.rate);
+			log_ratelimited(LOG_LEVEL_NOTICE,
+					"%s: begun anew: what is played now is %s, %u channels, %u Hz",
+					stream->target, stream->params.format->name,
+					format.channels, format.rate);
 		ret = wav_begin(wav, &format);
 	} else {
 		ret = wav_append(wav, NULL, 0); /* it may be writable again */
@@ -134,9 +136,10 @@ static int wav_transfer(struct snd_stream *stream, void *buf, size_t len)
 	}
 	ret = wav_append(wav, buf, len);
 	if (ret)
-		log_error("%s: cannot be written any further: %s; it ends after %" PRIu64
-			  " bytes of sound",
-			  stream->target, strerror(-ret), wav->length);
+		log_ratelimited(LOG_LEVEL_ERROR,
+				"%s: cannot be written any further: %s; it ends after %" PRIu64
+				" bytes of sound",
+				stream->target, strerror(-ret), wav->length);
 	return ret;
 }
 
