@@ -13,6 +13,7 @@
 #include "backends/snd/format.h"
 #include "backends/snd/gain.h"
 #include "backends/snd/pacer.h"
+#include "backends/snd/snd.h"
 #include "backends/snd/wav.h"
 #include "check.h"
 #include "common/util.h"
@@ -121,6 +122,26 @@ static void test_gain_of_floats(void **state)
 }
 
 /* ---- pacer ---- */
+
+/* What describes a control to the driver has gaps between its fields: nothing shows in them. */
+static void test_control_has_no_gaps(void **state)
+{
+	static const uint8_t zero[8];
+	static struct snd_device snd = { .num_streams = 2, .streams[1].capture = true };
+	size_t gap = offsetof(struct snd_ctl_info, name) + SND_CTL_NAME;
+	struct snd_ctl_info info;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		memset(&info, 0xa5, sizeof(info));
+		snd_mixer_info(&snd, i, &info);
+		assert_in_range(offsetof(struct snd_ctl_info, value) - gap, 1, sizeof(zero));
+		assert_memory_equal((const uint8_t *)&info + gap, zero,
+				    offsetof(struct snd_ctl_info, value) - gap);
+		assert_int_equal(info.value.integer64[2], 0);
+	}
+}
 
 static void test_pacer(void **state)
 {
@@ -352,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_gain),
 		cmocka_unit_test(test_gain_of_floats),
 		cmocka_unit_test(test_pacer),
+		cmocka_unit_test(test_control_has_no_gaps),
 		cmocka_unit_test(test_pacer_does_not_drift),
 		cmocka_unit_test(test_wav_written),
 		cmocka_unit_test(test_wav_round_trip),

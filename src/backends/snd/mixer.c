@@ -25,11 +25,11 @@ void snd_mixer_info(const struct snd_device *snd, unsigned int control, struct s
 	const struct snd_stream *stream = &snd->streams[control / SND_CONTROLS_PER_STREAM];
 	uint32_t access = 1U << SND_CTL_ACCESS_READ | 1U << SND_CTL_ACCESS_WRITE;
 
-	*info = (struct snd_ctl_info){
-		.hdr.hda_fn_nid = htole32(stream->nid),
-		.count = htole32(1),
-		.index = htole32(stream->nid),
-	};
+	/* an initialiser need not reach what lies between the fields, and all of it goes out */
+	memset(info, 0, sizeof(*info));
+	info->hdr.hda_fn_nid = htole32(stream->nid);
+	info->count = htole32(1);
+	info->index = htole32(stream->nid);
 	snprintf((char *)info->name, sizeof(info->name), "%s %s",
 		 stream->capture ? "Capture" : "Master Playback",
 		 is_switch(control) ? "Switch" : "Volume");
