@@ -483,5 +483,8 @@ void gpu_memory_changed(struct gpu *gpu, const struct mem_table *mem)
 {
 	gpu->mem = mem;
 	resource_remap(gpu);
+	/* a queue that is broken is stopped in the middle of a command */
+	if (!mem)
+		link_forget(&gpu->link);
 	link_push(&gpu->link);
 }

@@ -71,7 +71,7 @@ void gpu_reset(struct gpu *gpu);
 
 /*
  * gpu_memory_changed() - look all backing pages up again: the memory table is another
- * @mem:	NULL: there is none, and no backing may be touched
+ * @mem:	NULL: there is none, no backing may be touched, and no command waits any more
  */
 void gpu_memory_changed(struct gpu *gpu, const struct mem_table *mem);
 

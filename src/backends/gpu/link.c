@@ -19,28 +19,40 @@ static void sock_ready(void *data, uint32_t events);
 
 /* ---- patience ---- */
 
-static void set_timer(struct link *link, bool on)
+/* @after: 0 for never */
+static void set_timer(struct link *link, uint64_t after)
 {
-	struct itimerspec when = { 0 };
+	struct itimerspec when = { .it_value = { (time_t)(after / 1000000000),
+						 (long)(after % 1000000000) } };
 
-	if (on)
-		when.it_value = (struct timespec){ LINK_PATIENCE_MS / 1000,
-						   LINK_PATIENCE_MS % 1000 * 1000000L };
 	if (timerfd_settime(link->timer_fd, 0, &when, NULL) < 0)
 		log_error("the timer cannot be set: %m");
-	link->timing = on;
+	link->timing = after;
+	link->waking = false;
 }
 
 void link_patience(struct link *link)
 {
 	if (link_waits(link) && !link->timing)
-		set_timer(link, true);
+		set_timer(link, LINK_PATIENCE_MS * 1000000ULL);
 }
 
 void link_calm(struct link *link)
 {
 	if (link->timing)
-		set_timer(link, false);
+		set_timer(link, 0);
+}
+
+/*
+ * What is waited for will not come. Whoever waits hears it from the loop: this is called from the
+ * middle of other things, such as a command of the cursor queue.
+ */
+static void wake(struct link *link)
+{
+	if (!link->timing)
+		return;
+	set_timer(link, 1);
+	link->waking = true;
 }
 
 /* The display did something. */
@@ -75,6 +87,17 @@ void link_give_up(struct link *link)
 	link_calm(link);
 }
 
+void link_forget(struct link *link)
+{
+	unsigned int i;
+
+	for (i = 0; i < link->nawaited; i++)
+		if (link->awaited[i].request != VGPU_DMABUF_UPDATE)
+			link->awaited[i].dropped = true;
+	link->question = LINK_NO_QUESTION;
+	link_calm(link);
+}
+
 static void timer_ready(void *data, uint32_t events)
 {
 	struct link *link = data;
@@ -84,11 +107,12 @@ static void timer_ready(void *data, uint32_t events)
 	if (read(link->timer_fd, &count, sizeof(count)) < 0)
 		return;
 	link->timing = false;
-	if (!link_up(link))
-		return;
-	log_ratelimited(LOG_LEVEL_WARNING,
-			"the display takes nothing or answers nothing: going on without it");
-	link_give_up(link);
+	if (!link->waking) {
+		log_ratelimited(LOG_LEVEL_WARNING,
+				"the display takes nothing or answers nothing: going on without it");
+		link_give_up(link);
+	}
+	link->waking = false;
 	link->ops->progress(link->owner);
 }
 
@@ -310,8 +334,7 @@ static void disconnect(struct link *link)
 	link->stalled = false;
 	drop_awaited(link);
 	link->nawaited = 0;
-	if (link->timing)
-		set_timer(link, false);
+	wake(link);
 }
 
 void link_finish(struct link *link)

@@ -66,7 +66,8 @@ struct link {
 	bool features_to_set;
 	uint64_t features; /* that both sides know */
 	bool stalled;
-	bool timing;
+	bool timing; /* somebody waits, and the timer is set */
+	bool waking; /* not to end the patience, but to say at once that the display is another */
 
 	/* what is asked, one thing at a time */
 	enum link_question question;
@@ -114,6 +115,9 @@ void link_calm(struct link *link);
 
 /* link_give_up() - nobody can wait any longer: as if the patience had ended */
 void link_give_up(struct link *link);
+
+/* link_forget() - who asked is there no more: an answer is let pass */
+void link_forget(struct link *link);
 
 /**
  * link_ask() - GET_DISPLAY_INFO or GET_EDID
