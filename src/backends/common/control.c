@@ -265,10 +265,14 @@ static int get_vring_base(struct vu_backend *backend, struct vu_message *msg,
 			  struct vu_message *reply)
 {
 	struct vu_ring *ring = find_ring(backend, msg->payload.state.index);
+	bool ran;
 
 	if (!ring)
 		return -EINVAL;
+	ran = ring->running;
 	vu_ring_stop(backend, ring);
+	if (ran && is_packed(backend))
+		inflight_packed_forget(&backend->inflight, ring->queue.index, ring->num);
 	/* A stopped ring starts with the next kick descriptor. */
 	fd_close(&ring->queue.kick_fd);
 	fd_close(&ring->call_fd);

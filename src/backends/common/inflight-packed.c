@@ -106,6 +106,26 @@ static int take_over(struct inflight_packed *q, const struct packed_record *copy
 	return ret;
 }
 
+/* Return: NULL when there is no room for it. */
+static struct packed_record *find_record(const struct inflight_area *area, unsigned int index,
+					 unsigned int num)
+{
+	size_t stride = packed_record_size(area->queue_size);
+
+	if (!area->map || index >= area->num_queues || num > area->queue_size ||
+	    area->len < stride * area->num_queues)
+		return NULL;
+	return (struct packed_record *)(void *)(area->base + index * stride);
+}
+
+void inflight_packed_forget(const struct inflight_area *area, unsigned int index, unsigned int num)
+{
+	struct packed_record *record = find_record(area, index, num);
+
+	if (record && !anything_inflight(record, num))
+		WRITE_ONCE(record->version, 0);
+}
+
 int inflight_packed_start(struct inflight_packed *q, const struct inflight_area *area,
 			  unsigned int index, unsigned int num,
 			  const struct vring_packed_desc *ring, struct packed_record_state *state,
@@ -113,20 +133,17 @@ int inflight_packed_start(struct inflight_packed *q, const struct inflight_area 
 {
 	size_t size = sizeof(struct packed_record) + num * sizeof(struct packed_record_desc);
 	struct packed_record *copy;
-	size_t stride;
 	int ret;
 
 	*q = (struct inflight_packed){ 0 };
 	if (!area->map)
 		return 0;
-	stride = packed_record_size(area->queue_size);
-	if (index >= area->num_queues || num > area->queue_size ||
-	    area->len < stride * area->num_queues)
+	q->record = find_record(area, index, num);
+	if (!q->record)
 		return -EINVAL;
 	copy = malloc(size);
 	if (!copy)
 		return -ENOMEM;
-	q->record = (struct packed_record *)(void *)(area->base + index * stride);
 	memcpy(copy, q->record, size);
 	ret = take_over(q, copy, area->queue_size, num, ring, state, entries, replay);
 	free(copy);

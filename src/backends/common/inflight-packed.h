@@ -44,6 +44,15 @@ int inflight_packed_start(struct inflight_packed *q, const struct inflight_area 
 			  const struct vring_packed_desc *ring, struct packed_record_state *state,
 			  struct packed_record_desc *entries, uint16_t *replay);
 
+/*
+ * inflight_packed_forget() - the front-end has been told where the ring was stopped
+ *
+ * With nothing in flight the record begins anew at the next start, where the front-end says: the
+ * driver may have reset the queue. After a death it is the record that knows, and the front-end
+ * may have to guess.
+ */
+void inflight_packed_forget(const struct inflight_area *area, unsigned int index, unsigned int num);
+
 static inline void inflight_packed_free_heads(struct packed_record *record, uint16_t new,
 					      uint16_t old)
 {
