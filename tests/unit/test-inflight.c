@@ -267,6 +267,26 @@ static void test_hostile_record(void **state)
 	vq_stop(&vq);
 }
 
+/*
+ * All was answered, and the driver set the queue up anew: the indices may look as if a batch had
+ * been under way, which the last one's links do not fit.
+ */
+static void test_begun_anew(void **state)
+{
+	struct inflight_region *region = region_of_area();
+	struct virtqueue vq;
+
+	(void)state;
+	assert_int_equal(start(&vq, 0), 0);
+	vq_stop(&vq);
+	region->used_idx = (uint16_t)-3;
+	region->last_batch_head = NUM + 1; /* of when the queue was larger */
+	assert_int_equal(start(&vq, 0), 0);
+	assert_int_equal(vq.replay_count, 0);
+	assert_int_equal(region->used_idx, 0);
+	vq_stop(&vq);
+}
+
 static void test_area(void **state)
 {
 	struct vhost_user_inflight desc = area_desc;
@@ -466,6 +486,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replay_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished_batch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_begun_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_area, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kills, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kills, setup_packed, teardown),

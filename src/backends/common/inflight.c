@@ -125,15 +125,11 @@ static int finish_last_batch(struct inflight_region *region, unsigned int num, u
 	uint16_t left = (uint16_t)(used_idx - READ_ONCE(region->used_idx));
 	uint16_t i = READ_ONCE(region->last_batch_head);
 
-	if (left > num) {
-		/*
-		 * No batch is that long: the rings are not those that the record was written for.
-		 * That is as it should be when the driver began anew after all was answered.
-		 */
-		if (anything_inflight(region, num))
-			return -EINVAL;
+	/* The driver may have begun anew, with rings that the record was not written for. */
+	if (!anything_inflight(region, num))
 		left = 0;
-	}
+	if (left > num) /* no batch is that long */
+		return -EINVAL;
 	for (; left; left--) {
 		if (i >= num)
 			return -EINVAL;
