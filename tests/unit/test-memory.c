@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The memory table: what may be mapped, and which addresses are in it. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -135,6 +136,43 @@ static void test_unaligned_offset(void **state)
 	assert_int_equal(*p, 'x');
 }
 
+static unsigned int count_maps(const char *name)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned int n = 0;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, name) != NULL;
+	fclose(f);
+	return n;
+}
+
+/* A huge page's mapping can be removed as a whole only. None is touched: there need not be any. */
+static void test_huge_pages(void **state)
+{
+	struct vhost_user_memory_region region = { 0x10000, PAGE, 0x900000, 0 };
+	int huge = memfd_create("test-huge", MFD_HUGETLB), ret;
+	unsigned int left;
+
+	(void)state;
+	if (huge < 0 || ftruncate(huge, 1 << 30) < 0) {
+		print_message("no huge pages here\n");
+		skip();
+	}
+	ret = mem_add(&mem, &region, huge);
+	if (!ret) {
+		assert_int_equal(count_maps("test-huge"), 1);
+		ret = mem_remove(&mem, &region);
+	}
+	left = count_maps("test-huge");
+	close(huge);
+	assert_int_equal(ret, 0);
+	if (left)
+		fail_msg("expected no mapping left behind, saw %u", left);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +181,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_and_remove, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unaligned_offset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_huge_pages, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,10 @@ static int mem_check_file(int fd, uint64_t needed)
 	return (uint64_t)end < needed ? -EINVAL : 0;
 }
 
-/* What the offset of a mapping must be a multiple of: more than a page on hugetlbfs. */
+/*
+ * What the offset of a mapping must be a multiple of, and on its removal the length: more than a
+ * page on hugetlbfs.
+ */
 static uint64_t mem_alignment(int fd)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -85,7 +88,7 @@ static uint64_t mem_alignment(int fd)
 int mem_add(struct mem_table *mem, const struct vhost_user_memory_region *region, int fd)
 {
 	struct mem_region *r;
-	uint64_t lead;
+	uint64_t align, lead;
 	int ret;
 
 	ret = mem_check(mem, region);
@@ -96,8 +99,9 @@ int mem_add(struct mem_table *mem, const struct vhost_user_memory_region *region
 		return ret;
 
 	r = &mem->regions[mem->nregions];
-	lead = region->mmap_offset & (mem_alignment(fd) - 1);
-	r->map_len = region->size + lead;
+	align = mem_alignment(fd);
+	lead = region->mmap_offset & (align - 1);
+	r->map_len = ALIGN_UP(region->size + lead, align);
 	r->map = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
 		      (off_t)(region->mmap_offset - lead));
 	if (r->map == MAP_FAILED)
