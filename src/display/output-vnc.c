@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -25,6 +27,8 @@
 #define GATHER_NS 10000000L
 /* A viewer that takes nothing for this long, in the middle of a picture, is let go of. */
 #define VIEWER_WAIT_MS 2000
+/* Of one head. Each costs descriptors and a copy of what it is sent. */
+#define MOST_VIEWERS 16
 
 struct vnc_head {
 	struct vnc_output *vnc;
@@ -32,6 +36,7 @@ struct vnc_head {
 	rfbScreenInfoPtr screen;
 	struct loop_source *listener;
 	struct rect damage;
+	unsigned int viewers;
 	int buttons; /* as the viewers' pointer events have them */
 };
 
@@ -90,32 +95,68 @@ static void viewer_gone(rfbClientPtr viewer)
 	struct vnc_head *own = viewer->screen->screenData;
 	struct vnc_viewer *watched = viewer->clientData;
 
-	if (!watched)
-		return;
 	loop_remove(own->vnc->display->loop, watched->source);
 	fd_close(&watched->fd);
 	free(watched);
 	viewer->clientData = NULL;
+	own->viewers--;
 	own->buttons = 0;
 	input_release(&own->vnc->display->input);
 	log_info("head %u: a viewer has gone", own->head->index);
 }
 
-static enum rfbNewClientAction viewer_came(rfbClientPtr viewer)
+/*
+ * A browser connects to this machine for any page that it shows, and the library, which answers
+ * it, does not look at whose page that is.
+ */
+static bool from_a_browser(rfbClientPtr viewer)
 {
-	struct vnc_head *own = viewer->screen->screenData;
+#ifdef LIBVNCSERVER_WITH_WEBSOCKETS
+	bool found = viewer->wsctx || viewer->sslctx;
+
+	/* which the library would lose */
+	free(viewer->wsctx);
+	viewer->wsctx = NULL;
+	return found;
+#else
+	(void)viewer;
+	return false;
+#endif
+}
+
+static struct vnc_viewer *watch_viewer(struct vnc_head *own, rfbClientPtr viewer)
+{
 	struct vnc_viewer *watched = calloc(1, sizeof(*watched));
 
-	viewer->clientGoneHook = viewer_gone;
-	viewer->clientData = watched;
 	if (!watched)
-		return RFB_CLIENT_REFUSE;
+		return NULL;
 	watched->fd = fcntl(viewer->sock, F_DUPFD_CLOEXEC, 0);
 	if (watched->fd >= 0)
 		watched->source = loop_add(own->vnc->display->loop, watched->fd, EPOLLIN,
 					   viewer_ready, own);
-	if (!watched->source)
+	if (watched->source)
+		return watched;
+	fd_close(&watched->fd);
+	free(watched);
+	return NULL;
+}
+
+static enum rfbNewClientAction viewer_came(rfbClientPtr viewer)
+{
+	struct vnc_head *own = viewer->screen->screenData;
+	bool browser = from_a_browser(viewer);
+
+	if (browser || own->viewers >= MOST_VIEWERS) {
+		log_ratelimited(LOG_LEVEL_WARNING, "head %u: a viewer from %s refused: %s",
+				own->head->index, viewer->host,
+				browser ? "it is a browser (WebSocket)" : "there are enough");
 		return RFB_CLIENT_REFUSE;
+	}
+	viewer->clientData = watch_viewer(own, viewer);
+	if (!viewer->clientData)
+		return RFB_CLIENT_REFUSE;
+	viewer->clientGoneHook = viewer_gone;
+	own->viewers++;
 	log_info("head %u: a viewer from %s", own->head->index, viewer->host);
 	return RFB_CLIENT_ACCEPT;
 }
@@ -322,18 +363,34 @@ static void destroy(struct vnc_output *vnc)
 	free(vnc);
 }
 
+/* The library waits by select(), which writes out of bounds for a descriptor that is larger. */
+static int limit_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur <= FD_SETSIZE)
+		return 0;
+	limit.rlim_cur = FD_SETSIZE;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
 static int vnc_open(struct output *output, const char *arg, struct failure *failure)
 {
 	struct display *display = output->display;
 	struct vnc_output *vnc;
 	struct in_addr host;
 	unsigned int port, i;
-	int ret = 0;
+	int ret;
 
 	if (parse_address(arg, &host, &port))
 		return failure_set(failure, -EINVAL,
 				   "--mode vnc=%s: an IPv4 address and a port are needed, such as %s:%u",
 				   arg, DEFAULT_HOST, DEFAULT_PORT);
+	ret = limit_descriptors();
+	if (ret)
+		return failure_set(failure, ret, "vnc: RLIMIT_NOFILE: %s", strerror(-ret));
 	vnc = calloc(1, sizeof(*vnc));
 	if (!vnc)
 		return -ENOMEM;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The display for VNC, seen by libvncclient: what viewers are built on, in its encodings. */
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <rfb/rfbclient.h>
@@ -149,9 +153,114 @@ static void test_encodings(void **state)
 	dt_stop(&dt);
 }
 
+/* ---- who may look ---- */
+
+#define MOST_VIEWERS 16
+
+static int connect_bytes(const char *first)
+{
+	const struct sockaddr_in at = { .sin_family = AF_INET,
+					.sin_port = htons(PORT),
+					.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	const struct timeval patience = { .tv_sec = 5 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(send(fd, first, strlen(first), MSG_NOSIGNAL), strlen(first));
+	return fd;
+}
+
+/* What the server says before it closes, or until there is @enough of it */
+static size_t hear(int fd, size_t enough, bool *closed)
+{
+	char text[1024];
+	size_t have = 0;
+	ssize_t n = 1;
+
+	while (have < enough && (n = recv(fd, text, sizeof(text), 0)) > 0)
+		have += (size_t)n;
+	*closed = have < enough && n == 0;
+	return have;
+}
+
+/* RFC 6143, 7.1.1: after the versions the server says which kinds of security it has. */
+static bool is_taken(int fd)
+{
+	bool closed;
+
+	return hear(fd, sizeof("RFB 003.008\n"), &closed) >= sizeof("RFB 003.008\n");
+}
+
+/* As many as there may be, and no descriptor that the library cannot wait for. */
+static void test_many_viewers(void **state)
+{
+	int viewers[MOST_VIEWERS + 4];
+	struct rlimit before, limit;
+	unsigned int i, taken = 0;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	dt_start(&dt, "vnc=127.0.0.1:15998", 1, 640, 480);
+	for (i = 0; i < ARRAY_SIZE(viewers); i++) {
+		viewers[i] = connect_bytes("RFB 003.008\n");
+		taken += is_taken(viewers[i]);
+	}
+	if (taken != MOST_VIEWERS)
+		fail_msg("of %zu viewers: expected %u to be taken, saw %u", ARRAY_SIZE(viewers),
+			 MOST_VIEWERS, taken);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_true(limit.rlim_cur <= FD_SETSIZE);
+	/* there is room again */
+	for (i = 0; i < ARRAY_SIZE(viewers); i++)
+		close(viewers[i]);
+	for (i = 0; i < 100 && taken; i++) {
+		int fd = connect_bytes("RFB 003.008\n");
+
+		if (is_taken(fd))
+			taken = 0;
+		close(fd);
+		usleep(10000);
+	}
+	assert_int_equal(taken, 0);
+	dt_stop(&dt);
+	setrlimit(RLIMIT_NOFILE, &before);
+}
+
+/* What a browser sends for a page of anybody's */
+static void test_web_page(void **state)
+{
+	bool closed;
+	int fd;
+
+	(void)state;
+	dt_start(&dt, "vnc=127.0.0.1:15998", 1, 640, 480);
+	fd = connect_bytes("GET /websockify HTTP/1.1\r\n"
+			   "Host: 127.0.0.1:15998\r\n"
+			   "Upgrade: websocket\r\n"
+			   "Connection: Upgrade\r\n"
+			   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+			   "Origin: http://page.example\r\n"
+			   "Sec-WebSocket-Protocol: binary\r\n"
+			   "Sec-WebSocket-Version: 13\r\n\r\n");
+	hear(fd, SIZE_MAX, &closed);
+	if (!closed)
+		fail_msg("a web page's connection: expected it to be closed, saw it open");
+	close(fd);
+	dt_stop(&dt);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_encodings) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_encodings),
+		cmocka_unit_test(test_many_viewers),
+		cmocka_unit_test(test_web_page),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
