@@ -252,6 +252,9 @@ int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
 		ret = leave_abstract_sockets(failure);
 	if (ret)
 		return ret;
+	ret = confine_never(failure);
+	if (ret)
+		return ret;
 	ret = filter_calls(needs->epoll);
 	if (ret)
 		return failure_set(failure, ret, "cannot filter system calls (seccomp): %s",

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -154,7 +155,8 @@ static int allow_path(int ruleset, const struct confine_path *path, uint64_t han
 static int restrict_files(int abi, const struct confine_path *paths, size_t n, bool network)
 {
 	struct landlock_ruleset all = {
-		.files = file_rights(abi), .network = abi >= 4 && !network ? NET_TCP : 0,
+		.files = file_rights(abi),
+		.network = abi >= 4 && !network ? NET_TCP : 0,
 	};
 	_cleanup_close_ int ruleset = -1;
 	size_t i;
@@ -228,11 +230,16 @@ static const int dangerous_calls[] = {
 	SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(chmod), SCMP_SYS(fchmodat),
 	SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr),
 };
+static const unsigned int namespace_flags[] = {
+	CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID,
+	CLONE_NEWNET,
+};
 
 static const int listen_calls[] = {
 	SCMP_SYS(accept4), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(eventfd2),
 	SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(fstatfs), SCMP_SYS(timerfd_create),
 };
+/* confine_never() says more of clone() and clone3(); what is missing here would be EPERM. */
 static const int thread_calls[] = {
 	SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(rseq), SCMP_SYS(prctl),
 	SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_getaffinity),
@@ -256,6 +263,13 @@ static const int network_calls[] = {
 	SCMP_SYS(getsockname), SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(shutdown),
 };
 /* clang-format on */
+
+/* Which argument of clone() the flags are */
+#ifdef __s390__
+#define CLONE_FLAGS(...) SCMP_A1(__VA_ARGS__)
+#else
+#define CLONE_FLAGS(...) SCMP_A0(__VA_ARGS__)
+#endif
 
 #define KIND(kind, calls) { kind, calls, ARRAY_SIZE(calls) }
 
@@ -286,6 +300,32 @@ static int add_calls(scmp_filter_ctx ctx, uint32_t action, const int *calls, siz
 	return 0;
 }
 
+static int refuse(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp arg)
+{
+	int ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), call, 1, arg);
+
+	return ret == -EDOM || ret == -EINVAL ? 0 : ret;
+}
+
+/*
+ * What none may do, whatever it may do by the names of the calls: a new namespace, which would
+ * have capabilities of its own.
+ */
+static int add_refusals(scmp_filter_ctx ctx)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < ARRAY_SIZE(namespace_flags) && !ret; i++)
+		ret = refuse(ctx, SCMP_SYS(clone),
+			     CLONE_FLAGS(SCMP_CMP_MASKED_EQ, namespace_flags[i],
+					 namespace_flags[i]));
+	/* Its flags are in memory, which a filter cannot see; C libraries then take clone(). */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	return ret;
+}
+
 static int load(scmp_filter_ctx ctx, int ret, struct failure *failure)
 {
 	/* Also in threads that a library has begun, unless a service manager's filter refuses. */
@@ -299,12 +339,23 @@ static int load(scmp_filter_ctx ctx, int ret, struct failure *failure)
 	return 0;
 }
 
+/* A filter of its own: of two the stricter answer counts, of two rules in one the wider. */
+int confine_never(struct failure *failure)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+
+	return ctx ? load(ctx, add_refusals(ctx), failure) : -ENOMEM;
+}
+
 int confine_calls(const int *calls, size_t n, struct failure *failure)
 {
-	/* not a kill: a C library that takes another way gets an error that it can live with */
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int ret;
+	int ret = confine_never(failure);
+	scmp_filter_ctx ctx;
 
+	if (ret)
+		return ret;
+	/* not a kill: a C library that takes another way gets an error that it can live with */
+	ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!ctx)
 		return -ENOMEM;
 	ret = add_calls(ctx, SCMP_ACT_ALLOW, base_calls, ARRAY_SIZE(base_calls));
@@ -315,10 +366,13 @@ int confine_calls(const int *calls, size_t n, struct failure *failure)
 
 int confine_kinds(unsigned int kinds, struct failure *failure)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int ret = confine_never(failure);
+	scmp_filter_ctx ctx;
 	size_t i;
-	int ret;
 
+	if (ret)
+		return ret;
+	ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!ctx)
 		return -ENOMEM;
 	ret = add_calls(ctx, SCMP_ACT_ALLOW, base_calls, ARRAY_SIZE(base_calls));
@@ -332,15 +386,22 @@ int confine_kinds(unsigned int kinds, struct failure *failure)
 int confine_calls_wide(struct failure *failure)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	int ret;
 
 	if (!ctx)
 		return -ENOMEM;
-	return load(ctx,
-		    add_calls(ctx, SCMP_ACT_ERRNO(EPERM), dangerous_calls,
-			      ARRAY_SIZE(dangerous_calls)),
-		    failure);
+	ret = add_calls(ctx, SCMP_ACT_ERRNO(EPERM), dangerous_calls, ARRAY_SIZE(dangerous_calls));
+	if (!ret)
+		ret = add_refusals(ctx);
+	return load(ctx, ret, failure);
 }
 #else
+int confine_never(struct failure *failure)
+{
+	(void)failure;
+	return 0;
+}
+
 int confine_kinds(unsigned int kinds, struct failure *failure)
 {
 	(void)kinds;

@@ -56,6 +56,12 @@ int confine_files(const struct confine_path *paths, size_t n, bool network,
 #define CONFINE_URING	(1U << 5) /* io_uring: what it does is not looked at */
 #define CONFINE_NETWORK	(1U << 6) /* sockets of its own */
 
+/*
+ * confine_never() - from now on no new namespaces. The others below do this first; it is for who
+ * has a list of its own.
+ */
+int confine_never(struct failure *failure);
+
 /* confine_kinds() - as confine_calls(), with CONFINE_LISTEN and so on for the list */
 int confine_kinds(unsigned int kinds, struct failure *failure);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,22 @@ static int try_namespace(void)
 	return (int)syscall(SYS_unshare, 0);
 }
 
+/* No kernel takes both flags: where there is no filter no process is made, either. */
+static int try_clone(void)
+{
+	return (int)syscall(SYS_clone, CLONE_NEWUSER | CLONE_FS | SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+/* The filter says that there is none, for the C library to take clone() instead. */
+static int try_clone3(void)
+{
+	int ret = (int)syscall(SYS_clone3, NULL, 0);
+
+	if (ret < 0 && errno == ENOSYS)
+		errno = EPERM;
+	return ret;
+}
+
 static int try_ring(void)
 {
 	return (int)syscall(SYS_io_uring_setup, 1, NULL);
@@ -127,7 +144,8 @@ static const struct {
 	{ "execute", try_execute },   { "trace", try_trace },
 	{ "memory", try_memory },     { "mount", try_mount },
 	{ "namespace", try_namespace }, { "ring", try_ring },
-	{ "internet", try_internet },
+	{ "internet", try_internet }, { "clone", try_clone },
+	{ "clone3", try_clone3 },
 };
 
 static void try_all(int number)
