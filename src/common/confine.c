@@ -96,10 +96,12 @@ int confine_privileges(bool keep_override, struct failure *failure)
 #define FS_IOCTL_DEV	(1ULL << 15) /* ABI 5 */
 #define FS_OF_FILES	(FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 #define NET_TCP		3ULL /* ABI 4: bind and connect */
+#define SCOPE_SIGNAL	(1ULL << 1) /* ABI 6 */
 
 struct landlock_ruleset {
 	uint64_t files;
 	uint64_t network;
+	uint64_t scoped;
 };
 
 struct landlock_path {
@@ -152,18 +154,28 @@ static int allow_path(int ruleset, const struct confine_path *path, uint64_t han
 	return syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_BELOW_PATH, &rule, 0) < 0 ? -errno : 0;
 }
 
+/* A kernel takes what it knows of the structure, and no more. */
+static size_t ruleset_size(int abi)
+{
+	if (abi >= 6)
+		return sizeof(struct landlock_ruleset);
+	return abi >= 4 ? offsetof(struct landlock_ruleset, scoped) :
+			  offsetof(struct landlock_ruleset, network);
+}
+
 static int restrict_files(int abi, const struct confine_path *paths, size_t n, bool network)
 {
 	struct landlock_ruleset all = {
 		.files = file_rights(abi),
 		.network = abi >= 4 && !network ? NET_TCP : 0,
+		/* also those that a descriptor's owner gets (F_SETOWN, F_SETSIG) */
+		.scoped = abi >= 6 ? SCOPE_SIGNAL : 0,
 	};
 	_cleanup_close_ int ruleset = -1;
 	size_t i;
 	int ret;
 
-	ruleset = (int)syscall(LANDLOCK_CREATE_RULESET, &all,
-			       abi >= 4 ? sizeof(all) : sizeof(all.files), 0);
+	ruleset = (int)syscall(LANDLOCK_CREATE_RULESET, &all, ruleset_size(abi), 0);
 	if (ruleset < 0)
 		return -errno;
 	for (i = 0; i < n; i++) {
@@ -229,6 +241,12 @@ static const int dangerous_calls[] = {
 	SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(chown), SCMP_SYS(fchown),
 	SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(chmod), SCMP_SYS(fchmodat),
 	SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr),
+	SCMP_SYS(pidfd_send_signal),
+};
+/* The first argument is a process. */
+static const int signal_calls[] = {
+	SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(tgkill), SCMP_SYS(rt_sigqueueinfo),
+	SCMP_SYS(rt_tgsigqueueinfo),
 };
 static const unsigned int namespace_flags[] = {
 	CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID,
@@ -308,14 +326,17 @@ static int refuse(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp arg)
 }
 
 /*
- * What none may do, whatever it may do by the names of the calls: a new namespace, which would
- * have capabilities of its own.
+ * What none may do, whatever it may do by the names of the calls: signals to others, a new
+ * namespace, which would have capabilities of its own.
  */
 static int add_refusals(scmp_filter_ctx ctx)
 {
+	const scmp_datum_t self = (scmp_datum_t)getpid();
 	size_t i;
 	int ret = 0;
 
+	for (i = 0; i < ARRAY_SIZE(signal_calls) && !ret; i++)
+		ret = refuse(ctx, signal_calls[i], SCMP_A0(SCMP_CMP_NE, self));
 	for (i = 0; i < ARRAY_SIZE(namespace_flags) && !ret; i++)
 		ret = refuse(ctx, SCMP_SYS(clone),
 			     CLONE_FLAGS(SCMP_CMP_MASKED_EQ, namespace_flags[i],

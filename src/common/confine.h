@@ -40,7 +40,8 @@ struct confine_path {
  * @failure:	the reason in words
  *
  * What is open stays open. Connecting to a socket by its path is not hindered, nor is asking
- * whether a file is there. To be called after confine_privileges(), by the only thread.
+ * whether a file is there. Where the kernel knows to, it lets no signals pass to others. To be
+ * called after confine_privileges(), by the only thread.
  *
  * Return: 0, also where the kernel has no Landlock, or a negative errno.
  */
@@ -57,8 +58,7 @@ int confine_files(const struct confine_path *paths, size_t n, bool network,
 #define CONFINE_NETWORK	(1U << 6) /* sockets of its own */
 
 /*
- * confine_never() - from now on no new namespaces. The others below do this first; it is for who
- * has a list of its own.
+ * confine_never() - from now on no signals to other processes, and no new namespaces. The others below do this first; it is for who has a list of its own.
  */
 int confine_never(struct failure *failure);
 

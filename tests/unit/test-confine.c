@@ -4,13 +4,16 @@
  * each program does confine itself is seen in the guest (tests/vm/test_confine.py).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,9 +28,11 @@
 #define FILTERS false
 #endif
 
+static pid_t other; /* a process that is none of the confined one's */
+
 /* ---- the child ---- */
 
-enum how { LIST, WIDE };
+enum how { LIST, WIDE, FILES };
 
 struct attempt {
 	const char *name;
@@ -37,13 +42,19 @@ struct attempt {
 
 static int confine_as(enum how how, unsigned int kinds)
 {
+	const struct confine_path files[] = { { "/", CONFINE_READ } };
 	struct failure failure = { 0 };
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	if (how == WIDE)
+	switch (how) {
+	case LIST:
+		return confine_kinds(CONFINE_LISTEN | kinds, &failure);
+	case WIDE:
 		return confine_calls_wide(&failure);
-	return confine_kinds(CONFINE_LISTEN | kinds, &failure);
+	default:
+		return confine_files(files, ARRAY_SIZE(files), false, &failure);
+	}
 }
 
 /* @results: shared with the parent; the last one is the confinement's */
@@ -173,11 +184,139 @@ static void test_namespaces(void **state)
 	CHECK(WIDE, 0, wide);
 }
 
+/* ---- signals ---- */
+
+static long try_tgkill(void)
+{
+	return syscall(SYS_tgkill, other, other, 0);
+}
+
+static long try_tgkill_self(void)
+{
+	return syscall(SYS_tgkill, getpid(), gettid(), 0);
+}
+
+static long try_tkill(void)
+{
+	return syscall(SYS_tkill, other, 0);
+}
+
+static long try_kill(void)
+{
+	return syscall(SYS_kill, other, 0);
+}
+
+static long try_kill_all(void)
+{
+	return syscall(SYS_kill, -1, 0);
+}
+
+static long try_kill_group(void)
+{
+	return syscall(SYS_kill, 0, 0);
+}
+
+static long try_kill_self(void)
+{
+	return syscall(SYS_kill, getpid(), 0);
+}
+
+static long try_queue(void)
+{
+	siginfo_t info = { .si_code = SI_QUEUE };
+
+	return syscall(SYS_rt_sigqueueinfo, other, 0, &info);
+}
+
+static long try_pidfd_signal(void)
+{
+	return syscall(SYS_pidfd_send_signal, -1, 0, NULL, 0);
+}
+
+static void test_signals(void **state)
+{
+	static const struct attempt list[] = {
+		{ "tgkill", try_tgkill, EPERM },
+		{ "tgkill of itself", try_tgkill_self, 0 },
+		{ "tkill", try_tkill, EPERM },
+		{ "kill", try_kill, EPERM },
+	};
+	static const struct attempt wide[] = {
+		{ "tgkill, wide", try_tgkill, EPERM },
+		{ "tgkill of itself, wide", try_tgkill_self, 0 },
+		{ "tkill, wide", try_tkill, EPERM },
+		{ "kill, wide", try_kill, EPERM },
+		{ "kill of all, wide", try_kill_all, EPERM },
+		{ "kill of the group, wide", try_kill_group, EPERM },
+		{ "kill of itself, wide", try_kill_self, 0 },
+		{ "rt_sigqueueinfo, wide", try_queue, EPERM },
+		{ "pidfd_send_signal, wide", try_pidfd_signal, EPERM },
+	};
+
+	(void)state;
+	need_filters();
+	CHECK(LIST, 0, list);
+	CHECK(WIDE, 0, wide);
+}
+
+/* As a descriptor's owner another process gets any signal without a call that says so. */
+static long try_owner(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || fcntl(pair[0], F_SETOWN, other) < 0 ||
+	    fcntl(pair[0], F_SETSIG, SIGUSR1) < 0 || fcntl(pair[0], F_SETFL, O_ASYNC) < 0 ||
+	    write(pair[1], "x", 1) != 1)
+		return -1;
+	return 0;
+}
+
+static void test_signals_by_landlock(void **state)
+{
+	static const struct attempt attempts[] = {
+		{ "kill", try_kill, EPERM },
+		{ "kill of itself", try_kill_self, 0 },
+		{ "a signal to an owner", try_owner, -1 },
+	};
+	long abi = syscall(444, NULL, 0, 1);
+	siginfo_t info = { 0 };
+
+	(void)state;
+	if (abi < 6) {
+		print_message("Landlock of this kernel: %ld, 6 is needed\n", abi);
+		skip();
+	}
+	CHECK(FILES, 0, attempts);
+	usleep(50000);
+	assert_int_equal(waitid(P_PID, (id_t)other, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	if (info.si_pid)
+		fail_msg("a signal to an owner: expected none, saw signal %d", info.si_status);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	other = fork();
+	if (!other) {
+		for (;;)
+			pause();
+	}
+	return other < 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	kill(other, SIGKILL);
+	return waitpid(other, NULL, 0) != other;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_signals_by_landlock),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, begin, end);
 }

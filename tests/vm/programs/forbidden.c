@@ -115,6 +115,17 @@ static int try_clone3(void)
 	return ret;
 }
 
+/* None in fact: whether it could be sent */
+static int try_signal(void)
+{
+	return (int)syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+static int try_kill(void)
+{
+	return (int)syscall(SYS_kill, getppid(), 0);
+}
+
 static int try_ring(void)
 {
 	return (int)syscall(SYS_io_uring_setup, 1, NULL);
@@ -145,7 +156,8 @@ static const struct {
 	{ "memory", try_memory },     { "mount", try_mount },
 	{ "namespace", try_namespace }, { "ring", try_ring },
 	{ "internet", try_internet }, { "clone", try_clone },
-	{ "clone3", try_clone3 },
+	{ "clone3", try_clone3 },     { "signal", try_signal },
+	{ "kill", try_kill },
 };
 
 static void try_all(int number)
