@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
 #include "check.h"
 #include "common/confine.h"
 #include "common/util.h"
+
+#define FCHMODAT2 452
 
 #ifdef HAVE_SECCOMP
 #define FILTERS true
@@ -228,11 +231,6 @@ static long try_queue(void)
 	return syscall(SYS_rt_sigqueueinfo, other, 0, &info);
 }
 
-static long try_pidfd_signal(void)
-{
-	return syscall(SYS_pidfd_send_signal, -1, 0, NULL, 0);
-}
-
 static void test_signals(void **state)
 {
 	static const struct attempt list[] = {
@@ -250,7 +248,6 @@ static void test_signals(void **state)
 		{ "kill of the group, wide", try_kill_group, EPERM },
 		{ "kill of itself, wide", try_kill_self, 0 },
 		{ "rt_sigqueueinfo, wide", try_queue, EPERM },
-		{ "pidfd_send_signal, wide", try_pidfd_signal, EPERM },
 	};
 
 	(void)state;
@@ -293,6 +290,42 @@ static void test_signals_by_landlock(void **state)
 		fail_msg("a signal to an owner: expected none, saw signal %d", info.si_status);
 }
 
+/* ---- files ---- */
+
+static long try_fchmod(void)
+{
+	return syscall(SYS_fchmod, -1, 0600);
+}
+
+static long try_fchmodat2(void)
+{
+	return syscall(FCHMODAT2, -1, "nonexistent", 0600, 0);
+}
+
+static long try_removexattr(void)
+{
+	return syscall(SYS_fremovexattr, -1, "user.nonexistent");
+}
+
+static long try_pidfd_signal(void)
+{
+	return syscall(SYS_pidfd_send_signal, -1, 0, NULL, 0);
+}
+
+static void test_modes(void **state)
+{
+	static const struct attempt wide[] = {
+		{ "fchmod", try_fchmod, EPERM },
+		{ "fchmodat2", try_fchmodat2, EPERM },
+		{ "fremovexattr", try_removexattr, EPERM },
+		{ "pidfd_send_signal", try_pidfd_signal, EPERM },
+	};
+
+	(void)state;
+	need_filters();
+	CHECK(WIDE, 0, wide);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -315,7 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_signals_by_landlock),
+		cmocka_unit_test(test_signals_by_landlock), cmocka_unit_test(test_modes),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

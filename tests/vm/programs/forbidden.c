@@ -126,6 +126,11 @@ static int try_kill(void)
 	return (int)syscall(SYS_kill, getppid(), 0);
 }
 
+static int try_mode_of_open(void)
+{
+	return fchmod(OUT_FD, 0600);
+}
+
 static int try_ring(void)
 {
 	return (int)syscall(SYS_io_uring_setup, 1, NULL);
@@ -158,6 +163,7 @@ static const struct {
 	{ "internet", try_internet }, { "clone", try_clone },
 	{ "clone3", try_clone3 },     { "signal", try_signal },
 	{ "kill", try_kill },
+	{ "mode-of-open", try_mode_of_open },
 };
 
 static void try_all(int number)
