@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -281,8 +283,8 @@ static const int uring_calls[] = {
 	SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
 };
 static const int network_calls[] = {
-	SCMP_SYS(socket), SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(setsockopt),
-	SCMP_SYS(getsockname), SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(shutdown),
+	SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(setsockopt), SCMP_SYS(getsockname),
+	SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(shutdown),
 };
 /* clang-format on */
 
@@ -389,6 +391,19 @@ int confine_calls(const int *calls, size_t n, struct failure *failure)
 	return load(ctx, ret, failure);
 }
 
+/* CAN, and the links that come and go */
+static int add_sockets(scmp_filter_ctx ctx)
+{
+	int ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				   SCMP_A0(SCMP_CMP_EQ, AF_CAN));
+
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+				       SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
+				       SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
+	return ret;
+}
+
 int confine_kinds(unsigned int kinds, struct failure *failure)
 {
 	int ret = confine_never(failure);
@@ -405,6 +420,8 @@ int confine_kinds(unsigned int kinds, struct failure *failure)
 		if (kinds & kinds_of_calls[i].kind)
 			ret = add_calls(ctx, SCMP_ACT_ALLOW, kinds_of_calls[i].calls,
 					kinds_of_calls[i].n);
+	if (!ret && kinds & CONFINE_NETWORK)
+		ret = add_sockets(ctx);
 	return load(ctx, ret, failure);
 }
 

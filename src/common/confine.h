@@ -55,7 +55,7 @@ int confine_files(const struct confine_path *paths, size_t n, bool network,
 #define CONFINE_DEVICES	(1U << 3) /* ioctl() */
 #define CONFINE_DATA	(1U << 4) /* what is in open files, at any place */
 #define CONFINE_URING	(1U << 5) /* io_uring: what it does is not looked at */
-#define CONFINE_NETWORK	(1U << 6) /* sockets of its own */
+#define CONFINE_NETWORK	(1U << 6) /* sockets of its own: of CAN, and for news of links */
 
 /*
  * confine_never() - from now on no signals to other processes, and no new namespaces. The others below do this first; it is for who has a list of its own.

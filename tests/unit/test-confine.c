@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -290,7 +291,7 @@ static void test_signals_by_landlock(void **state)
 		fail_msg("a signal to an owner: expected none, saw signal %d", info.si_status);
 }
 
-/* ---- files ---- */
+/* ---- files, sockets ---- */
 
 static long try_fchmod(void)
 {
@@ -326,6 +327,46 @@ static void test_modes(void **state)
 	CHECK(WIDE, 0, wide);
 }
 
+static long try_unix(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static long try_datagram(void)
+{
+	return socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+static long try_netfilter(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+}
+
+static long try_links(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+}
+
+static long try_can(void)
+{
+	return socket(AF_CAN, SOCK_RAW, 1);
+}
+
+static void test_sockets(void **state)
+{
+	static const struct attempt attempts[] = {
+		{ "AF_UNIX", try_unix, EPERM },
+		{ "AF_INET", try_datagram, EPERM },
+		{ "netfilter", try_netfilter, EPERM },
+		{ "links", try_links, 0 },
+		{ "AF_CAN", try_can, -1 }, /* of which this kernel need know nothing */
+	};
+
+	(void)state;
+	need_filters();
+	CHECK(LIST, CONFINE_NETWORK, attempts);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -349,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_signals_by_landlock), cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_sockets),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

@@ -150,6 +150,13 @@ static int try_internet(void)
 	return ret;
 }
 
+static int try_datagrams(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -1 : close(fd);
+}
+
 static const struct {
 	const char *name;
 	int (*try)(void);
@@ -163,7 +170,7 @@ static const struct {
 	{ "internet", try_internet }, { "clone", try_clone },
 	{ "clone3", try_clone3 },     { "signal", try_signal },
 	{ "kill", try_kill },
-	{ "mode-of-open", try_mode_of_open },
+	{ "mode-of-open", try_mode_of_open }, { "datagrams", try_datagrams },
 };
 
 static void try_all(int number)
