@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -254,6 +255,8 @@ static const int signal_calls[] = {
 	SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(tgkill), SCMP_SYS(rt_sigqueueinfo),
 	SCMP_SYS(rt_tgsigqueueinfo),
 };
+/* Typing at a terminal, and pasting there */
+static const unsigned int typing_ioctls[] = { TIOCSTI, TIOCLINUX };
 static const unsigned int namespace_flags[] = {
 	CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID,
 	CLONE_NEWNET,
@@ -333,7 +336,7 @@ static int refuse(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp arg)
 
 /*
  * What none may do, whatever it may do by the names of the calls: signals to others, a new
- * namespace, which would have capabilities of its own.
+ * namespace, which would have capabilities of its own, typing into somebody's terminal.
  */
 static int add_refusals(scmp_filter_ctx ctx)
 {
@@ -343,6 +346,10 @@ static int add_refusals(scmp_filter_ctx ctx)
 
 	for (i = 0; i < ARRAY_SIZE(signal_calls) && !ret; i++)
 		ret = refuse(ctx, signal_calls[i], SCMP_A0(SCMP_CMP_NE, self));
+	/* of the argument the kernel looks at the lower half only */
+	for (i = 0; i < ARRAY_SIZE(typing_ioctls) && !ret; i++)
+		ret = refuse(ctx, SCMP_SYS(ioctl),
+			     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, typing_ioctls[i]));
 	for (i = 0; i < ARRAY_SIZE(namespace_flags) && !ret; i++)
 		ret = refuse(ctx, SCMP_SYS(clone),
 			     CLONE_FLAGS(SCMP_CMP_MASKED_EQ, namespace_flags[i],

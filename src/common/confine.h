@@ -58,7 +58,8 @@ int confine_files(const struct confine_path *paths, size_t n, bool network,
 #define CONFINE_NETWORK	(1U << 6) /* sockets of its own: of CAN, and for news of links */
 
 /*
- * confine_never() - from now on no signals to other processes, and no new namespaces. The others below do this first; it is for who has a list of its own.
+ * confine_never() - from now on no signals to other processes, no new namespaces, and no typing
+ * into terminals. The others below do this first; it is for who has a list of its own.
  */
 int confine_never(struct failure *failure);
 

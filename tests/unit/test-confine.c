@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -291,7 +292,7 @@ static void test_signals_by_landlock(void **state)
 		fail_msg("a signal to an owner: expected none, saw signal %d", info.si_status);
 }
 
-/* ---- files, sockets ---- */
+/* ---- files, sockets, terminals ---- */
 
 static long try_fchmod(void)
 {
@@ -367,6 +368,55 @@ static void test_sockets(void **state)
 	CHECK(LIST, CONFINE_NETWORK, attempts);
 }
 
+static long try_type(void)
+{
+	return syscall(SYS_ioctl, -1, (unsigned long)TIOCSTI, "x");
+}
+
+/* The kernel takes 32 bits of it. */
+static long try_type_long(void)
+{
+	return syscall(SYS_ioctl, -1, TIOCSTI | ~0xffffffffUL, "x");
+}
+
+static long try_paste(void)
+{
+	return syscall(SYS_ioctl, -1, (unsigned long)TIOCLINUX, "x");
+}
+
+static long try_ask(void)
+{
+	int pair[2], n;
+
+	return pipe(pair) < 0 ? -1 : ioctl(pair[0], FIONREAD, &n);
+}
+
+static long try_ask_nothing(void)
+{
+	return syscall(SYS_ioctl, -1, (unsigned long)FIONREAD, NULL);
+}
+
+static void test_terminals(void **state)
+{
+	static const struct attempt list[] = {
+		{ "TIOCSTI", try_type, EPERM },
+		{ "TIOCSTI in 64 bits", try_type_long, EPERM },
+		{ "TIOCLINUX", try_paste, EPERM },
+		{ "another ioctl", try_ask_nothing, EBADF },
+	};
+	static const struct attempt wide[] = {
+		{ "TIOCSTI, wide", try_type, EPERM },
+		{ "TIOCSTI in 64 bits, wide", try_type_long, EPERM },
+		{ "TIOCLINUX, wide", try_paste, EPERM },
+		{ "another ioctl, wide", try_ask, 0 },
+	};
+
+	(void)state;
+	need_filters();
+	CHECK(LIST, CONFINE_DEVICES, list);
+	CHECK(WIDE, 0, wide);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -390,7 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_signals_by_landlock), cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_sockets), cmocka_unit_test(test_terminals),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

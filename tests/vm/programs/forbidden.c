@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -126,6 +127,12 @@ static int try_kill(void)
 	return (int)syscall(SYS_kill, getppid(), 0);
 }
 
+/* To no terminal: where there is no filter that is what is wrong. */
+static int try_type(void)
+{
+	return (int)syscall(SYS_ioctl, OUT_FD, (unsigned long)TIOCSTI, "x");
+}
+
 static int try_mode_of_open(void)
 {
 	return fchmod(OUT_FD, 0600);
@@ -169,7 +176,7 @@ static const struct {
 	{ "namespace", try_namespace }, { "ring", try_ring },
 	{ "internet", try_internet }, { "clone", try_clone },
 	{ "clone3", try_clone3 },     { "signal", try_signal },
-	{ "kill", try_kill },
+	{ "kill", try_kill },	      { "type", try_type },
 	{ "mode-of-open", try_mode_of_open }, { "datagrams", try_datagrams },
 };
 
