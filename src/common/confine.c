@@ -112,6 +112,14 @@ struct landlock_path {
 	int32_t fd;
 } __attribute__((packed));
 
+const char *const confine_card_nodes[CONFINE_CARD_NODES] = {
+	"/dev/null", "/dev/zero", "/dev/dri", "/dev/udmabuf", "/dev/dma_heap",
+	"/dev/nvidiactl", "/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidia0", "/dev/nvidia1",
+	"/dev/nvmap", "/dev/nvhost-ctrl-gpu", /* Tegra */
+	"/dev/kgsl-3d0", "/dev/mali0", "/dev/galcore", "/dev/pvr_sync", /* Arm's vendors */
+	"/dev/kfd", "/dev/dxg",
+};
+
 static uint64_t file_rights(int abi)
 {
 	uint64_t rights = FS_REFER - 1;

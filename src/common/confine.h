@@ -48,6 +48,13 @@ struct confine_path {
 int confine_files(const struct confine_path *paths, size_t n, bool network,
 		  struct failure *failure);
 
+/*
+ * What OpenGL's drivers write to below /dev: the cards, where vendors put them, and memory to share
+ * with them. Not disks, terminals and what types.
+ */
+#define CONFINE_CARD_NODES 18
+extern const char *const confine_card_nodes[CONFINE_CARD_NODES];
+
 /* Kinds of system calls, for confine_kinds() */
 #define CONFINE_LISTEN	(1U << 0) /* connections, shared memory, the removal of the socket */
 #define CONFINE_THREADS	(1U << 1)

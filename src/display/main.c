@@ -183,32 +183,41 @@ static bool is_wide(const struct output_ops *ops, const struct display_options *
 	return ops->wide || o->render_node;
 }
 
-static int confine_paths(const struct output_ops *ops, const struct display_options *o,
-			 struct failure *failure)
+static int confine_paths_wide(const struct confine_path *own, const struct display_options *o,
+			      struct failure *failure)
 {
-	const char *folder = ops->folder ? strchr(o->mode, '=') : NULL;
 	char socket[PATH_MAX];
-	/* what the output writes; the first of both lists */
-	const struct confine_path own[] = {
-		{ folder ? folder + 1 : NULL, CONFINE_READ | CONFINE_WRITE | CONFINE_CHANGE },
-	};
-	struct confine_path wide[] = {
-		own[0],
+	struct confine_path paths[5 + CONFINE_CARD_NODES] = {
+		*own,
 		/* the socket of the input, in its folder */
 		{ NULL, CONFINE_REMOVE },
 		/* what windows and graphics cards may take */
 		{ "/", CONFINE_READ },
-		{ "/dev", CONFINE_WRITE },
 		{ "/dev/shm", CONFINE_WRITE | CONFINE_CHANGE },
 		{ getenv("XDG_RUNTIME_DIR"), CONFINE_WRITE | CONFINE_CHANGE },
 	};
+	size_t i;
 
 	if (o->input) {
 		snprintf(socket, sizeof(socket), "%s", o->input);
-		wide[1].path = dirname(socket);
+		paths[1].path = dirname(socket);
 	}
-	return is_wide(ops, o) ? confine_files(wide, ARRAY_SIZE(wide), true, failure) :
-			   confine_files(own, ARRAY_SIZE(own), false, failure);
+	for (i = 0; i < CONFINE_CARD_NODES; i++)
+		paths[5 + i] = (struct confine_path){ confine_card_nodes[i], CONFINE_WRITE };
+	return confine_files(paths, ARRAY_SIZE(paths), true, failure);
+}
+
+static int confine_paths(const struct output_ops *ops, const struct display_options *o,
+			 struct failure *failure)
+{
+	const char *folder = ops->folder ? strchr(o->mode, '=') : NULL;
+	/* what the output writes */
+	const struct confine_path own = {
+		folder ? folder + 1 : NULL, CONFINE_READ | CONFINE_WRITE | CONFINE_CHANGE,
+	};
+
+	return is_wide(ops, o) ? confine_paths_wide(&own, o, failure) :
+				 confine_files(&own, 1, false, failure);
 }
 
 static int confine(struct display *display, const struct display_options *o,

@@ -238,6 +238,7 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 static void needs(void *dev, struct vu_needs *needs)
 {
 	struct gpu_program *program = dev;
+	size_t i;
 
 	/* memory that is shared with the display */
 	needs->kinds |= CONFINE_DEVICES;
@@ -246,7 +247,8 @@ static void needs(void *dev, struct vu_needs *needs)
 	/* OpenGL's drivers open what they like: libraries, configuration, the card. */
 	needs->wide = true;
 	vu_needs_path(needs, "/", CONFINE_READ);
-	vu_needs_path(needs, "/dev", CONFINE_WRITE);
+	for (i = 0; i < CONFINE_CARD_NODES; i++)
+		vu_needs_path(needs, confine_card_nodes[i], CONFINE_WRITE);
 	vu_needs_path(needs, "/dev/shm", CONFINE_WRITE | CONFINE_CHANGE);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "backends/snd/chmap.h"
 #include "backends/snd/sink.h"
@@ -12,6 +13,7 @@
 
 #define SND_RT_PRIORITY 5 /* below sound servers and the kernel's threads for interrupts */
 #define SND_NICE (-11) /* as sound servers have it */
+#define SOUND_NODES "/dev/snd"
 
 enum {
 	OPT_BACKEND = VU_OPTION_FIRST,
@@ -319,7 +321,9 @@ static void needs(void *dev, struct vu_needs *needs)
 	needs->override = true;
 	needs->network = true;
 	vu_needs_path(needs, "/", CONFINE_READ);
-	vu_needs_path(needs, "/dev", CONFINE_WRITE);
+	vu_needs_path(needs, "/dev/null", CONFINE_WRITE);
+	/* what is not there cannot be allowed by its name; it comes with the first card */
+	vu_needs_path(needs, access(SOUND_NODES, F_OK) ? "/dev" : SOUND_NODES, CONFINE_WRITE);
 	vu_needs_path(needs, "/dev/shm", CONFINE_WRITE | CONFINE_CHANGE);
 }
 

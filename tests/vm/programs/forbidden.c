@@ -45,6 +45,12 @@ static int try_write(void)
 	return try_open(victim, O_WRONLY);
 }
 
+/* A device that belongs to no part */
+static int try_device(void)
+{
+	return try_open("/dev/full", O_WRONLY);
+}
+
 static int try_make(void)
 {
 	char path[4096];
@@ -178,6 +184,7 @@ static const struct {
 	{ "clone3", try_clone3 },     { "signal", try_signal },
 	{ "kill", try_kill },	      { "type", try_type },
 	{ "mode-of-open", try_mode_of_open }, { "datagrams", try_datagrams },
+	{ "device", try_device },
 };
 
 static void try_all(int number)
