@@ -182,9 +182,11 @@ static int exchange(struct frontend *fe, struct vu_message *msg, deadline_t dead
 		ret = receive_reply(fe, request, msg, deadline);
 	if (ret)
 		return exchange_failed(fe, request, ret);
-	if (!reply)
-		vu_message_finish(msg);
-	if (ack && msg->payload.u64)
+	/* without a reply it is still the request, whose descriptors are the caller's */
+	if (!ack)
+		return 0;
+	vu_message_finish(msg);
+	if (msg->payload.u64)
 		return failure_set(&fe->failure, -EREMOTEIO, "the back-end refused %s",
 				   vu_request_name(VU_REQUEST, request));
 	return 0;

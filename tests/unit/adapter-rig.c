@@ -3,9 +3,12 @@
 
 #include <linux/virtio_ring.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -13,7 +16,7 @@
 #include "common/unix-socket.h"
 #include "common/util.h"
 
-/* ---- the back-end, in a thread of its own ---- */
+/* ---- the back-end, in a thread or a process of its own ---- */
 
 static void *backend_main(void *arg)
 {
@@ -40,6 +43,25 @@ static void *backend_main(void *arg)
 	return NULL;
 }
 
+/* The child, with the files that it serves and no other: it ends when stop[1] is closed. */
+static void backend_fork(struct backend *b)
+{
+	int fd, most = (int)sysconf(_SC_OPEN_MAX);
+
+	b->pid = fork();
+	assert_true(b->pid >= 0);
+	if (!b->pid) {
+		/* a failing test leaves it alone */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (fd = STDERR_FILENO + 1; fd < MIN(most, 1024); fd++) {
+			if (fd != b->listener && fd != b->stop[0])
+				close(fd);
+		}
+		backend_main(b);
+		_exit(0);
+	}
+}
+
 void backend_start(struct backend *b, const char *dir, const char *script)
 {
 	char why[80];
@@ -52,7 +74,10 @@ void backend_start(struct backend *b, const char *dir, const char *script)
 	b->listener = unix_listen(b->path);
 	assert_true(b->listener >= 0);
 	assert_int_equal(pipe(b->stop), 0);
-	assert_int_equal(pthread_create(&b->thread, NULL, backend_main, b), 0);
+	if (b->forked)
+		backend_fork(b);
+	else
+		assert_int_equal(pthread_create(&b->thread, NULL, backend_main, b), 0);
 }
 
 void backend_stop(struct backend *b)
@@ -60,7 +85,10 @@ void backend_stop(struct backend *b)
 	char lock[112];
 
 	close(b->stop[1]); /* the other end polls readable */
-	pthread_join(b->thread, NULL);
+	if (b->forked)
+		assert_int_equal(waitpid(b->pid, NULL, 0), b->pid);
+	else
+		pthread_join(b->thread, NULL);
 	close(b->stop[0]);
 	close(b->listener);
 	disk_close(&b->disk);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* An adapter between a mock of the kernel module and the hostile back-end, in one process. */
+/*
+ * An adapter between a mock of the kernel module and the hostile back-end, in one process; the
+ * back-end in one of its own, if it is to be so.
+ */
 #ifndef TEST_ADAPTER_RIG_H
 #define TEST_ADAPTER_RIG_H
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "adapter/adapter.h"
 #include "hostile.h"
@@ -15,14 +19,19 @@
 #define SHORT_MS 800 /* where it has to run out */
 #define DISK_SIZE (1U << 20)
 
-/* struct backend - in a thread of its own */
+/*
+ * struct backend - in a thread of its own, or in a process: what a thread receives takes the number
+ * of a descriptor that was closed by mistake, and hides that
+ */
 struct backend {
 	struct hostile_options options;
 	struct disk disk;
 	char path[96];
 	int listener;
 	int stop[2];
+	bool forked; /* or: */
 	pthread_t thread;
+	pid_t pid;
 };
 
 struct rig {

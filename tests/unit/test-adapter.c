@@ -90,6 +90,7 @@ static void test_plain_backend(void **state)
 	struct rig *r = *state;
 
 	r->backend.options.protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG);
+	r->backend.forked = true;
 	assert_int_equal(rig_run(r, "", io_and_end), 0);
 	assert_true(r->reached);
 	rig_finish(r);

@@ -5,6 +5,7 @@
  * ends the connection when it is asked for what was not agreed upon.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <stdbool.h>
@@ -41,14 +42,27 @@ static uint64_t all_taken(void)
 	return all;
 }
 
-/* Requests, a reset by the driver, and the end. */
+/* The driver is unbound and bound again: all is handed to the back-end anew. */
+static void push_rebind(struct mock_kernel *k, struct rig *r)
+{
+	mock_push(k, VIRTIO_LOOPBACK_MSG_RESET, true);
+	mock_push_status(k, 1);
+	mock_push_status(k, 3);
+	mock_push_status(k, 11);
+	r->seq = mock_push_status(k, 15);
+}
+
+/* A reset by the driver, requests, and the end. */
 static void use_and_reset(struct mock_kernel *k, void *context)
 {
 	struct rig *r = context;
 	unsigned int i;
 
-	if (r->step++)
+	if (!r->step++) {
+		push_rebind(k, r);
 		return;
+	}
+	assert_int_equal(k->answers[r->seq], 0);
 	for (i = 0; i < MOCK_NUM / 2; i++)
 		assert_true(mock_submit(k, i & 1, i, (uint8_t)i));
 	mock_kick(k);
@@ -64,6 +78,7 @@ static uint64_t use(struct rig *r, uint64_t offered)
 	uint64_t agreed;
 
 	r->backend.options.protocol_features = offered;
+	r->backend.forked = true;
 	r->reached = false;
 	r->step = 0;
 	if (rig_run(r, "", use_and_reset) || !r->reached)
@@ -120,6 +135,69 @@ static void test_no_protocol_features(void **state)
 	rig_finish(r);
 	device_type_find("rng", &r->options.type);
 	assert_true(use(r, 0) == 0);
+}
+
+/* ---- without REPLY_ACK ---- */
+
+static void check_open(int fd)
+{
+	assert_true(fcntl(fd, F_GETFD) >= 0);
+}
+
+/* What the back-end was given is still the adapter's, too. */
+static void look_at_files(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	check_open(r->adapter.pool.fd);
+	check_open(r->adapter.queues[0].kick_fd);
+	check_open(r->adapter.queues[0].call_fd);
+	check_open(r->adapter.inflight.fd);
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+static void test_files_stay_without_ack(void **state)
+{
+	struct rig *r = *state;
+
+	r->backend.forked = true;
+	r->backend.options.protocol_features =
+		CONFIG | BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	assert_int_equal(rig_run(r, "", look_at_files), 0);
+	assert_true(r->reached);
+	rig_finish(r);
+}
+
+static void reconnect(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	if (!r->step++) {
+		assert_true(mock_submit(k, true, 0, 1));
+		mock_kick(k);
+		return;
+	}
+	assert_true(mock_take(k, -1) >= 0);
+	if (k->num_order || !r->adapter.recovery.count)
+		return;
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+static void test_reconnect_without_ack(void **state)
+{
+	struct rig *r = *state;
+
+	r->backend.forked = true;
+	r->backend.options.protocol_features = CONFIG;
+	r->options.reconnect_ms = 2 * TIMEOUT_MS;
+	if (rig_run(r, "kick#1: close", reconnect))
+		fail_msg("expected the requests back, saw: %s", r->adapter.failure.text);
+	assert_true(r->reached);
+	rig_finish(r);
 }
 
 /* ---- NET_SET_MTU ---- */
@@ -289,6 +367,8 @@ int main(void)
 		RIG_TEST(test_each_feature_alone),
 		RIG_TEST(test_all_combinations),
 		RIG_TEST(test_no_protocol_features),
+		RIG_TEST(test_files_stay_without_ack),
+		RIG_TEST(test_reconnect_without_ack),
 		RIG_TEST(test_mtu),
 		RIG_TEST(test_mtu_not_told),
 		RIG_TEST(test_link),
