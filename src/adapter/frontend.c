@@ -2,6 +2,7 @@
 #include "adapter/frontend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -150,11 +151,14 @@ static int receive_reply(struct frontend *fe, uint32_t request, struct vu_messag
 {
 	int ret;
 
+	/* of all that is asked for here, one thing is a descriptor */
+	fe->reader.max_fds = request == VHOST_USER_GET_INFLIGHT_FD ? 1 : 0;
 	do {
 		ret = wait_reply(fe, deadline);
 		if (!ret)
 			ret = vu_reader_read(&fe->reader, fe->sock, VU_REPLY, msg);
 	} while (ret == -EAGAIN);
+	fe->reader.max_fds = 0;
 	if (ret)
 		return ret;
 	if (msg->header.request != request) {
@@ -250,6 +254,8 @@ void frontend_init(struct frontend *fe)
 	*fe = (struct frontend){ .sock = -1, .channel = -1 };
 	vu_reader_init(&fe->reader);
 	vu_reader_init(&fe->channel_reader);
+	fe->reader.max_fds = 0;
+	fe->channel_reader.max_fds = 0; /* BACKEND_SEND_FD is not agreed upon */
 }
 
 void frontend_finish(struct frontend *fe)
@@ -436,6 +442,10 @@ int frontend_get_inflight(struct frontend *fe, struct inflight *inflight, deadli
 	inflight->mmap_size = msg.payload.inflight.mmap_size;
 	inflight->mmap_offset = msg.payload.inflight.mmap_offset;
 	vu_message_finish(&msg);
+	if (inflight->fd >= 0 && !inflight_is_memory(inflight))
+		return failure_set(&fe->failure, -EBADFD,
+				   "the back-end's in-flight record is no file in memory "
+				   "(GET_INFLIGHT_FD)");
 	if (inflight->fd >= 0 && inflight->mmap_size)
 		return 0;
 	inflight_finish(inflight);
@@ -459,6 +469,15 @@ int frontend_set_inflight(struct frontend *fe, const struct inflight *inflight, 
 	vu_message_set_size(&msg, sizeof(msg.payload.inflight));
 	ret = vu_message_add_fd(&msg, inflight->fd);
 	return ret ? ret : exchange(fe, &msg, deadline);
+}
+
+bool inflight_is_memory(struct inflight *inflight)
+{
+	if (fcntl(inflight->fd, F_GET_SEALS) >= 0)
+		return true;
+	/* left open: to close it can take for ever */
+	inflight->fd = -1;
+	return false;
 }
 
 void inflight_finish(struct inflight *inflight)

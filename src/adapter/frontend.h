@@ -88,11 +88,22 @@ int frontend_set_memory(struct frontend *fe, const struct memory_map *map, deadl
 /* frontend_set_gpu_socket() - where the back-end finds its display */
 int frontend_set_gpu_socket(struct frontend *fe, int fd, deadline_t deadline);
 
-/* frontend_get_inflight() - @inflight: num_queues and queue_size are read, the rest is filled in */
+/*
+ * frontend_get_inflight() - @inflight: num_queues and queue_size are read, the rest is filled in
+ *
+ * -EBADFD: what came is no file in memory, and stays open until this process ends. Another is not
+ * to be asked for.
+ */
 int frontend_get_inflight(struct frontend *fe, struct inflight *inflight, deadline_t deadline);
 int frontend_set_inflight(struct frontend *fe, const struct inflight *inflight,
 			  deadline_t deadline);
 void inflight_finish(struct inflight *inflight);
+
+/*
+ * inflight_is_memory() - a file on tmpfs or hugetlbfs, as a memfd is. What can be done to another
+ * can take for ever: it is forgotten, and not closed.
+ */
+bool inflight_is_memory(struct inflight *inflight);
 
 int frontend_start_ring(struct frontend *fe, const struct frontend_ring *ring, deadline_t deadline);
 

@@ -277,7 +277,7 @@ static void get_backend(struct adapter *a, const struct snapshot *s)
 /* The record may have been made, and stored, and the adapter killed before it wrote that down. */
 static void settle_inflight(struct adapter *a, const struct snapshot *s)
 {
-	if (a->inflight.fd < 0 || s->inflight_size)
+	if (a->inflight.fd < 0 || !inflight_is_memory(&a->inflight) || s->inflight_size)
 		return;
 	a->inflight.mmap_size = (uint64_t)lseek(a->inflight.fd, 0, SEEK_END);
 	a->inflight.mmap_offset = 0;

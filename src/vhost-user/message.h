@@ -166,12 +166,19 @@ int vu_send(int sock, const struct vu_message *msg, enum vu_kind kind, deadline_
 
 /**
  * struct vu_reader - takes in one message, in as many pieces as it comes
+ * @max_fds:	how many descriptors the next message may bring: VHOST_USER_MAX_FDS, unless the
+ *		owner knows better. Others do not come into this process, and are -EPROTO.
  *
- * For event loops: a peer that sends half a message does not block the loop. Internal fields.
+ * For event loops: a peer that sends half a message does not block the loop. Other fields are
+ * internal.
+ *
+ * Where none is to come, none may come in: to close a file whose file system is the peer's (FUSE)
+ * can take for ever, and such a wait no signal ends.
  */
 struct vu_reader {
 	struct vu_message msg;
 	size_t got; /* bytes of header and payload so far */
+	unsigned int max_fds;
 };
 
 void vu_reader_init(struct vu_reader *reader);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/cleanup.h"
 #include "vhost-user/protocol.h"
 
 /* Room for the descriptors of one message, aligned as a control message wants it */
@@ -52,57 +51,46 @@ ssize_t socket_send(int sock, struct iovec *iov, size_t niov, const int *fds, un
 
 /* ---- receiving ---- */
 
-/*
- * Takes over the descriptors of one recvmsg(). All of them are looked at before any error is told,
- * so that none leaks.
- */
-static int collect_fds(struct msghdr *mh, int *fds, unsigned int *nfds, unsigned int max)
+/* Takes over the descriptors of one recvmsg(): all that the control buffer had room for. */
+static int collect_fds(struct msghdr *mh, int *fds, unsigned int *nfds)
 {
-	int ret = mh->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
 	struct cmsghdr *cmsg;
 
 	for (cmsg = CMSG_FIRSTHDR(mh); cmsg; cmsg = CMSG_NXTHDR(mh, cmsg)) {
-		size_t i, n;
+		size_t n;
 
 		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
 			continue;
 		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-			if (*nfds < max) {
-				fds[(*nfds)++] = fd;
-				continue;
-			}
-			fd_close(&fd);
-			ret = -EPROTO;
-		}
+		memcpy(fds + *nfds, CMSG_DATA(cmsg), n * sizeof(int));
+		*nfds += (unsigned int)n;
 	}
-	return ret;
+	return mh->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
 }
 
-/* The kernel closes what the control buffer has no room for, and says so by MSG_CTRUNC. */
+/*
+ * The buffer has room for exactly those that may come. The kernel drops all others, and says so by
+ * MSG_CTRUNC: to close one here could take for ever, as its file system likes.
+ */
 ssize_t socket_receive(int sock, void *buf, size_t len, int *fds, unsigned int *nfds,
 		       unsigned int max)
 {
 	union fd_control control;
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 	int ret;
 
+	if (*nfds < max) {
+		mh.msg_control = control.buf;
+		mh.msg_controllen = CMSG_LEN(sizeof(int) * (max - *nfds));
+	}
 	do {
 		n = recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return socket_error();
-	ret = collect_fds(&mh, fds, nfds, max);
+	ret = collect_fds(&mh, fds, nfds);
 	if (ret)
 		return ret;
 	return n ? n : -ECONNRESET;

@@ -36,7 +36,7 @@ ssize_t socket_send(int sock, struct iovec *iov, size_t niov, const int *fds, un
  * @max:	room in @fds, at most VHOST_USER_MAX_FDS
  *
  * What is in @fds is the caller's to close, on an error too: there may be more than before. What
- * there is no room for is closed here.
+ * there is no room for does not come into this process.
  *
  * Return: bytes received, at least 1; -EAGAIN, -ECONNRESET, -EPROTO when more descriptors came than
  * there is room for, or another negative errno.

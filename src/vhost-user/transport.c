@@ -59,10 +59,16 @@ int vu_send(int sock, const struct vu_message *msg, enum vu_kind kind, deadline_
 
 /* ---- receiving ---- */
 
-void vu_reader_init(struct vu_reader *reader)
+static void begin(struct vu_reader *reader)
 {
 	reader->got = 0;
 	reader->msg.nfds = 0;
+}
+
+void vu_reader_init(struct vu_reader *reader)
+{
+	begin(reader);
+	reader->max_fds = VHOST_USER_MAX_FDS;
 }
 
 void vu_reader_finish(struct vu_reader *reader)
@@ -86,7 +92,7 @@ static int reader_advance(struct vu_reader *reader, int sock, enum vu_kind kind)
 		char *buf = in_header ? (char *)&msg->header + reader->got :
 					(char *)&msg->payload + (reader->got - HEADER_SIZE);
 		ssize_t n = socket_receive(sock, buf, end - reader->got, msg->fds, &msg->nfds,
-					   VHOST_USER_MAX_FDS);
+					   reader->max_fds);
 
 		if (n < 0)
 			return (int)n;
@@ -118,7 +124,7 @@ int vu_reader_read(struct vu_reader *reader, int sock, enum vu_kind kind, struct
 	size = reader->msg.header.size;
 	memset(reader->msg.payload.bytes + size, 0, sizeof(reader->msg.payload) - size);
 	*msg = reader->msg;
-	vu_reader_init(reader);
+	begin(reader);
 	return 0;
 }
 

@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "raw-peer.h"
 
 #define CONFIG BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG)
 /* what the adapter takes, CONFIG apart */
@@ -307,9 +310,6 @@ static int64_t ask(struct frontend *fe, int theirs, uint32_t request)
 	case VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP:
 		vu_message_set_size(&msg, sizeof(msg.payload.shared));
 		break;
-	case VHOST_USER_BACKEND_SHMEM_MAP:
-		assert_int_equal(vu_message_add_fd(&msg, theirs), 0);
-		/* fall through */
 	case VHOST_USER_BACKEND_SHMEM_UNMAP:
 		vu_message_set_size(&msg, sizeof(msg.payload.mmap));
 		break;
@@ -343,8 +343,12 @@ static void test_backend_requests(void **state)
 	fe.protocol = all_taken();
 	for (request = 1; request < VHOST_USER_BACKEND_REQUEST_COUNT; request++) {
 		bool known = request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
-		int64_t status = ask(&fe, pair[1], request);
+		int64_t status;
 
+		/* it cannot come without a descriptor: see test_no_descriptor_comes_in() */
+		if (request == VHOST_USER_BACKEND_SHMEM_MAP)
+			continue;
+		status = ask(&fe, pair[1], request);
 		fe.config_changed = fe.config_changed && known;
 		if ((status == 0) != known)
 			fail_msg("request %u: saw status %lld", request, (long long)status);
@@ -360,8 +364,125 @@ static void test_backend_requests(void **state)
 	close(pair[1]);
 }
 
+/* ---- descriptors that a back-end sends ---- */
+
+/* A connection that is set up, and the back-end's ends of it. */
+struct ends {
+	struct frontend fe;
+	int sock, channel;
+};
+
+static int setup_ends(void **state)
+{
+	static struct ends e;
+	int sock[2], channel[2];
+
+	log_set_level(LOG_LEVEL_ERROR);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel))
+		return -1;
+	frontend_init(&e.fe);
+	e.fe.sock = sock[0];
+	e.fe.channel = channel[0];
+	e.fe.protocol = all_taken();
+	e.fe.features = FEATURES_PROTOCOL;
+	e.sock = sock[1];
+	e.channel = channel[1];
+	*state = &e;
+	return 0;
+}
+
+static int teardown_ends(void **state)
+{
+	struct ends *e = *state;
+
+	frontend_finish(&e->fe);
+	close(e->sock);
+	close(e->channel);
+	return 0;
+}
+
+/*
+ * Sends a message's header, and no more of it, with a pipe's end that is kept nowhere else. Return:
+ * the other one
+ */
+static int send_pipe(int sock, uint32_t request, uint32_t flags)
+{
+	const struct vhost_user_header header = { request, VHOST_USER_VERSION | flags, 8 };
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(raw_peer_send(sock, &header, sizeof(header), ends[1], 1),
+			 sizeof(header));
+	close(ends[1]);
+	return ends[0];
+}
+
+/* The kernel has dropped it, so this process cannot have had to close it. */
+static void check_dropped(int pipe_fd, int ret)
+{
+	struct pollfd pfd = { .fd = pipe_fd };
+
+	assert_int_equal(ret, -EPROTO);
+	assert_int_equal(poll(&pfd, 1, 0), 1);
+	assert_true(pfd.revents & POLLHUP);
+	close(pipe_fd);
+}
+
+static void test_no_descriptor_comes_in(void **state)
+{
+	const uint32_t reply = VHOST_USER_FLAG_REPLY;
+	struct ends *e = *state;
+	int fd;
+
+	fd = send_pipe(e->channel, VHOST_USER_BACKEND_VRING_CALL, 0);
+	check_dropped(fd, frontend_channel_ready(&e->fe));
+	fd = send_pipe(e->channel, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG, 0);
+	check_dropped(fd, frontend_channel_ready(&e->fe));
+	fd = send_pipe(e->sock, VHOST_USER_GET_FEATURES, reply);
+	check_dropped(fd, frontend_socket_ready(&e->fe));
+	/* nor when it was asked for another thing */
+	fd = send_pipe(e->sock, VHOST_USER_GET_INFLIGHT_FD, reply);
+	check_dropped(fd, frontend_ping(&e->fe, deadline_after_ms(SHORT_MS)));
+	fd = send_pipe(e->sock, VHOST_USER_GET_FEATURES, reply);
+	check_dropped(fd, frontend_resume(&e->fe, deadline_after_ms(SHORT_MS)));
+}
+
+static int get_inflight(struct ends *e, int fd, struct inflight *inflight)
+{
+	struct vu_message msg;
+
+	vu_message_init(&msg, VU_REPLY, VHOST_USER_GET_INFLIGHT_FD);
+	memset(&msg.payload.inflight, 0, sizeof(msg.payload.inflight));
+	msg.payload.inflight.mmap_size = 4096;
+	vu_message_set_size(&msg, sizeof(msg.payload.inflight));
+	assert_int_equal(vu_message_add_fd(&msg, fd), 0);
+	assert_int_equal(vu_send(e->sock, &msg, VU_REPLY, deadline_after_ms(SHORT_MS)), 0);
+	*inflight = (struct inflight){ .fd = -1, .num_queues = 1, .queue_size = 16 };
+	failure_clear(&e->fe.failure);
+	return frontend_get_inflight(&e->fe, inflight, deadline_after_ms(SHORT_MS));
+}
+
+/* The one that may come has to be a file in memory. */
+static void test_record_is_memory(void **state)
+{
+	int memory = memfd_create("record", MFD_CLOEXEC);
+	struct inflight inflight;
+	struct ends *e = *state;
+
+	assert_int_equal(ftruncate(memory, 4096), 0);
+	assert_int_equal(get_inflight(e, memory, &inflight), 0);
+	assert_true(inflight.fd >= 0);
+	inflight_finish(&inflight);
+	assert_int_not_equal(get_inflight(e, e->channel, &inflight), 0);
+	assert_true(inflight.fd < 0);
+	assert_non_null(strstr(e->fe.failure.text, "GET_INFLIGHT_FD"));
+	close(memory);
+}
+
 int main(void)
 {
+#define ENDS_TEST(name) cmocka_unit_test_setup_teardown(name, setup_ends, teardown_ends)
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(test_each_feature_alone),
@@ -373,6 +494,8 @@ int main(void)
 		RIG_TEST(test_mtu_not_told),
 		RIG_TEST(test_link),
 		cmocka_unit_test(test_backend_requests),
+		ENDS_TEST(test_no_descriptor_comes_in),
+		ENDS_TEST(test_record_is_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
