@@ -230,8 +230,8 @@ static bool process_ended(const struct recovery *r)
 
 /*
  * Nothing of the old process may touch the pool, or complete a request, once the next one has it.
- * The end of its socket says little: a killed process lets go of its I/O after that. And one that
- * did not answer may go on at any time, until it closes the connection by itself, or ends.
+ * The end of its socket alone says little: a killed process lets go of its I/O after that. And one
+ * that did not answer may go on at any time, until it closes the connection by itself, or ends.
  */
 static bool old_backend_quiet(struct adapter *a)
 {
@@ -239,15 +239,14 @@ static bool old_backend_quiet(struct adapter *a)
 
 	if (supervisor_used(&a->supervisor))
 		return supervisor_end_backend(&a->supervisor);
-	if (process_ended(r))
-		return true;
+	/* for whoever listened may have left the connection to another process, and have ended */
 	if (!connection_closed(r)) {
 		log_ratelimited(LOG_LEVEL_INFO, "the back-end that does not answer still has its "
 						"connection: it is waited for");
 		r->quiet_by = deadline_after_ms(QUIET_MS);
 		return false;
 	}
-	return deadline_passed(r->quiet_by);
+	return process_ended(r) || deadline_passed(r->quiet_by);
 }
 
 bool backend_wait_quiet(struct adapter *a, deadline_t deadline)

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -619,6 +620,42 @@ static void test_holes(void **state)
 	assert_true(r->kernel.is_failed);
 }
 
+/* ---- when a back-end that went away counts as quiet ---- */
+
+/*
+ * Who listened has ended, and left the connection to another process. That one (here: this one)
+ * still writes.
+ */
+static void test_quiet_when_closed(void **state)
+{
+	struct rig *r = *state;
+	struct adapter *a = &r->adapter;
+	pid_t child;
+	int pair[2];
+
+	adapter_init(a, &r->options);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	child = fork();
+	if (!child)
+		_exit(0);
+	a->recovery.waiting = true;
+	a->recovery.closing = pair[0];
+	a->recovery.backend = (int)syscall(SYS_pidfd_open, child, 0);
+	assert_true(a->recovery.backend >= 0);
+	assert_true(poll_fd(a->recovery.backend, POLLIN, deadline_after_ms(TIMEOUT_MS)) > 0);
+	shutdown(pair[0], SHUT_WR);
+	assert_false(backend_wait_quiet(a, deadline_after_ms(100)));
+	/* it closes it: that is enough with the other one's end, and takes some time without */
+	close(pair[1]);
+	a->recovery.quiet_by = deadline_after_ms(2000);
+	assert_true(backend_wait_quiet(a, DEADLINE_NOW));
+	fd_close(&a->recovery.backend);
+	assert_false(backend_wait_quiet(a, DEADLINE_NOW));
+	assert_true(backend_wait_quiet(a, deadline_after_ms(TIMEOUT_MS)));
+	fd_close(&a->recovery.closing);
+	waitpid(child, NULL, 0);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -633,6 +670,7 @@ int main(void)
 		RIG_TEST(test_replay),	      RIG_TEST(test_gives_up),
 		RIG_TEST(test_incompatible),  RIG_TEST(test_holes),
 		RIG_TEST(test_log_is_a_pipe), RIG_TEST(test_watched_while_slow),
+		RIG_TEST(test_quiet_when_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
