@@ -133,6 +133,9 @@ static void unplug(struct adapter *a)
 	device_close(&a->device);
 	inflight_finish(&a->inflight);
 	net_stop(a);
+	/* if its driver was still probing: there is nothing to probe any more */
+	a->phase = ADAPTER_RUNNING;
+	a->phase_until = DEADLINE_NEVER;
 	a->parent = -1;
 	a->virtio_index = -1;
 	a->status = 0;

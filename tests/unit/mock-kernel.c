@@ -301,6 +301,24 @@ void mock_reopen(struct mock_kernel *k, struct device *device)
 	loopback_init(device, dup(k->poll_fd), &mock_ops, &failure);
 }
 
+void mock_replug(struct mock_kernel *k, struct device *device)
+{
+	unsigned int i;
+
+	for (i = 0; i < MOCK_SLOTS; i++)
+		fd_close(&k->store[i]);
+	if (k->pool)
+		munmap(k->pool, k->pool_size);
+	k->pool = NULL;
+	k->is_created = k->is_started = k->is_failed = k->is_destroyed = k->bound = false;
+	k->status = 0;
+	k->taken = 0;
+	k->num_messages = k->num_order = k->num_free = 0;
+	for (i = 0; i < MOCK_NUM; i++)
+		k->free[k->num_free++] = (uint16_t)i;
+	mock_reopen(k, device);
+}
+
 void mock_finish(struct mock_kernel *k)
 {
 	unsigned int i;

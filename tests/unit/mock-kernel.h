@@ -59,6 +59,9 @@ void mock_finish(struct mock_kernel *k);
 /* mock_reopen() - another file, for an adapter that takes the device over */
 void mock_reopen(struct mock_kernel *k, struct device *device);
 
+/* mock_replug() - another device, which nobody has created yet, on another file */
+void mock_replug(struct mock_kernel *k, struct device *device);
+
 /* mock_push() - the module tells something; Return: its sequence number */
 uint64_t mock_push(struct mock_kernel *k, uint32_t type, bool question);
 

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* A device whose driver starts over with the next back-end: it is ended, and created anew. */
+#include <stdio.h>
+#include <string.h>
+
+#include "adapter-rig.h"
+#include "adapter/transport-loopback.h"
+#include "check.h"
+#include "common/util.h"
+
+static struct rig *rig; /* the transport has no room for a pointer of ours */
+static struct transport transport;
+static unsigned int openings;
+
+/* A new device comes into being: until then the adapter has none, and waits for its back-end. */
+static int open_anew(struct device *device, const struct transport_place *place,
+		     struct failure *failure)
+{
+	(void)place;
+	(void)failure;
+	openings++;
+	assert_true(rig->adapter.recovery.waiting);
+	assert_int_equal(rig->adapter.phase, ADAPTER_RUNNING);
+	assert_true(rig->adapter.phase_until == DEADLINE_NEVER);
+	mock_replug(&rig->kernel, device);
+	return 0;
+}
+
+static void prepare(struct rig *r)
+{
+	rig = r;
+	openings = 0;
+	transport = transport_loopback;
+	transport.open = open_anew;
+	r->options.transport = &transport;
+	r->options.type.recovery = RECOVER_REPLUG;
+	r->options.reconnect_ms = RECONNECT_FOREVER;
+}
+
+/* The back-end goes at the first kick; when a driver has it again that is the end. */
+static void until_back(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	if (!r->step++) {
+		assert_true(mock_submit(k, true, 0, 1));
+		mock_kick(k);
+	}
+	if (!r->adapter.recovery.count || r->adapter.recovery.waiting)
+		return;
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+static void check_comes_back(struct rig *r, const char *script, unsigned int expected)
+{
+	prepare(r);
+	if (rig_run(r, script, until_back))
+		fail_msg("expected the device back, saw: %s", r->adapter.failure.text);
+	assert_true(r->reached);
+	if (openings != expected)
+		fail_msg("expected %u devices after the first, saw %u", expected, openings);
+	rig_finish(r);
+}
+
+static void test_comes_back(void **state)
+{
+	check_comes_back(*state, "kick#1: close", 1);
+}
+
+/* It goes again while the new device's driver probes: that device is unplugged too. */
+static void test_lost_while_probing(void **state)
+{
+	check_comes_back(*state, "kick#1: close; SET_VRING_KICK#2: close; SET_MEM_TABLE#3: close",
+			 3);
+}
+
+int main(void)
+{
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(test_comes_back),
+		RIG_TEST(test_lost_while_probing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
