@@ -251,13 +251,18 @@ int adapter_connect(struct adapter *a)
 
 /* ---- set-up: the device ---- */
 
+/*
+ * What is the back-end's fault is worded in a->fe.failure. While one is waited for that is no
+ * failure of the device: the next one may do better.
+ */
+
 static int settle_features(struct adapter *a)
 {
 	a->offered =
 		personality_features(a->options, a->fe.features, a->device.info.transport_features);
 	a->offered = device_features(&a->device, a->options->type.id, a->offered);
 	if (!(a->offered & BIT_ULL(VIRTIO_F_VERSION_1)))
-		return failure_set(&a->failure, -EPROTO,
+		return failure_set(&a->fe.failure, -EPROTO,
 				   "the back-end is a legacy device: it does not offer "
 				   "VIRTIO_F_VERSION_1 (features %#" PRIx64 ")",
 				   a->fe.features);
@@ -266,8 +271,6 @@ static int settle_features(struct adapter *a)
 
 static int settle_config(struct adapter *a)
 {
-	int ret;
-
 	memset(a->config, 0, sizeof(a->config));
 	a->config_size = personality_config_size(a->options, a->fe.features);
 	if (!a->config_size)
@@ -278,12 +281,11 @@ static int settle_config(struct adapter *a)
 	}
 	if (!frontend_has(&a->fe, VHOST_USER_PROTOCOL_F_CONFIG))
 		return failure_set(
-			&a->failure, -EPROTO,
+			&a->fe.failure, -EPROTO,
 			"the back-end has no configuration space (protocol feature CONFIG), "
 			"which a device of type %s needs: is the type right?",
 			a->options->type.name ? a->options->type.name : "this");
-	ret = frontend_get_config(&a->fe, a->config, a->config_size, adapter_deadline(a));
-	return ret ? failure_set(&a->failure, ret, "%s", failure_text(&a->fe.failure, ret)) : 0;
+	return frontend_get_config(&a->fe, a->config, a->config_size, adapter_deadline(a));
 }
 
 static unsigned int usable_cpus(void)
@@ -300,7 +302,7 @@ static int settle_queues(struct adapter *a)
 
 	ret = personality_plan_queues(a->options, a->fe.features, a->config, a->config_size,
 				      a->fe.max_queues, a->device.info.max_queues, usable_cpus(),
-				      &a->plan, &a->failure);
+				      &a->plan, &a->fe.failure);
 	if (ret)
 		return ret;
 	personality_plan_segments(a->options, a->device.info.page_size, size, &a->plan);
@@ -376,7 +378,7 @@ static int check_packed(struct adapter *a)
 		 !frontend_has(&a->fe, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 		why = "the back-end keeps no record of requests in flight (INFLIGHT_SHMFD), and so "
 		      "no other can go on with them: add --reconnect off";
-	return why ? failure_set(&a->failure, -EOPNOTSUPP, "--packed: %s", why) : 0;
+	return why ? failure_set(&a->fe.failure, -EOPNOTSUPP, "--packed: %s", why) : 0;
 }
 
 static int describe_device(struct adapter *a)
@@ -476,6 +478,8 @@ int adapter_create(struct adapter *a)
 
 	handover_begin(a);
 	ret = create(a);
+	if (ret && !a->recovery.waiting && a->fe.failure.text[0])
+		failure_set(&a->failure, ret, "%s", a->fe.failure.text);
 	handover_end(a);
 	return ret;
 }

@@ -16,7 +16,8 @@ int gpu_share_display(struct adapter *a, deadline_t deadline)
 
 	if (!display_used(&a->display))
 		return 0;
-	theirs = display_connect(&a->display, &a->failure);
+	/* a display that takes none now may take the next back-end's */
+	theirs = display_connect(&a->display, &a->fe.failure);
 	return theirs < 0 ? theirs : frontend_set_gpu_socket(&a->fe, theirs, deadline);
 }
 

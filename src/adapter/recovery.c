@@ -345,6 +345,9 @@ static void try_later(struct adapter *a, int error)
 
 	log_ratelimited(LOG_LEVEL_INFO, "not yet: %s", failure_text(&a->fe.failure, error));
 	let_go(a);
+	/* what was opened for it and has not become a device */
+	if (r->replug && a->device.fd >= 0)
+		unplug(a);
 	r->delay_ms = MIN(MAX(r->delay_ms * 2, DELAY_MIN_MS), DELAY_MAX_MS);
 	r->next_try = deadline_after_ms(r->delay_ms);
 }

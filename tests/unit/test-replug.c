@@ -76,12 +76,22 @@ static void test_lost_while_probing(void **state)
 			 3);
 }
 
+/* One that does not get as far as a device, or cannot be one, is not the last that is tried. */
+static void test_next_one_is_tried(void **state)
+{
+	check_comes_back(*state,
+			 "kick#1: close; GET_CONFIG#2: close; GET_CONFIG#3: size 0;"
+			 "GET_FEATURES#4: value 0x40000000; GET_PROTOCOL_FEATURES#5: value 0",
+			 5);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(test_comes_back),
 		RIG_TEST(test_lost_while_probing),
+		RIG_TEST(test_next_one_is_tried),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
