@@ -604,6 +604,9 @@ int frontend_resume(struct frontend *fe, deadline_t deadline)
 		vu_message_finish(&msg);
 		if (msg.header.request == mark)
 			return 0;
+		/* one that has always something to say lets no wait run out */
+		if (deadline_passed(deadline))
+			ret = -ETIMEDOUT;
 	}
 	return exchange_failed(fe, mark, ret);
 }

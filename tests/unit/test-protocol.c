@@ -9,6 +9,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -480,6 +481,51 @@ static void test_record_is_memory(void **state)
 	close(memory);
 }
 
+/* ---- a back-end that answers without end what another adapter asked ---- */
+
+#define FLOOD_MS 3000
+
+static void *flood(void *arg)
+{
+	static struct {
+		struct vhost_user_header header;
+		uint64_t value;
+	} __attribute__((packed)) replies[1000];
+	deadline_t until = deadline_after_ms(FLOOD_MS);
+	const struct ends *e = arg;
+	size_t i, at = 0;
+
+	for (i = 0; i < ARRAY_SIZE(replies); i++)
+		replies[i].header = (struct vhost_user_header){
+			VHOST_USER_GET_FEATURES, VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY, 8
+		};
+	while (!deadline_passed(until)) {
+		ssize_t n = send(e->sock, (char *)replies + at, sizeof(replies) - at,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n > 0)
+			at = (at + (size_t)n) % sizeof(replies);
+		else if (errno != EAGAIN)
+			break;
+	}
+	shutdown(e->sock, SHUT_RDWR);
+	return NULL;
+}
+
+static void test_resume_ends(void **state)
+{
+	struct ends *e = *state;
+	pthread_t thread;
+	int ret;
+
+	assert_int_equal(pthread_create(&thread, NULL, flood, e), 0);
+	ret = frontend_resume(&e->fe, deadline_after_ms(SHORT_MS));
+	shutdown(e->fe.sock, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	assert_int_equal(ret, -ETIMEDOUT);
+	assert_non_null(strstr(e->fe.failure.text, "in time"));
+}
+
 int main(void)
 {
 #define ENDS_TEST(name) cmocka_unit_test_setup_teardown(name, setup_ends, teardown_ends)
@@ -496,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_backend_requests),
 		ENDS_TEST(test_no_descriptor_comes_in),
 		ENDS_TEST(test_record_is_memory),
+		ENDS_TEST(test_resume_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
