@@ -78,7 +78,11 @@ static int change_pairs(struct adapter *a, unsigned int pairs, deadline_t deadli
 	return ret;
 }
 
-/* 5.1.6.5.5; nothing else is offered. The driver was told that all went well, and it has to. */
+/*
+ * 5.1.6.5.5; nothing else is offered. The driver was told that all went well, and it has to.
+ *
+ * Return: 1, or -EPROTO for what no driver asks for
+ */
 static int obey(struct adapter *a, const struct net_command *command)
 {
 	unsigned int pairs = command->data[0] | command->data[1] << 8;
@@ -87,12 +91,17 @@ static int obey(struct adapter *a, const struct net_command *command)
 	if (command->class != VIRTIO_NET_CTRL_MQ ||
 	    command->command != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || command->length != 4 || !pairs ||
 	    pairs > most) {
-		log_warning("the driver's command %u.%u with %u bytes is none that was offered",
-			    command->class, command->command, command->length);
-		return 0;
+		log_ratelimited(LOG_LEVEL_WARNING,
+				"the command %u.%u with %u bytes is none that was offered",
+				command->class, command->command, command->length);
+		return -EPROTO;
 	}
-	log_debug("%u of %u pairs of virtqueues", pairs, most);
-	return change_pairs(a, pairs, adapter_deadline(a));
+	if (pairs == a->net_pairs)
+		return 1;
+	log_ratelimited(LOG_LEVEL_DEBUG, "%u of %u pairs of virtqueues", pairs, most);
+	if (change_pairs(a, pairs, adapter_deadline(a)))
+		backend_lost(a);
+	return 1;
 }
 
 void net_work(struct adapter *a)
@@ -109,8 +118,8 @@ void net_work(struct adapter *a)
 	handover_begin(a);
 	for (i = 0; i < COMMAND_BURST && ret > 0 && !deadline_passed(until); i++) {
 		ret = net_control_take(&a->net_control, &a->pool, &command);
-		if (ret > 0 && obey(a, &command))
-			backend_lost(a);
+		if (ret > 0)
+			ret = obey(a, &command);
 		manager_run(a);
 		if (!net_control_started(&a->net_control))
 			ret = 0; /* it went with the back-end */

@@ -2,11 +2,16 @@
 /* Reading a network device's control queue, which the back-end can write into as well. */
 #include <endian.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "adapter/adapter.h"
 #include "adapter/net-control.h"
 #include "check.h"
+#include "common/log.h"
 #include "common/util.h"
 
 #define POOL_SIZE (64U << 10)
@@ -226,6 +231,39 @@ static void test_random(void **state)
 	assert_true(taken > RANDOM_ROUNDS / 10);
 }
 
+/* ---- with the rest of the adapter ---- */
+
+#define TURNS 100
+
+/* A back-end that is always a ring ahead of the reader ends its device, and not the others' log. */
+static void test_ends(void **state)
+{
+	static struct adapter a;
+	struct adapter_options o = { .name = "unit" };
+	struct side *s = *state;
+	unsigned int turn;
+
+	device_type_find("net", &o.type);
+	adapter_init(&a, &o);
+	a.plan = (struct queue_plan){ .total = 5, .served = 4 };
+	a.queues = calloc(a.plan.total, sizeof(*a.queues));
+	a.queues[4].kick_fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+	a.pool = s->pool;
+	assert_int_equal(net_control_start(&a.net_control, &a.pool, &s->queue, false), 0);
+	describe(s, 0, DATA_AT, 4, 0, 0);
+	log_set_level(LOG_LEVEL_ERROR);
+	for (turn = 0; turn < TURNS && a.phase != ADAPTER_OVER; turn++) {
+		s->avail->idx = (uint16_t)(a.net_control.seen + NUM);
+		net_work(&a);
+	}
+	if (a.phase != ADAPTER_OVER)
+		fail_msg("expected the device's end, saw %u turns", turn);
+	assert_non_null(strstr(a.failure.text, "nonsense"));
+	net_stop(&a);
+	close(a.queues[4].kick_fd);
+	free(a.queues);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +273,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
