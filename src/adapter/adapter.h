@@ -103,6 +103,7 @@ struct adapter {
 	uint32_t status;
 	uint8_t config[CONFIG_SIZE_MAX];
 	unsigned int config_size;
+	deadline_t config_pace; /* see follow_up() */
 	uint8_t together[CONFIG_TOGETHER_MAX]; /* see personality_config_write() */
 	struct queue_plan plan;
 	struct queue *queues;

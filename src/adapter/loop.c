@@ -16,6 +16,10 @@
 #include "common/parse.h"
 #include "common/util.h"
 
+/* Changes of the configuration space, see follow_up_deadline() */
+#define CHANGES_AT_ONCE 10
+#define CHANGES_APART 100000000ULL /* ns */
+
 static void take_signals(struct adapter *a)
 {
 	struct signalfd_siginfo info;
@@ -99,14 +103,28 @@ static void channel_ready(struct adapter *a)
 	handover_end(a);
 }
 
+/*
+ * When what a back-end announced is looked at. Each change is an interrupt, a message of the
+ * driver's and an event of its device: CHANGES_AT_ONCE of them, and then one each CHANGES_APART.
+ */
+static deadline_t follow_up_deadline(const struct adapter *a)
+{
+	const deadline_t ahead = (CHANGES_AT_ONCE - 1) * CHANGES_APART;
+
+	if (!a->fe.config_changed || !frontend_connected(&a->fe) || a->device.fd < 0 ||
+	    a->phase == ADAPTER_OVER)
+		return DEADLINE_NEVER;
+	return a->config_pace > ahead ? a->config_pace - ahead : DEADLINE_NOW;
+}
+
 /* What a back-end announced while something else was going on. */
 static void follow_up(struct adapter *a)
 {
 	int ret;
 
-	if (!a->fe.config_changed || !frontend_connected(&a->fe) || a->device.fd < 0 ||
-	    a->phase == ADAPTER_OVER)
+	if (!deadline_passed(follow_up_deadline(a)))
 		return;
+	a->config_pace = MAX(a->config_pace, now_ns()) + CHANGES_APART;
 	handover_ask(a);
 	ret = config_refresh(a, VIRTIO_LOOPBACK_CONFIG_NOTIFY, adapter_deadline(a));
 	if (ret)
@@ -216,8 +234,10 @@ static void dispatch(struct adapter *a, const struct pollfd *fds)
 
 static int poll_timeout(const struct adapter *a)
 {
-	return deadline_poll_ms(MIN(MIN(a->phase_until, manager_deadline(a)),
-				    MIN(recovery_deadline(a), heartbeat_deadline(a))));
+	deadline_t ours = MIN(a->phase_until, manager_deadline(a));
+	deadline_t backends = MIN(recovery_deadline(a), heartbeat_deadline(a));
+
+	return deadline_poll_ms(MIN(ours, MIN(backends, follow_up_deadline(a))));
 }
 
 int adapter_run(struct adapter *a)

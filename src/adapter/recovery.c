@@ -407,6 +407,8 @@ int config_refresh(struct adapter *a, uint32_t flags, deadline_t deadline)
 	uint8_t fresh[CONFIG_SIZE_MAX];
 	int ret;
 
+	if (a->fe.config_changed) /* the driver is yet to be told of it */
+		flags |= VIRTIO_LOOPBACK_CONFIG_NOTIFY;
 	a->fe.config_changed = false;
 	if (!a->config_size || personality_owns_config(a->options))
 		return 0;

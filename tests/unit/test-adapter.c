@@ -460,6 +460,44 @@ static void test_config_change(void **state)
 	rig_finish(r);
 }
 
+/* ---- a back-end that announces changes without end ---- */
+
+#define STORM_MS 1000
+#define STORM_MOST 40 /* a burst, and ten in a second, on a busy machine */
+
+static void change_without_end(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	static deadline_t until;
+
+	if (!r->step++)
+		until = deadline_after_ms(STORM_MS);
+	if (!deadline_passed(until)) {
+		r->backend.disk.size = DISK_SIZE / 2 - r->step % 2 * SECTOR;
+		return;
+	}
+	/* the last one is told, however many there were */
+	r->backend.disk.size = DISK_SIZE / 4;
+	if (((struct virtio_blk_config *)k->config)->capacity != DISK_SIZE / 4 / MOCK_SECTOR)
+		return;
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+static void test_config_storm(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(rig_run(r, "GET_CONFIG: config-change 1", change_without_end), 0);
+	assert_true(r->reached);
+	if (r->kernel.config_notified < 2 || r->kernel.config_notified > STORM_MOST)
+		fail_msg("expected 2 to %d interrupts, saw %u", STORM_MOST,
+			 r->kernel.config_notified);
+	r->backend.disk.size = DISK_SIZE;
+	rig_finish(r);
+}
+
 static void reset_unanswered(struct mock_kernel *k, void *context)
 {
 	struct rig *r = context;
@@ -670,7 +708,7 @@ int main(void)
 		RIG_TEST(test_replay),	      RIG_TEST(test_gives_up),
 		RIG_TEST(test_incompatible),  RIG_TEST(test_holes),
 		RIG_TEST(test_log_is_a_pipe), RIG_TEST(test_watched_while_slow),
-		RIG_TEST(test_quiet_when_closed),
+		RIG_TEST(test_config_storm),  RIG_TEST(test_quiet_when_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
