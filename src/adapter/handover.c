@@ -107,6 +107,8 @@ static void put_options(struct snapshot *s, const struct adapter_options *o)
 	s->sandbox = o->sandbox;
 	s->verbose = o->verbose;
 	s->restart = o->restart;
+	s->pool_given = o->pool_given;
+	s->keep_ms = o->keep_ms;
 	put_text(s->name, sizeof(s->name), o->name);
 	put_text(s->socket, sizeof(s->socket), o->socket);
 	put_text(s->exec, sizeof(s->exec), o->exec);
@@ -133,6 +135,7 @@ static void put_device(struct snapshot *s, const struct adapter *a)
 	s->segment = a->plan.segment;
 	s->net_pairs = a->net_pairs;
 	s->config_size = a->config_size;
+	s->together = (uint64_t)a->together[0] << 8 | a->together[1];
 	for (i = 0; i < a->config_size; i++)
 		snprintf(s->config + 2 * i, 3, "%02x", a->config[i]);
 	for (i = 0; a->queues && i < a->plan.total && i < SNAPSHOT_QUEUES_MAX; i++) {

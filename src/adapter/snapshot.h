@@ -33,6 +33,7 @@ struct snapshot {
 	/* what was asked for */
 	uint64_t type, queues, queue_size, pool, reconnect_ms, timeout_ms, heartbeat_ms;
 	uint64_t type_config_size, mac, mtu, packed, sandbox, verbose, restart;
+	uint64_t pool_given, keep_ms;
 	char name[STATE_NAME_MAX];
 	char socket[PATH_MAX];
 	char exec[SNAPSHOT_EXEC_MAX];
@@ -44,7 +45,7 @@ struct snapshot {
 	/* the device */
 	uint64_t reported, offered, accepted, features_ok, driver_ok, status;
 	uint64_t total, served, counted, segments, segment, ring_size, net_pairs;
-	uint64_t config_size;
+	uint64_t config_size, together;
 	char config[2 * CONFIG_SIZE_MAX + 1];
 	char started[SNAPSHOT_QUEUES_MAX + 1];
 

@@ -142,6 +142,9 @@ static void get_options(struct inheritance *in, const struct adapter_options *gi
 	o->mtu = (unsigned int)s->mtu;
 	o->packed = s->packed;
 	o->restart = s->restart;
+	o->pool_given = s->pool_given;
+	if (s->keep_ms)
+		o->keep_ms = (unsigned int)s->keep_ms;
 	o->sandbox = o->sandbox && s->sandbox;
 	o->verbose = o->verbose || s->verbose;
 }
@@ -223,6 +226,8 @@ static int get_device(struct adapter *a, const struct snapshot *s,
 	a->driver_ok = s->driver_ok;
 	a->status = (uint32_t)s->status;
 	a->config_size = (unsigned int)s->config_size;
+	a->together[0] = (uint8_t)(s->together >> 8);
+	a->together[1] = (uint8_t)s->together;
 	for (i = 0; i < a->config_size; i++)
 		a->config[i] = (uint8_t)hex(s->config + 2 * i);
 	a->plan = (struct queue_plan){

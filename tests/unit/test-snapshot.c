@@ -25,6 +25,8 @@ static struct snapshot sample(void)
 		.mac = 0x020304050607,
 		.sandbox = 1,
 		.restart = 1,
+		.pool_given = 1,
+		.keep_ms = 60000,
 		.name = "blk0",
 		.exec = "sh -c 'a\\b\nc' ",
 		.node = "/dev/virtio-loopback",
@@ -43,6 +45,7 @@ static struct snapshot sample(void)
 		.segment = 131072,
 		.ring_size = 256,
 		.config_size = 4,
+		.together = 0x11a2,
 		.config = "00ffa50f",
 		.started = "1101",
 		.backend_features = UINT64_MAX,
@@ -153,6 +156,18 @@ static void test_versions(void **state)
 	check_line("total ", "total 4\nfresh\n\n", 0);
 }
 
+/* What an older one does not write yet is zero. */
+static void test_older(void **state)
+{
+	(void)state;
+	check_line("\npool_given ", "\n", 0);
+	assert_int_equal(seen.pool_given, 0);
+	check_line("\nkeep_ms ", "\n", 0);
+	assert_int_equal(seen.keep_ms, 0);
+	check_line("\ntogether ", "\n", 0);
+	assert_int_equal(seen.together, 0);
+}
+
 /* A packed ring may have any size, a split one not. */
 static void test_packed_sizes(void **state)
 {
@@ -213,6 +228,8 @@ static void test_hostile_lines(void **state)
 		{ "\ninflight_queues ", "\ninflight_queues 5\n" },
 		{ "\nnet_pairs ", "\nnet_pairs 3\n" }, /* of 4 virtqueues */
 		{ "\nbackend_pid ", "\nbackend_pid 2147483648\n" },
+		{ "\npool_given ", "\npool_given 2\n" },
+		{ "\ntogether ", "\ntogether 65536\n" },
 	};
 	size_t i;
 
@@ -346,6 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_cut_off),	      cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_hostile_lines), cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_damage),	      cmocka_unit_test(test_page),
 		cmocka_unit_test(test_packed_sizes),

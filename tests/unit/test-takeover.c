@@ -54,17 +54,25 @@ static void more(struct mock_kernel *k, void *context)
 	adapter_end(&r->adapter);
 }
 
+#define KEEP_MS 900
+
+static void run_with(struct rig *r, const char *script,
+		     void (*idle)(struct mock_kernel *k, void *context))
+{
+	r->options.reconnect_ms = RECONNECT_FOREVER;
+	r->options.keep_ms = KEEP_MS;
+	r->options.node = "/nonexistent"; /* what is opened is the mock */
+	assert_int_equal(rig_run(r, script, idle), 0);
+	assert_null(yielded);
+	assert_int_equal(r->kernel.created.orphan_timeout_ms, KEEP_MS);
+}
+
 /* The first adapter to where it leaves the device, which @idle has it do. */
 static void run_first_until(struct rig *r, void (*idle)(struct mock_kernel *k, void *context))
 {
-	r->options.reconnect_ms = RECONNECT_FOREVER;
-	r->options.keep_ms = 1000;
-	r->options.node = "/nonexistent"; /* what is opened is the mock */
 	r->backend.options.order = ORDER_RANDOM;
 	r->backend.options.hold = 6;
-	assert_int_equal(rig_run(r, "", idle), 0);
-	assert_null(yielded);
-	assert_int_equal(r->kernel.created.orphan_timeout_ms, 1000);
+	run_with(r, "", idle);
 }
 
 static void run_first(struct rig *r)
@@ -72,7 +80,7 @@ static void run_first(struct rig *r)
 	run_first_until(r, leave);
 }
 
-static void run_second(struct rig *r, unsigned int reconnects)
+static void take_over(struct rig *r, void (*idle)(struct mock_kernel *k, void *context))
 {
 	static struct adapter_options options;
 
@@ -80,9 +88,14 @@ static void run_second(struct rig *r, unsigned int reconnects)
 	assert_false(r->kernel.is_destroyed);
 	options = heir_options(r);
 	adapter_init(&r->adapter, &options);
-	r->kernel.idle = more;
+	r->kernel.idle = idle;
 	mock_reopen(&r->kernel, &r->adapter.device);
 	assert_int_equal(adapter_takeover(&r->adapter), 0);
+}
+
+static void run_second(struct rig *r, unsigned int reconnects)
+{
+	take_over(r, more);
 	assert_string_equal(r->adapter.options->socket, r->backend.path);
 	assert_int_equal(r->adapter.plan.total, 1);
 	assert_int_equal(adapter_run(&r->adapter), 0);
@@ -227,6 +240,26 @@ static void test_takeover_of_another(void **state)
 	assert_true(r->kernel.is_destroyed);
 }
 
+/* What was asked for, and half of what the driver writes in two, is not forgotten. */
+static void test_takeover_remembers(void **state)
+{
+	struct rig *r = *state;
+
+	r->options.pool_given = true;
+	run_first(r);
+	handover_begin(&r->adapter);
+	r->adapter.together[0] = 0x11;
+	r->adapter.together[1] = 0xa2;
+	handover_end(&r->adapter);
+	take_over(r, more);
+	assert_true(r->adapter.options->pool_given);
+	assert_int_equal(r->adapter.options->keep_ms, KEEP_MS);
+	assert_int_equal(r->adapter.together[0], 0x11);
+	assert_int_equal(r->adapter.together[1], 0xa2);
+	assert_int_equal(adapter_run(&r->adapter), 0);
+	rig_finish(r);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -237,6 +270,7 @@ int main(void)
 		RIG_TEST(test_takeover_killed_asking),
 		RIG_TEST(test_takeover_not_ready),
 		RIG_TEST(test_takeover_of_another),
+		RIG_TEST(test_takeover_remembers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
