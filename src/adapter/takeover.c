@@ -383,7 +383,7 @@ static void go_on(struct adapter *a, const struct inheritance *in)
 			r->quiet_by = MAX(r->quiet_by, deadline_after_ms(PROCESS_QUIET_MS));
 	} else {
 		a->fe.config_changed = true; /* it may have been told and not have asked */
-		queues_kick(a);
+		queues_kick_again(a); /* as after DRIVER_OK, of which it may have been the end */
 	}
 	backend_announce(a);
 	/* All was left by handover_open(), but for what changed since. */

@@ -152,6 +152,7 @@ int rig_run(struct rig *r, const char *script, void (*idle)(struct mock_kernel *
 	mock_init(&r->kernel, &a->device);
 	/* a driver without event index takes every call */
 	r->kernel.driver_features = ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX);
+	r->kernel.quiet = r->quiet;
 	r->kernel.context = r;
 	r->kernel.idle = idle;
 	ret = adapter_open(a);

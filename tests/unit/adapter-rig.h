@@ -42,6 +42,7 @@ struct rig {
 	struct backend backend;
 	int fds; /* open before */
 	unsigned int step;
+	bool quiet; /* the driver never kicks */
 	bool reached; /* the test's own part came to its end */
 	uint64_t seq;
 };

@@ -146,6 +146,8 @@ static uint64_t address(const struct mock_kernel *k, const void *p)
 static int mock_get_queue(struct mock_kernel *k, struct virtio_loopback_queue *queue)
 {
 	queue->flags = queue->index == 0 ? VIRTIO_LOOPBACK_QUEUE_ENABLED : 0;
+	if (queue->index == 0 && k->quiet)
+		queue->flags |= VIRTIO_LOOPBACK_QUEUE_QUIET;
 	queue->num = MOCK_NUM;
 	queue->desc_addr = address(k, k->ring.desc);
 	queue->driver_addr = address(k, k->ring.avail);

@@ -22,6 +22,7 @@ struct mock_kernel {
 	struct virtio_loopback_create created;
 	uint8_t config[256];
 	uint64_t driver_features; /* that the driver accepts, of those offered */
+	bool quiet; /* the driver has kicked nothing */
 	bool is_created, is_started, is_stopped, is_failed, is_destroyed;
 	unsigned int check_pool_error;
 	unsigned int config_notified; /* SET_CONFIG with NOTIFY */

@@ -29,6 +29,15 @@ static void leave(struct mock_kernel *k, void *context)
 	k->idle = NULL;
 }
 
+/* ... or none. */
+static void leave_idle(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	yielded = adapter_yield(&r->adapter, SNAPSHOT_VERSION);
+	k->idle = NULL;
+}
+
 /* As adapter_takeover() finds it: a name, and where its files are. */
 static struct adapter_options heir_options(const struct rig *r)
 {
@@ -260,6 +269,37 @@ static void test_takeover_remembers(void **state)
 	rig_finish(r);
 }
 
+#define STILL_MS 500
+
+static void keep_still(struct mock_kernel *k, void *context)
+{
+	static deadline_t until;
+	struct rig *r = context;
+
+	if (!r->step++)
+		until = deadline_after_ms(STILL_MS);
+	if (r->adapter.recovery.waiting || r->adapter.recovery.count)
+		r->reached = true;
+	if (!deadline_passed(until) && !r->reached)
+		return;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+/* Some back-ends hang when a queue is kicked that the driver has never kicked. */
+static void test_takeover_kicks_nothing_new(void **state)
+{
+	struct rig *r = *state;
+
+	r->quiet = true;
+	run_with(r, "kick: close", leave_idle);
+	take_over(r, keep_still);
+	assert_int_equal(adapter_run(&r->adapter), 0);
+	if (r->reached)
+		fail_msg("expected no kick, saw one");
+	rig_finish(r);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -271,6 +311,7 @@ int main(void)
 		RIG_TEST(test_takeover_not_ready),
 		RIG_TEST(test_takeover_of_another),
 		RIG_TEST(test_takeover_remembers),
+		RIG_TEST(test_takeover_kicks_nothing_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
