@@ -179,6 +179,8 @@ bool backend_lost(struct adapter *a)
 
 	if (a->phase == ADAPTER_OVER)
 		return false;
+	if (r->waiting && !frontend_connected(&a->fe))
+		return true; /* it is lost, and that again does not prolong the wait */
 	/* A driver that is being removed must not wait for what will not come. */
 	if (a->phase == ADAPTER_STOPPING || !a->reported ||
 	    a->options->reconnect_ms == RECONNECT_OFF || !can_go_on(a)) {
@@ -194,14 +196,13 @@ bool backend_lost(struct adapter *a)
 		unplug(a);
 	else
 		show_link(a, false);
+	if (!r->waiting)
+		r->give_up = deadline_after_ms(a->options->reconnect_ms);
 	r->waiting = true;
 	/* one that ends as soon as it is back is not hurried */
 	r->delay_ms = deadline_passed(r->settled) ? DELAY_MIN_MS :
 						    MIN(r->delay_ms * 2, DELAY_MAX_MS);
 	r->next_try = deadline_after_ms(r->delay_ms);
-	r->give_up = a->options->reconnect_ms == RECONNECT_FOREVER ?
-			     DEADLINE_NEVER :
-			     deadline_after_ms(a->options->reconnect_ms);
 	handover_end(a);
 	adapter_write_state(a);
 	return true;

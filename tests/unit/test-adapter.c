@@ -694,6 +694,44 @@ static void test_quiet_when_closed(void **state)
 	waitpid(child, NULL, 0);
 }
 
+/* ---- losing one that is lost already ---- */
+
+static void full_again_and_again(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	static deadline_t next, end;
+
+	if (!r->step) {
+		submit_all(k, context);
+		next = DEADLINE_NOW;
+		end = deadline_after_ms(TIMEOUT_MS);
+	}
+	if (deadline_passed(end))
+		adapter_end(&r->adapter); /* without an error, which is one */
+	if (!r->adapter.recovery.waiting || !deadline_passed(next))
+		return;
+	next = deadline_after_ms(200);
+	mock_push(k, VIRTIO_LOOPBACK_MSG_BROKEN, false);
+	k->messages[k->num_messages - 1].queue.reason = VIRTIO_LOOPBACK_BROKEN_FULL;
+}
+
+static void test_lost_again(void **state)
+{
+	struct rig *r = *state;
+
+	r->options.reconnect_ms = 1000;
+	assert_int_equal(rig_run(r,
+				 "complete#3: close; connect#2: close; connect#3: close;"
+				 "connect#4: close; connect#5: close; connect#6: close;"
+				 "connect#7: close; connect#8: close; connect#9: close;"
+				 "connect#10: close; connect#11: close; connect#12: close;"
+				 "connect#13: close; connect#14: close; connect#15: close",
+				 full_again_and_again),
+			 1);
+	assert_non_null(strstr(r->adapter.failure.text, "did not come back within 1 s"));
+	rig_finish(r);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -709,6 +747,7 @@ int main(void)
 		RIG_TEST(test_incompatible),  RIG_TEST(test_holes),
 		RIG_TEST(test_log_is_a_pipe), RIG_TEST(test_watched_while_slow),
 		RIG_TEST(test_config_storm),  RIG_TEST(test_quiet_when_closed),
+		RIG_TEST(test_lost_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
