@@ -275,8 +275,11 @@ static void get_backend(struct adapter *a, const struct snapshot *s)
 	r->give_up = s->give_up;
 	r->count = (unsigned int)s->reconnects;
 	r->next_try = DEADLINE_NOW;
-	if (a->fe.sock < 0)
-		r->waiting = true;
+	if (a->fe.sock >= 0 || r->waiting)
+		return;
+	/* it was let go of, and the adapter killed before it wrote that down */
+	r->waiting = true;
+	r->give_up = deadline_after_ms(a->options->reconnect_ms);
 }
 
 /* The record may have been made, and stored, and the adapter killed before it wrote that down. */

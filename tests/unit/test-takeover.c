@@ -9,6 +9,7 @@
 
 #include "adapter-rig.h"
 #include "check.h"
+#include "common/cleanup.h"
 #include "common/util.h"
 
 static const char *yielded;
@@ -300,6 +301,16 @@ static void test_takeover_kicks_nothing_new(void **state)
 	rig_finish(r);
 }
 
+/* Killed when the connection was let go of, and before that was written down. */
+static void test_takeover_without_connection(void **state)
+{
+	struct rig *r = *state;
+
+	run_first(r);
+	fd_close(&r->kernel.store[HANDOVER_BACKEND]);
+	run_second(r, 1);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -312,6 +323,7 @@ int main(void)
 		RIG_TEST(test_takeover_of_another),
 		RIG_TEST(test_takeover_remembers),
 		RIG_TEST(test_takeover_kicks_nothing_new),
+		RIG_TEST(test_takeover_without_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
