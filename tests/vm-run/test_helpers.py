@@ -190,8 +190,8 @@ class Hours(unittest.TestCase):
         self.assertEqual(self.row(("blk", "split")),
                          ["blk", "split", "630", "10", "12", "24", "2"])
         self.assertEqual(self.row(("can", "packed")), ["can", "packed", "1", "0", "-", "-", "0"])
-        self.assertEqual((self.record.seconds(("blk", "split")), self.record.seconds(("x", "-"))),
-                         (630, 0))
+        self.assertEqual((self.record.had(("blk", "packed")), self.record.had(("x", "-"))),
+                         ((630, 0), (0, 0)))
 
     def test_the_guest(self):
         text = ("debug uapi_fuzz.calls[30s] fuzzed: places: 700\n"
