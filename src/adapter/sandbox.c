@@ -133,6 +133,7 @@ static const int allowed_calls[] = {
 	SCMP_SYS(getrandom),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
 	SCMP_SYS(restart_syscall), SCMP_SYS(wait4), SCMP_SYS(waitid),
+	SCMP_SYS(tgkill), /* abort() and raise(); confine_never() says more of it */
 	SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 static const int epoll_calls[] = {
@@ -167,11 +168,6 @@ static int filter_calls(bool epoll)
 	ret = allow_calls(ctx, allowed_calls, ARRAY_SIZE(allowed_calls));
 	if (!ret && epoll)
 		ret = allow_calls(ctx, epoll_calls, ARRAY_SIZE(epoll_calls));
-	/* what abort() and raise() are made of; no other process is signalled, nor ended */
-	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				       SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX,
-					       (scmp_datum_t)getpid()));
 	/* No other sockets than those of this machine: there is no network. */
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
@@ -204,38 +200,9 @@ static int keep_files(const struct sandbox_needs *needs, struct failure *failure
 		{ "/sys/devices/virtual/vtconsole", CONFINE_READ | CONFINE_WRITE },
 	};
 
-	return confine_files(paths, ARRAY_SIZE(paths), false, failure);
-}
-
-/*
- * Of Linux, Documentation/userspace-api/landlock.rst, and not in confine_files(): back-ends may
- * have libraries that talk by such sockets.
- */
-#define LANDLOCK_ASK_VERSION (1U << 0)
-#define LANDLOCK_ABI_SCOPE 6
-#define SCOPE_ABSTRACT_SOCKETS (1ULL << 0)
-
-/* Who listens under an abstract name has no folder whose owner says who may come. */
-static int leave_abstract_sockets(struct failure *failure)
-{
-	const struct {
-		uint64_t files;
-		uint64_t network;
-		uint64_t scoped;
-	} all = { .scoped = SCOPE_ABSTRACT_SOCKETS };
-	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_ASK_VERSION);
-	_cleanup_close_ int ruleset = -1;
-
-	if (abi < LANDLOCK_ABI_SCOPE) {
-		log_debug("abstract sockets stay: this kernel's Landlock does not know them");
-		return 0;
-	}
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
-	if (ruleset < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-		return failure_set(failure, -errno,
-				   "cannot give up abstract sockets (Landlock): %s",
-				   strerror(errno));
-	return 0;
+	/* Who listens under a name alone has no folder whose owner says who may come. */
+	return confine_files(paths, ARRAY_SIZE(paths),
+			     needs->abstract_sockets ? CONFINE_KEEP_ABSTRACT : 0, failure);
 }
 
 int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
@@ -248,8 +215,6 @@ int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
 	if (ret)
 		return failure_set(failure, ret, "cannot give up capabilities: %s", strerror(-ret));
 	ret = keep_files(needs, failure);
-	if (!ret && !needs->abstract_sockets)
-		ret = leave_abstract_sockets(failure);
 	if (ret)
 		return ret;
 	ret = confine_never(failure);

@@ -99,6 +99,7 @@ int confine_privileges(bool keep_override, struct failure *failure)
 #define FS_IOCTL_DEV	(1ULL << 15) /* ABI 5 */
 #define FS_OF_FILES	(FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 #define NET_TCP		3ULL /* ABI 4: bind and connect */
+#define SCOPE_ABSTRACT	(1ULL << 0) /* ABI 6 */
 #define SCOPE_SIGNAL	(1ULL << 1) /* ABI 6 */
 
 struct landlock_ruleset {
@@ -174,13 +175,20 @@ static size_t ruleset_size(int abi)
 			  offsetof(struct landlock_ruleset, network);
 }
 
-static int restrict_files(int abi, const struct confine_path *paths, size_t n, bool network)
+static uint64_t scopes(int abi, unsigned int keep)
+{
+	if (abi < 6)
+		return 0;
+	/* signals: also those that a descriptor's owner gets (F_SETOWN, F_SETSIG) */
+	return SCOPE_SIGNAL | (keep & CONFINE_KEEP_ABSTRACT ? 0 : SCOPE_ABSTRACT);
+}
+
+static int restrict_files(int abi, const struct confine_path *paths, size_t n, unsigned int keep)
 {
 	struct landlock_ruleset all = {
 		.files = file_rights(abi),
-		.network = abi >= 4 && !network ? NET_TCP : 0,
-		/* also those that a descriptor's owner gets (F_SETOWN, F_SETSIG) */
-		.scoped = abi >= 6 ? SCOPE_SIGNAL : 0,
+		.network = abi >= 4 && !(keep & CONFINE_KEEP_TCP) ? NET_TCP : 0,
+		.scoped = scopes(abi, keep),
 	};
 	_cleanup_close_ int ruleset = -1;
 	size_t i;
@@ -197,7 +205,8 @@ static int restrict_files(int abi, const struct confine_path *paths, size_t n, b
 	return syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) < 0 ? -errno : 0;
 }
 
-int confine_files(const struct confine_path *paths, size_t n, bool network, struct failure *failure)
+int confine_files(const struct confine_path *paths, size_t n, unsigned int keep,
+		  struct failure *failure)
 {
 	int abi = (int)syscall(LANDLOCK_CREATE_RULESET, NULL, 0, LANDLOCK_ASK_VERSION);
 	int ret = 0;
@@ -207,7 +216,7 @@ int confine_files(const struct confine_path *paths, size_t n, bool network, stru
 		return 0;
 	}
 	if (!WITH_SANITIZER)
-		ret = restrict_files(abi, paths, n, network);
+		ret = restrict_files(abi, paths, n, keep);
 	if (ret)
 		return failure_set(failure, ret, "cannot give up the file system (Landlock): %s",
 				   strerror(-ret));
@@ -353,7 +362,7 @@ static int add_refusals(scmp_filter_ctx ctx)
 	int ret = 0;
 
 	for (i = 0; i < ARRAY_SIZE(signal_calls) && !ret; i++)
-		ret = refuse(ctx, signal_calls[i], SCMP_A0(SCMP_CMP_NE, self));
+		ret = refuse(ctx, signal_calls[i], SCMP_A0(SCMP_CMP_NE, self, 0));
 	/* of the argument the kernel looks at the lower half only */
 	for (i = 0; i < ARRAY_SIZE(typing_ioctls) && !ret; i++)
 		ret = refuse(ctx, SCMP_SYS(ioctl),
@@ -410,12 +419,12 @@ int confine_calls(const int *calls, size_t n, struct failure *failure)
 static int add_sockets(scmp_filter_ctx ctx)
 {
 	int ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				   SCMP_A0(SCMP_CMP_EQ, AF_CAN));
+				   SCMP_A0(SCMP_CMP_EQ, AF_CAN, 0));
 
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-				       SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
-				       SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
+				       SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0),
+				       SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE, 0));
 	return ret;
 }
 

@@ -32,11 +32,14 @@ struct confine_path {
 	unsigned int access; /* CONFINE_* */
 };
 
+#define CONFINE_KEEP_TCP	(1U << 0)
+#define CONFINE_KEEP_ABSTRACT	(1U << 1) /* sockets that have a name and no path */
+
 /**
  * confine_files() - from now on only these files can be opened (Landlock)
  * @paths:	what stays
  * @n:		how many
- * @network:	TCP stays, too
+ * @keep:	what stays beside them, CONFINE_KEEP_*
  * @failure:	the reason in words
  *
  * What is open stays open. Connecting to a socket by its path is not hindered, nor is asking
@@ -45,7 +48,7 @@ struct confine_path {
  *
  * Return: 0, also where the kernel has no Landlock, or a negative errno.
  */
-int confine_files(const struct confine_path *paths, size_t n, bool network,
+int confine_files(const struct confine_path *paths, size_t n, unsigned int keep,
 		  struct failure *failure);
 
 /*

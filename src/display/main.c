@@ -204,7 +204,8 @@ static int confine_paths_wide(const struct confine_path *own, const struct displ
 	}
 	for (i = 0; i < CONFINE_CARD_NODES; i++)
 		paths[5 + i] = (struct confine_path){ confine_card_nodes[i], CONFINE_WRITE };
-	return confine_files(paths, ARRAY_SIZE(paths), true, failure);
+	return confine_files(paths, ARRAY_SIZE(paths),
+			     CONFINE_KEEP_TCP | CONFINE_KEEP_ABSTRACT, failure);
 }
 
 static int confine_paths(const struct output_ops *ops, const struct display_options *o,
@@ -217,7 +218,7 @@ static int confine_paths(const struct output_ops *ops, const struct display_opti
 	};
 
 	return is_wide(ops, o) ? confine_paths_wide(&own, o, failure) :
-				 confine_files(&own, 1, false, failure);
+				 confine_files(&own, 1, CONFINE_KEEP_ABSTRACT, failure);
 }
 
 static int confine(struct display *display, const struct display_options *o,

@@ -58,7 +58,8 @@ static int confine_as(enum how how, unsigned int kinds)
 	case WIDE:
 		return confine_calls_wide(&failure);
 	default:
-		return confine_files(files, ARRAY_SIZE(files), false, &failure);
+		return confine_files(files, ARRAY_SIZE(files), CONFINE_KEEP_ABSTRACT,
+				     &failure);
 	}
 }
 

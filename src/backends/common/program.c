@@ -331,7 +331,9 @@ static int give_up(const struct vu_needs *needs, struct failure *failure)
 	if (!ret)
 		ret = confine_privileges(needs->override, failure);
 	if (!ret)
-		ret = confine_files(needs->paths, needs->num_paths, needs->network, failure);
+		ret = confine_files(needs->paths, needs->num_paths,
+				    CONFINE_KEEP_ABSTRACT | (needs->network ? CONFINE_KEEP_TCP : 0),
+				    failure);
 	if (ret)
 		return ret;
 	return needs->wide ? confine_calls_wide(failure) : confine_kinds(needs->kinds, failure);
