@@ -4,7 +4,6 @@
  * goes wrong in it, requests, the loss of the back-end and its return.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
@@ -14,19 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "adapter-rig.h"
 #include "adapter/adapter.h"
-#include "adapter/manager.h"
 #include "check.h"
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "common/notify.h"
 #include "common/state-dir.h"
 #include "common/unix-socket.h"
 #include "common/util.h"
@@ -272,43 +265,6 @@ static void test_name_taken(void **state)
 	mock_finish(&r->kernel);
 }
 
-static int open_log(const char *path)
-{
-	const struct adapter_options options = { .name = "unit", .log = path };
-	static struct adapter a;
-
-	adapter_init(&a, &options);
-	return adapter_open_log(&a, true);
-}
-
-/* A pipe in the place of the log: nobody waits for its reader, and none gets the messages. */
-static void test_log_is_a_pipe(void **state)
-{
-	struct rig *r = *state;
-	char path[96];
-	int reader, i;
-
-	snprintf(path, sizeof(path), "%s/unit.log", r->dir);
-	assert_int_equal(mkfifo(path, 0666), 0);
-	for (i = 0, reader = -1; i < 2; i++) {
-		int status;
-		pid_t child = fork();
-
-		if (!child) {
-			alarm(5);
-			_exit(open_log(path) == 0);
-		}
-		assert_int_equal(waitpid(child, &status, 0), child);
-		if (status)
-			fail_msg("%s a reader: %s", reader < 0 ? "without" : "with",
-				 WIFSIGNALED(status) ? "it waits" : "it is taken");
-		if (reader < 0)
-			reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	}
-	close(reader);
-	unlink(path);
-}
-
 /* ---- what the driver asks for ---- */
 
 static void write_config(struct mock_kernel *k, void *context)
@@ -356,77 +312,6 @@ static void test_config_write(void **state)
 	rig_finish(r);
 }
 
-/* ---- who watches it ---- */
-
-#define SLOW_MESSAGES 12
-
-static void many_slow(struct mock_kernel *k, void *context)
-{
-	struct rig *r = context;
-	unsigned int i;
-
-	if (r->step++) {
-		r->reached = true;
-		k->idle = NULL;
-		adapter_end(&r->adapter);
-		return;
-	}
-	for (i = 0; i < SLOW_MESSAGES; i++) {
-		mock_push(k, VIRTIO_LOOPBACK_MSG_SET_CONFIG, true);
-		k->messages[k->num_messages - 1].config.offset = 32;
-		k->messages[k->num_messages - 1].config.length = 1;
-	}
-}
-
-/* The manager's part: the longest time without a sign of life, in milliseconds */
-static void *watch(void *arg)
-{
-	int sock = *(int *)arg;
-	static unsigned int longest;
-	deadline_t last = 0;
-	char text[512] = "";
-
-	longest = 0;
-	while (recv(sock, text, sizeof(text) - 1, 0) > 0 && strcmp(text, "end") != 0) {
-		if (!strncmp(text, "READY=1", 7) || !strcmp(text, "WATCHDOG=1")) {
-			if (last)
-				longest = MAX(longest, (unsigned int)((now_ns() - last) / 1000000));
-			last = now_ns();
-		}
-		memset(text, 0, sizeof(text));
-	}
-	return &longest;
-}
-
-/* A slow back-end, and a driver with much to ask: each command is in time, and the adapter too. */
-static void test_watched_while_slow(void **state)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct rig *r = *state;
-	pthread_t thread;
-	void *longest;
-	int sock;
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify", r->dir);
-	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(pthread_create(&thread, NULL, watch, &sock), 0);
-	setenv("NOTIFY_SOCKET", addr.sun_path, 1);
-	setenv("WATCHDOG_USEC", "1000000", 1);
-	manager_init();
-	r->options.timeout_ms = 1500; /* the manager is told to wait for four of them */
-	if (rig_run(r, "SET_CONFIG: delay 600", many_slow) || !r->reached)
-		fail_msg("%s", r->adapter.failure.text);
-	assert_int_equal(notify_send("end"), 1);
-	pthread_join(thread, &longest);
-	rig_finish(r);
-	close(sock);
-	unlink(addr.sun_path);
-	if (*(unsigned int *)longest > 6000)
-		fail_msg("expected a sign of life each 6 s, saw none for %u ms",
-			 *(unsigned int *)longest);
-}
-
 static void resize(struct mock_kernel *k, void *context)
 {
 	struct rig *r = context;
@@ -456,44 +341,6 @@ static void test_config_change(void **state)
 
 	assert_int_equal(rig_run(r, "GET_VRING_BASE#1: config-change 3", resize), 0);
 	assert_true(r->reached);
-	r->backend.disk.size = DISK_SIZE;
-	rig_finish(r);
-}
-
-/* ---- a back-end that announces changes without end ---- */
-
-#define STORM_MS 1000
-#define STORM_MOST 40 /* a burst, and ten in a second, on a busy machine */
-
-static void change_without_end(struct mock_kernel *k, void *context)
-{
-	struct rig *r = context;
-	static deadline_t until;
-
-	if (!r->step++)
-		until = deadline_after_ms(STORM_MS);
-	if (!deadline_passed(until)) {
-		r->backend.disk.size = DISK_SIZE / 2 - r->step % 2 * SECTOR;
-		return;
-	}
-	/* the last one is told, however many there were */
-	r->backend.disk.size = DISK_SIZE / 4;
-	if (((struct virtio_blk_config *)k->config)->capacity != DISK_SIZE / 4 / MOCK_SECTOR)
-		return;
-	r->reached = true;
-	k->idle = NULL;
-	adapter_end(&r->adapter);
-}
-
-static void test_config_storm(void **state)
-{
-	struct rig *r = *state;
-
-	assert_int_equal(rig_run(r, "GET_CONFIG: config-change 1", change_without_end), 0);
-	assert_true(r->reached);
-	if (r->kernel.config_notified < 2 || r->kernel.config_notified > STORM_MOST)
-		fail_msg("expected 2 to %d interrupts, saw %u", STORM_MOST,
-			 r->kernel.config_notified);
 	r->backend.disk.size = DISK_SIZE;
 	rig_finish(r);
 }
@@ -658,42 +505,6 @@ static void test_holes(void **state)
 	assert_true(r->kernel.is_failed);
 }
 
-/* ---- when a back-end that went away counts as quiet ---- */
-
-/*
- * Who listened has ended, and left the connection to another process. That one (here: this one)
- * still writes.
- */
-static void test_quiet_when_closed(void **state)
-{
-	struct rig *r = *state;
-	struct adapter *a = &r->adapter;
-	pid_t child;
-	int pair[2];
-
-	adapter_init(a, &r->options);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	child = fork();
-	if (!child)
-		_exit(0);
-	a->recovery.waiting = true;
-	a->recovery.closing = pair[0];
-	a->recovery.backend = (int)syscall(SYS_pidfd_open, child, 0);
-	assert_true(a->recovery.backend >= 0);
-	assert_true(poll_fd(a->recovery.backend, POLLIN, deadline_after_ms(TIMEOUT_MS)) > 0);
-	shutdown(pair[0], SHUT_WR);
-	assert_false(backend_wait_quiet(a, deadline_after_ms(100)));
-	/* it closes it: that is enough with the other one's end, and takes some time without */
-	close(pair[1]);
-	a->recovery.quiet_by = deadline_after_ms(2000);
-	assert_true(backend_wait_quiet(a, DEADLINE_NOW));
-	fd_close(&a->recovery.backend);
-	assert_false(backend_wait_quiet(a, DEADLINE_NOW));
-	assert_true(backend_wait_quiet(a, deadline_after_ms(TIMEOUT_MS)));
-	fd_close(&a->recovery.closing);
-	waitpid(child, NULL, 0);
-}
-
 /* ---- losing one that is lost already ---- */
 
 static void full_again_and_again(struct mock_kernel *k, void *context)
@@ -745,8 +556,6 @@ int main(void)
 		RIG_TEST(test_broken),	      RIG_TEST(test_lost_off),
 		RIG_TEST(test_replay),	      RIG_TEST(test_gives_up),
 		RIG_TEST(test_incompatible),  RIG_TEST(test_holes),
-		RIG_TEST(test_log_is_a_pipe), RIG_TEST(test_watched_while_slow),
-		RIG_TEST(test_config_storm),  RIG_TEST(test_quiet_when_closed),
 		RIG_TEST(test_lost_again),
 	};
 
