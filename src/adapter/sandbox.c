@@ -200,9 +200,13 @@ static int keep_files(const struct sandbox_needs *needs, struct failure *failure
 		{ "/sys/devices/virtual/vtconsole", CONFINE_READ | CONFINE_WRITE },
 	};
 
+	/* the display's end, if it hangs: the kernel sends that as if the adapter did */
+	unsigned int keep = CONFINE_KEEP_SIGNALS;
+
 	/* Who listens under a name alone has no folder whose owner says who may come. */
-	return confine_files(paths, ARRAY_SIZE(paths),
-			     needs->abstract_sockets ? CONFINE_KEEP_ABSTRACT : 0, failure);
+	if (needs->abstract_sockets)
+		keep |= CONFINE_KEEP_ABSTRACT;
+	return confine_files(paths, ARRAY_SIZE(paths), keep, failure);
 }
 
 int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)

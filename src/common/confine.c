@@ -115,9 +115,13 @@ struct landlock_path {
 
 const char *const confine_card_nodes[CONFINE_CARD_NODES] = {
 	"/dev/null", "/dev/zero", "/dev/dri", "/dev/udmabuf", "/dev/dma_heap",
-	"/dev/nvidiactl", "/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidia0", "/dev/nvidia1",
-	"/dev/nvmap", "/dev/nvhost-ctrl-gpu", /* Tegra */
-	"/dev/kgsl-3d0", "/dev/mali0", "/dev/galcore", "/dev/pvr_sync", /* Arm's vendors */
+	"/dev/nvidiactl", "/dev/nvidia-modeset", "/dev/nvidia-uvm",
+	"/dev/nvidia0", "/dev/nvidia1", "/dev/nvidia2", "/dev/nvidia3",
+	/* Tegra */
+	"/dev/nvmap", "/dev/nvhost-ctrl", "/dev/nvhost-ctrl-gpu", "/dev/nvhost-gpu",
+	"/dev/nvhost-as-gpu", "/dev/nvgpu", "/dev/host1x-fence",
+	/* Arm's vendors */
+	"/dev/kgsl-3d0", "/dev/mali0", "/dev/galcore", "/dev/pvr_sync", "/dev/ion",
 	"/dev/kfd", "/dev/dxg",
 };
 
@@ -180,7 +184,8 @@ static uint64_t scopes(int abi, unsigned int keep)
 	if (abi < 6)
 		return 0;
 	/* signals: also those that a descriptor's owner gets (F_SETOWN, F_SETSIG) */
-	return SCOPE_SIGNAL | (keep & CONFINE_KEEP_ABSTRACT ? 0 : SCOPE_ABSTRACT);
+	return (keep & CONFINE_KEEP_SIGNALS ? 0 : SCOPE_SIGNAL) |
+	       (keep & CONFINE_KEEP_ABSTRACT ? 0 : SCOPE_ABSTRACT);
 }
 
 static int restrict_files(int abi, const struct confine_path *paths, size_t n, unsigned int keep)

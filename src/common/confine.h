@@ -34,6 +34,7 @@ struct confine_path {
 
 #define CONFINE_KEEP_TCP	(1U << 0)
 #define CONFINE_KEEP_ABSTRACT	(1U << 1) /* sockets that have a name and no path */
+#define CONFINE_KEEP_SIGNALS	(1U << 2) /* also those that the kernel sends at its end */
 
 /**
  * confine_files() - from now on only these files can be opened (Landlock)
@@ -43,7 +44,7 @@ struct confine_path {
  * @failure:	the reason in words
  *
  * What is open stays open. Connecting to a socket by its path is not hindered, nor is asking
- * whether a file is there. Where the kernel knows to, it lets no signals pass to others. To be
+ * whether a file is there. Where the kernel knows to, no signals pass to others. To be
  * called after confine_privileges(), by the only thread.
  *
  * Return: 0, also where the kernel has no Landlock, or a negative errno.
@@ -55,7 +56,7 @@ int confine_files(const struct confine_path *paths, size_t n, unsigned int keep,
  * What OpenGL's drivers write to below /dev: the cards, where vendors put them, and memory to share
  * with them. Not disks, terminals and what types.
  */
-#define CONFINE_CARD_NODES 18
+#define CONFINE_CARD_NODES 26
 extern const char *const confine_card_nodes[CONFINE_CARD_NODES];
 
 /* Kinds of system calls, for confine_kinds() */

@@ -442,6 +442,8 @@ static void test_queue_reset(void **state)
 	bt_make_request(&fe, &req, 4096);
 	for (i = 0; i < 3; i++)
 		assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096), VIRTIO_BLK_S_OK);
+	/* as front-ends do it: disabled, and then asked where it was */
+	assert_int_equal(fe_set_state(&fe, VHOST_USER_SET_VRING_ENABLE, 0, 0), 0);
 	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
 	assert_int_equal(base, drv_base(ring));
 	drv_ring_finish(ring);

@@ -158,10 +158,8 @@ def adapter(t):
     again.terminate()
 
 
-@test(timeout=90, kernels=("debian-6.12",), tags=("hostile", "confine"))
-def display(t):
-    """The display of a card that writes pictures: into its folder, and nowhere else."""
-    forbidden = Forbidden(t)
+def card(t):
+    """A card with a display that writes pictures: the device, and the display's process."""
     folder = t.tmp / "pictures"
     device = t.attach("gpu", "--display", f"png={folder}", exec="vhost-user-gpu", timeout=60)
     t.within(20, lambda: (folder / "head0.png").exists(), "a picture")
@@ -169,5 +167,23 @@ def display(t):
             if path.read_text().startswith("virtio-loopback-d"[:15])
             and b"virtio-loopback-display" in (path.parent / "cmdline").read_bytes()]
     t.equal(len(pids), 1, f"displays: {pids}")
-    forbidden.check("display", pids[0])
+    return device, pids[0]
+
+
+@test(timeout=90, kernels=("debian-6.12",), tags=("hostile", "confine"))
+def display(t):
+    """The display of a card that writes pictures: into its folder, and nowhere else."""
+    forbidden = Forbidden(t)
+    device, pid = card(t)
+    forbidden.check("display", pid)
     device.detach("--force")
+
+
+@test(timeout=90, kernels=("debian-6.12",), tags=("confine",))
+def hung_display(t):
+    """A display that hangs goes with its adapter: what that has given up does not save it."""
+    device, pid = card(t)
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(device.info()["adapter_pid"], signal.SIGKILL)
+    t.within(10, lambda: not Path(f"/proc/{pid}").exists(), "the end of the display")
+    t.within(40, lambda: not t.devices(), "the end of the device")

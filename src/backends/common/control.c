@@ -265,14 +265,14 @@ static int get_vring_base(struct vu_backend *backend, struct vu_message *msg,
 			  struct vu_message *reply)
 {
 	struct vu_ring *ring = find_ring(backend, msg->payload.state.index);
-	bool ran;
 
 	if (!ring)
 		return -EINVAL;
-	ran = ring->running;
 	vu_ring_stop(backend, ring);
-	if (ran && is_packed(backend))
+	/* it may have been disabled before, and stopped by that */
+	if (ring->ran && is_packed(backend))
 		inflight_packed_forget(&backend->inflight, ring->queue.index, ring->num);
+	ring->ran = false;
 	/* A stopped ring starts with the next kick descriptor. */
 	fd_close(&ring->queue.kick_fd);
 	fd_close(&ring->call_fd);
@@ -427,10 +427,13 @@ static int get_inflight_fd(struct vu_backend *backend, struct vu_message *msg,
 static int set_inflight_fd(struct vu_backend *backend, struct vu_message *msg,
 			   struct vu_message *reply)
 {
+	unsigned int i;
 	int ret;
 
 	(void)reply;
 	vu_rings_stop(backend);
+	for (i = 0; i < backend->device.num_queues; i++)
+		backend->rings[i].ran = false;
 	ret = inflight_area_attach(&backend->inflight, &msg->payload.inflight, msg->fds[0]);
 	vu_rings_update(backend);
 	return ret;

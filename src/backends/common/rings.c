@@ -16,6 +16,7 @@ static void ring_clear(struct vu_ring *ring)
 	ring->enabled = false;
 	ring->have_addr = false;
 	ring->have_base = false;
+	ring->ran = false;
 	ring->num = 0;
 	ring->base = 0;
 	fd_close(&ring->queue.kick_fd);
@@ -146,6 +147,7 @@ void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
 		return;
 	}
 	ring->running = true;
+	ring->ran = true;
 	/*
 	 * An earlier instance can have died between an answer and its call: one call too many does
 	 * no harm, one too few stops the driver for good.
