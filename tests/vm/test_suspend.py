@@ -126,7 +126,8 @@ def forked_by_a_server(t):
     script, children = t.tmp / "forks", t.tmp / "children"
     script.write_text(FORKS)
     script.chmod(0o755)
-    device = t.attach("blk", exec=f"{script} {children} --image {t.image(16 << 20)}")
+    # an interpreter begins before the back-end does
+    device = t.attach("blk", "--timeout", 30, exec=f"{script} {children} --image {t.image(16 << 20)}")
     t.within(10, children.exists, "the back-end's first child")
     before = len(children.read_text().splitlines())
     cycle()
