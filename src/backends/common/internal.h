@@ -9,7 +9,7 @@
 struct vu_ring {
 	struct vu_queue queue;
 	bool running; /* between queue_start and queue_stop */
-	bool ran; /* its record is of this connection: cleared when the front-end is told the base */
+	bool ran; /* with this record; cleared when the front-end is told the base */
 	bool enabled;
 	bool have_addr;
 	bool have_base; /* else the ring is a fresh one */
