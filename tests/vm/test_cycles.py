@@ -123,7 +123,7 @@ def attach(t, count):
             pid = re.search(r"^backend_pid (\d+)$", stats, re.M)
             reads = Path("/sys/block", Path(words[2]).name, "stat")
             try:
-                t.within(10, lambda: int(reads.read_text().split()[0]) > 200, "reads")
+                t.within(10, lambda: int(reads.read_text().split()[0]) > 20, "reads")
             except OSError:
                 pass  # it has failed by itself, for want of memory
             if pid and int(pid[1]):
