@@ -106,6 +106,7 @@ def remove(t, turn, words, backend):
 
 @test(timeout=90, tolerates=UNREGISTERED, tags=("teardown",),
       cases={"4": {"count": 4},
+             "50": Case({"count": 50}, tier="long", timeout=300),
              "200": Case({"count": 200}, tier="long", timeout=900)})
 def attach(t, count):
     """Disks that are taken away under load: each time all is gone, and the next one comes."""
