@@ -146,7 +146,7 @@ static int begin(void **state)
 	input_init(&input);
 	assert_int_equal(ip_memory_init(&w.mem), 0);
 	assert_int_equal(ip_queue_init(&w.event, &w.mem, NUM), 0);
-	assert_int_equal(ip_queue_init(&w.status, &w.mem, NUM), 0);
+	assert_int_equal(ip_queue_init(&w.status, &w.mem, 2 * VU_TURN), 0);
 	w.buffers = drv_alloc(&w.mem.driver, NUM * sizeof(*w.buffers), 64);
 	return 0;
 }
@@ -539,6 +539,26 @@ static void test_status(void **state)
 	send_status(EV_LED, LED_CAPSL, 1);
 }
 
+/* A driver that has always more gets answers turn by turn: there are others in the loop. */
+static void test_turns(void **state)
+{
+	struct drv_buf buf = { w.buffers, sizeof(*w.buffers), false };
+	unsigned int i, answers;
+
+	(void)state;
+	*w.buffers = (struct virtio_input_event){ htole16(EV_LED), htole16(LED_CAPSL), htole32(1) };
+	for (i = 0; i < VU_TURN + 3; i++)
+		assert_true(drv_add(&w.status.ring, &buf, 1, false) >= 0);
+	assert_true(input_statusq_work(&input, &w.status.vq));
+	for (answers = 0; drv_get(&w.status.ring, NULL) >= 0; answers++)
+		;
+	assert_int_equal(answers, VU_TURN);
+	assert_false(input_statusq_work(&input, &w.status.vq));
+	for (; drv_get(&w.status.ring, NULL) >= 0; answers++)
+		;
+	assert_int_equal(answers, VU_TURN + 3);
+}
+
 #define INPUT_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -549,7 +569,7 @@ int main(void)
 		INPUT_TEST(test_restart),     INPUT_TEST(test_beginning),
 		INPUT_TEST(test_dropped),     INPUT_TEST(test_most),
 		INPUT_TEST(test_small_buffers), INPUT_TEST(test_gone),
-		INPUT_TEST(test_status),
+		INPUT_TEST(test_status),	INPUT_TEST(test_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

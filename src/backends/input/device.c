@@ -41,10 +41,10 @@ static void queue_kick(void *dev, struct vu_queue *queue)
 {
 	struct input_device *input = dev;
 
-	if (queue->index == INPUT_STATUSQ)
-		input_statusq_work(input, &queue->vq);
-	else
+	if (queue->index != INPUT_STATUSQ)
 		input_eventq_work(input);
+	else if (input_statusq_work(input, &queue->vq))
+		vu_queue_again(queue);
 }
 
 static int queue_start(void *dev, struct vu_queue *queue)

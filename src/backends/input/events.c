@@ -151,15 +151,17 @@ static bool deliver(struct virtqueue *vq, const struct virtio_input_event *event
 void input_eventq_work(struct input_device *input)
 {
 	struct virtqueue *vq = input->eventq;
-	unsigned int reads = 0;
+	unsigned int reads = 0, useless = 0;
 	bool buffers = true;
 
 	do {
+		useless++;
 		vq_suppress(vq);
 		do {
 			while (buffers && input->head < input->tail) {
 				buffers = deliver(vq, &input->pending[input->head]);
 				input->head += buffers;
+				useless = buffers ? 0 : useless;
 			}
 		} while (buffers && reads++ < READS_AT_MOST && refill(input));
 		vq_flush(vq);
@@ -168,6 +170,8 @@ void input_eventq_work(struct input_device *input)
 		if (buffers)
 			return;
 		buffers = true;
+		if (useless == VU_TURN)
+			vq_break(vq, "again and again only buffers that are too small for an event");
 	} while (vq_arm(vq));
 }
 
@@ -215,16 +219,17 @@ static void do_status(struct input_device *input, const struct virtio_input_even
 				code, strerror(-ret));
 }
 
-void input_statusq_work(struct input_device *input, struct virtqueue *vq)
+bool input_statusq_work(struct input_device *input, struct virtqueue *vq)
 {
 	struct iovec iov[INPUT_MAX_IOVS];
 	struct vq_buffers bufs = { .iov = iov, .max = INPUT_MAX_IOVS };
 	struct virtio_input_event status;
+	unsigned int taken = 0;
 	uint16_t id;
 
 	do {
 		vq_suppress(vq);
-		while (vq_pop(vq, &id) > 0) {
+		for (; taken < VU_TURN && vq_pop(vq, &id) > 0; taken++) {
 			if (vq_chain(vq, id, &bufs))
 				break;
 			if (iov_to_buf(bufs.iov, bufs.out_num, 0, &status, sizeof(status)) ==
@@ -233,5 +238,6 @@ void input_statusq_work(struct input_device *input, struct virtqueue *vq)
 			vq_push(vq, id, 0);
 		}
 		vq_flush(vq);
-	} while (vq_arm(vq));
+	} while (taken < VU_TURN && vq_arm(vq));
+	return taken == VU_TURN;
 }

@@ -69,7 +69,8 @@ void input_eventq_stop(struct input_device *input);
 /* input_eventq_work() - deliver what there is, for as many buffers as there are */
 void input_eventq_work(struct input_device *input);
 
-void input_statusq_work(struct input_device *input, struct virtqueue *vq);
+/* input_statusq_work() - Return: true when there may be more than a turn's */
+bool input_statusq_work(struct input_device *input, struct virtqueue *vq);
 
 /* ---- state.c ---- */
 
