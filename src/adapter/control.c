@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/printable.h"
 #include "common/util.h"
 
 int control_init(struct control *control, const char *path)
@@ -124,5 +125,6 @@ int control_order(const char *path, const char *order, char *answer, size_t size
 	if (n < 0)
 		return -errno;
 	answer[n] = '\0';
+	printable_lines(answer);
 	return n ? 0 : -ECONNRESET;
 }

@@ -48,7 +48,8 @@ void control_ready(struct control *control, unsigned int i, control_handler_t ha
  * control_order() - the other end: give an order and take the answer
  * @path:	of the socket
  * @order:	text
- * @answer:	NUL-terminated
+ * @answer:	NUL-terminated, without control characters but for ends of lines: it may be another
+ *		user's who listens
  * @size:	room there
  * @deadline:	when to give up
  */

@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/printable.h"
 #include "common/cleanup.h"
 #include "common/json-writer.h"
+#include "common/printable.h"
 
 static const char *const level_words[] = {
 	[FINDING_OK] = "ok",

@@ -8,11 +8,11 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/devices.h"
-#include "cli/printable.h"
 #include "common/cleanup.h"
 #include "common/device-types.h"
 #include "common/json-writer.h"
 #include "common/log.h"
+#include "common/printable.h"
 #include "common/util.h"
 
 static void list_usage(void)

@@ -59,6 +59,10 @@ static void obey(void *context, const char *order, char *answer, size_t size)
 {
 	struct habits *h = context;
 
+	if (!strcmp(order, "stats")) {
+		snprintf(answer, size, "phase \x1b]0;x\a\nbackend \xc2\x9b" "1m\n");
+		return;
+	}
 	if (strcmp(order, "detach") != 0)
 		_exit(1);
 	if (h->orders++ < h->refusals) {
@@ -74,6 +78,7 @@ static _Noreturn void be_adapter(struct habits *h, int ready)
 	struct control control;
 	size_t i;
 
+	alarm(60); /* where the test has failed, nobody ends it */
 	if (state_lock(STATE_DIR, NAME) < 0 || state_write(STATE_DIR, NAME, &record) ||
 	    control_init(&control, STATE_DIR "/" NAME ".ctl") || write(ready, "", 1) != 1)
 		_exit(1);
@@ -202,9 +207,21 @@ static void put_device(const char *name, const char *backend)
 }
 
 /* What others wrote is text on this terminal, and no order to it. */
+static void check_harmless(const char *text)
+{
+	const char *c;
+
+	for (c = text; *c; c++) {
+		if ((*c < ' ' && *c >= 0 && *c != '\n') || *c == '\x7f' ||
+		    (*c == '\xc2' && c[1] == '\x9b') || (*c == '\x9b' && c[-1] != '\xc3'))
+			fail_msg("byte %#x at %zu of '%s'", (unsigned char)*c,
+				 (size_t)(c - text), text);
+	}
+}
+
 static void test_list_of_lies(void **state)
 {
-	const char *text, *c;
+	const char *text;
 
 	(void)state;
 	need_mount();
@@ -213,15 +230,27 @@ static void test_list_of_lies(void **state)
 	text = said_by(command_list);
 	assert_non_null(strstr(text, "plain"));
 	assert_non_null(strstr(text, "\xc3\xa4"));
-	for (c = text; *c; c++) {
-		if ((*c < ' ' && *c >= 0 && *c != '\n') || *c == '\x7f' ||
-		    (*c == '\xc2' && c[1] == '\x9b') || (*c == '\x9b' && c[-1] != '\xc3'))
-			fail_msg("byte %#x at %zu of '%s'", (unsigned char)*c,
-				 (size_t)(c - text), text);
-	}
+	check_harmless(text);
 	assert_null(strstr(text, "2Jb"));
 	state_clean(STATE_DIR, "plain", false);
 	state_clean(STATE_DIR, "a\x1b[2Jb", false);
+}
+
+/* ... nor is what an adapter answers, which may be another user's. */
+static void test_answer_of_lies(void **state)
+{
+	char answer[CONTROL_PACKET_MAX];
+	pid_t adapter;
+
+	(void)state;
+	need_mount();
+	adapter = start_adapter(&(struct habits){ 0 });
+	assert_int_equal(control_order(STATE_DIR "/" NAME ".ctl", "stats", answer, sizeof(answer),
+				       deadline_after_ms(5000)),
+			 0);
+	assert_string_equal(answer, "phase ?]0;x?\nbackend \xc2?1m\n");
+	check_harmless(answer);
+	check_detach(adapter, "at once");
 }
 
 int main(void)
@@ -231,6 +260,7 @@ int main(void)
 		cmocka_unit_test(test_detach_full_queue),
 		cmocka_unit_test(test_detach_behind_yield),
 		cmocka_unit_test(test_list_of_lies),
+		cmocka_unit_test(test_answer_of_lies),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "cli/printable.h"
+#include "common/printable.h"
 
 #include <stdbool.h>
 
@@ -7,7 +7,7 @@
  * U+0080 to U+009F are control characters as well. A byte of that range is one by itself, or behind
  * 0xc2; anywhere else in UTF-8 it is a part of a letter.
  */
-void printable(char *text)
+static void replace(char *text, bool lines)
 {
 	unsigned int left = 0; /* bytes of a letter that are to come */
 	bool c2 = false;
@@ -24,7 +24,17 @@ void printable(char *text)
 		else
 			left = 0;
 		c2 = *c == 0xc2;
-		if (control)
+		if (control && !(lines && *c == '\n'))
 			*c = '?';
 	}
+}
+
+void printable(char *text)
+{
+	replace(text, false);
+}
+
+void printable_lines(char *text)
+{
+	replace(text, true);
 }
