@@ -23,6 +23,9 @@
 
 #define PROGRAM "virtio-loopback-adapter"
 
+/* What comes in a burst is interrupted after this time: others wait, too, who has orders among them. */
+#define ADAPTER_BURST_MS 2000
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -12,7 +12,6 @@
 
 /* A driver that asks without end must not keep the loop from the rest. */
 #define MESSAGE_BURST 32
-#define BURST_MS 2000 /* others wait, too: who has orders, and the manager */
 
 /*
  * A command to the back-end failed. What it refused in so many words leaves the connection in
@@ -286,7 +285,7 @@ static void news(struct adapter *a, const struct virtio_loopback_msg *msg)
 
 void driver_ready(struct adapter *a)
 {
-	deadline_t until = deadline_after_ms(BURST_MS);
+	deadline_t until = deadline_after_ms(ADAPTER_BURST_MS);
 	struct virtio_loopback_msg msg;
 	int i, ret;
 

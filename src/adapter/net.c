@@ -14,7 +14,6 @@
 
 /* A driver that asks without end must not keep the loop from the rest. */
 #define COMMAND_BURST 32
-#define BURST_MS 2000 /* as in driver.c */
 
 static unsigned int control_index(const struct adapter *a)
 {
@@ -106,7 +105,7 @@ static int obey(struct adapter *a, const struct net_command *command)
 
 void net_work(struct adapter *a)
 {
-	deadline_t until = deadline_after_ms(BURST_MS);
+	deadline_t until = deadline_after_ms(ADAPTER_BURST_MS);
 	struct net_command command;
 	uint64_t kicks;
 	int i, ret = 1;
