@@ -23,9 +23,6 @@
 
 #define PROGRAM "virtio-loopback-adapter"
 
-/* What comes in a burst is interrupted after this time: others wait, too, who has orders among them. */
-#define ADAPTER_BURST_MS 2000
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -43,6 +40,9 @@
 #include "adapter/window.h"
 #include "common/deadline.h"
 #include "common/failure.h"
+
+/* A burst of questions or commands is interrupted after this time: others wait, too. */
+#define ADAPTER_BURST_MS 2000
 
 enum adapter_phase {
 	ADAPTER_SETUP, /* up to VIRTIO_LOOPBACK_START */
