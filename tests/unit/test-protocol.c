@@ -440,6 +440,9 @@ static void test_no_descriptor_comes_in(void **state)
 	check_dropped(fd, frontend_channel_ready(&e->fe));
 	fd = send_pipe(e->channel, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG, 0);
 	check_dropped(fd, frontend_channel_ready(&e->fe));
+	/* this one has always a descriptor */
+	fd = send_pipe(e->channel, VHOST_USER_BACKEND_SHMEM_MAP, 0);
+	check_dropped(fd, frontend_channel_ready(&e->fe));
 	fd = send_pipe(e->sock, VHOST_USER_GET_FEATURES, reply);
 	check_dropped(fd, frontend_socket_ready(&e->fe));
 	/* nor when it was asked for another thing */
