@@ -126,7 +126,8 @@ class StaticLane:
     def _python(self, report):
         wrong = []
         files = self._tracked("*.py", "vm/run", "vm/prepare", "vm/build-module", "tests/run",
-                              "tests/*/boot", "tests/fuzz/hours", "packaging/cloud/make-image")
+                              "tests/*/boot", "tests/fuzz/hours", "tests/fuzz/coverage",
+                              "packaging/cloud/make-image")
         for path in files:
             try:
                 compile(path.read_text(), str(path), "exec")
@@ -495,5 +496,5 @@ def HarnessLane():
 
 
 def HelpersLane():
-    """What judges a soak and races, and what adds up the fuzzers' hours."""
+    """What judges a soak and races, and what adds up the fuzzers' hours and coverage."""
     return PythonLane("helpers", "tests/vm-run/test_helpers.py", 120)

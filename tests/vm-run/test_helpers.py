@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What judges and counts: a soak's verdict, complaints of KCSAN, the record of tests/fuzz/hours."""
+"""What judges and counts: a soak's verdict, complaints of KCSAN, the fuzzers' hours and coverage."""
 
 import contextlib
 import io
@@ -21,6 +21,7 @@ from vmtool import complaints  # noqa: E402
 from flat import Bound, Table, judge, percentile  # noqa: E402
 
 hours = SourceFileLoader("hours", str(TESTS / "fuzz/hours")).load_module()
+coverage = SourceFileLoader("coverage", str(TESTS / "fuzz/coverage")).load_module()
 
 ROWS = 90  # of 45 minutes, one in 30 s
 
@@ -158,6 +159,27 @@ if os.environ.get("FUZZ_LAYOUT") == "packed":
 while True:
     pass
 """
+
+
+class Coverage(unittest.TestCase):
+    """Of the sources, and of those that any input came to."""
+
+    def test_table(self):
+        def file(name, *counts):
+            return {"filename": f"{TESTS.parent}/tests/../{name}", "summary": {
+                kind: {"count": count, "covered": covered}
+                for kind, (count, covered) in zip(("lines", "functions"), counts)}}
+
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            coverage.table([file("src/common/ini.c", (90, 60), (7, 6)),
+                            file("src/common/log.c", (50, 0), (8, 0)),
+                            file("tests/fuzz/rig.c", (40, 40), (5, 5)),
+                            file("src/display/head.c", (10, 10), (1, 1))])
+        rows = [line.split() for line in out.getvalue().splitlines()]
+        self.assertEqual(rows[1:], [["common/ini.c", "90", "60", "66", "7", "6"],
+                                    ["display/head.c", "10", "10", "100", "1", "1"],
+                                    ["all", "of", "these", "100", "70", "70", "8", "7"]])
 
 
 class Hours(unittest.TestCase):
