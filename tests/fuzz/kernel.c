@@ -190,7 +190,8 @@ static int kernel_open(struct device *device, const struct transport_place *plac
 		.fd = dup(kernel.news),
 		.info = {
 			.abi = VIRTIO_LOOPBACK_ABI,
-			.capabilities = VIRTIO_LOOPBACK_CAP_OUTSTANDING | VIRTIO_LOOPBACK_CAP_POSTED,
+			.capabilities = VIRTIO_LOOPBACK_CAP_OUTSTANDING |
+					VIRTIO_LOOPBACK_CAP_POSTED,
 			.transport_features = UINT64_MAX,
 			.page_size = PAGE,
 			.max_queues = KERNEL_QUEUES,
