@@ -20,7 +20,7 @@
 #include "gpu-steps.h"
 
 #define MOST 512 /* resources, and contexts: more than there are steps */
-/* Nothing that is asked for is larger: it would be refused, or it is the real library's to check. */
+/* Nothing larger is made: it would be refused, or it is the real library's to check. */
 #define MOST_SIDE 4096
 
 struct virgl_box {
