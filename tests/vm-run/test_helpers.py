@@ -231,6 +231,17 @@ class Hours(unittest.TestCase):
         self.assertTrue(0.3 <= done["seconds"] < 20, done)
         self.assertEqual(fuzzer.minimise(), {"features": "40", "edges": "20"})
 
+    def test_gives_way(self):
+        proc = self.fuzzer("-").start()
+        try:
+            group = Path(f"/proc/{proc.pid}/autogroup")
+            if not group.exists():
+                self.skipTest("a kernel that does not group processes by session")
+            self.assertRegex(group.read_text(), r" nice 19$")
+        finally:
+            proc.kill()
+            proc.wait()
+
     def test_ended_in_a_turn(self):
         self.assertEqual(self.fuzzer("-").turn(3600, lambda: True)["findings"], 0)
 
