@@ -190,6 +190,9 @@ int gpu_write_config(struct adapter *a, const struct virtio_loopback_msg *msg);
 /* gpu_display_news() - the display has something to say, or has ended */
 void gpu_display_news(struct adapter *a);
 
+/* gpu_display_changed() - tell the driver what the display said: it is to ask again */
+void gpu_display_changed(struct adapter *a);
+
 /* ---- net.c; for other types all of it does nothing ---- */
 
 /* net_start() - the driver has set its queues up. 0, or a negative errno with a->failure worded */

@@ -16,10 +16,12 @@
 #include "common/cleanup.h"
 #include "common/find-program.h"
 #include "common/log.h"
+#include "common/util.h"
 #include "vhost-user/socket.h"
 
 #define CONTROL_FD 3 /* in the display: its end of the socket */
 #define LINE_MAX_BYTES 128
+#define LINES_BURST 16 /* then others have their turn */
 #define END_MS 2000
 #define END_POLL_MS 10
 #define WORDS_MAX 14
@@ -145,6 +147,9 @@ static int wait_ready(struct display *display, const char *program, deadline_t d
 		ret = poll_fd(display->sock, POLLIN, deadline);
 		if (ret >= 0)
 			ret = take_line(display, line);
+		/* one that has always something to say lets no wait run out */
+		if (ret >= 0 && deadline_passed(deadline))
+			ret = -ETIMEDOUT;
 		if (ret == -ETIMEDOUT)
 			return failure_set(failure, ret, "%s does not come up", program);
 		if (ret < 0)
@@ -213,11 +218,11 @@ void display_disconnect(struct display *display)
 
 int display_ready(struct display *display)
 {
-	unsigned int head, width, height;
+	unsigned int i, head, width, height;
 	char line[LINE_MAX_BYTES], rest;
-	int ret;
+	int ret = 1;
 
-	while ((ret = take_line(display, line)) > 0) {
+	for (i = 0; i < LINES_BURST && (ret = take_line(display, line)) > 0; i++) {
 		/* the numbers are the display's: the driver asks it, by the back-end */
 		/* NOLINTNEXTLINE(cert-err34-c) */
 		if (sscanf(line, "resize %u %u %u%c", &head, &width, &height, &rest) == 3) {
@@ -227,7 +232,7 @@ int display_ready(struct display *display)
 			log_ratelimited(LOG_LEVEL_WARNING, "the display says what is not known");
 		}
 	}
-	return ret;
+	return MIN(ret, 0);
 }
 
 void display_finish(struct display *display)

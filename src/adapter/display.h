@@ -33,7 +33,7 @@ struct display {
 	int sock; /* to the process, -1: there is none */
 	pid_t pid;
 	int link; /* our copy of what the display has of the back-end's socket, -1: none */
-	bool changed; /* a head's size; the owner clears it */
+	bool changed; /* a head's size; gpu_display_changed() clears it */
 };
 
 void display_init(struct display *display);

@@ -52,10 +52,11 @@ void gpu_display_news(struct adapter *a)
 		log_notice("the display has ended, and so does the device");
 		display_finish(&a->display);
 		adapter_end(a);
-		return;
 	}
-	if (!a->display.changed)
-		return;
+}
+
+void gpu_display_changed(struct adapter *a)
+{
 	a->display.changed = false;
 	if (a->device.fd >= 0 && a->driver_ok)
 		store_events(a, a->events | VIRTIO_GPU_EVENT_DISPLAY,

@@ -103,21 +103,26 @@ static void channel_ready(struct adapter *a)
 	handover_end(a);
 }
 
+static bool config_changed(const struct adapter *a)
+{
+	return a->fe.config_changed && frontend_connected(&a->fe);
+}
+
 /*
- * When what a back-end announced is looked at. Each change is an interrupt, a message of the
- * driver's and an event of its device: CHANGES_AT_ONCE of them, and then one each CHANGES_APART.
+ * When what back-end and display announced is looked at. Each change is an interrupt, a message of
+ * the driver's and an event of its device: CHANGES_AT_ONCE of them, and then one each CHANGES_APART.
  */
 static deadline_t follow_up_deadline(const struct adapter *a)
 {
 	const deadline_t ahead = (CHANGES_AT_ONCE - 1) * CHANGES_APART;
 
-	if (!a->fe.config_changed || !frontend_connected(&a->fe) || a->device.fd < 0 ||
+	if (!(config_changed(a) || a->display.changed) || a->device.fd < 0 ||
 	    a->phase == ADAPTER_OVER)
 		return DEADLINE_NEVER;
 	return a->config_pace > ahead ? a->config_pace - ahead : DEADLINE_NOW;
 }
 
-/* What a back-end announced while something else was going on. */
+/* What was announced while something else was going on. */
 static void follow_up(struct adapter *a)
 {
 	int ret;
@@ -125,6 +130,10 @@ static void follow_up(struct adapter *a)
 	if (!deadline_passed(follow_up_deadline(a)))
 		return;
 	a->config_pace = MAX(a->config_pace, now_ns()) + CHANGES_APART;
+	if (a->display.changed)
+		gpu_display_changed(a);
+	if (!config_changed(a))
+		return;
 	handover_ask(a);
 	ret = config_refresh(a, VIRTIO_LOOPBACK_CONFIG_NOTIFY, adapter_deadline(a));
 	if (ret)

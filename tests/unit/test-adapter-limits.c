@@ -134,7 +134,7 @@ static void test_watched_while_slow(void **state)
 			 *(unsigned int *)longest);
 }
 
-/* ---- a back-end that announces changes without end ---- */
+/* ---- a back-end or a display that announces changes without end ---- */
 
 #define STORM_MS 1000
 #define STORM_AT_ONCE 10
@@ -174,6 +174,46 @@ static void test_config_storm(void **state)
 			 r->kernel.config_notified);
 	r->backend.disk.size = DISK_SIZE;
 	rig_finish(r);
+}
+
+static int display; /* the other end of what the adapter takes for one */
+
+static void resize_without_end(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	static deadline_t until;
+	int pair[2];
+
+	if (!r->step++) {
+		until = deadline_after_ms(STORM_MS);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+		r->adapter.display.sock = pair[0];
+		display = pair[1];
+	}
+	if (!deadline_passed(until)) {
+		send(display, "resize 0 8 8", 12, MSG_DONTWAIT);
+		return;
+	}
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+/* The same of the display: its windows change their sizes. */
+static void test_resize_storm(void **state)
+{
+	deadline_t began = now_ns();
+	struct rig *r = *state;
+	uint64_t most;
+
+	assert_int_equal(rig_run(r, "", resize_without_end), 0);
+	assert_true(r->reached);
+	most = STORM_AT_ONCE + 1 + (now_ns() - began) * STORM_A_SECOND / 1000000000;
+	if (r->kernel.config_notified < 2 || r->kernel.config_notified > most)
+		fail_msg("expected 2 to %u interrupts, saw %u", (unsigned int)most,
+			 r->kernel.config_notified);
+	rig_finish(r);
+	close(display);
 }
 
 /* ---- when a back-end that went away counts as quiet ---- */
@@ -219,6 +259,7 @@ int main(void)
 		RIG_TEST(test_log_is_a_pipe),
 		RIG_TEST(test_watched_while_slow),
 		RIG_TEST(test_config_storm),
+		RIG_TEST(test_resize_storm),
 		RIG_TEST(test_quiet_when_closed),
 	};
 

@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -157,6 +159,43 @@ static void test_lines(void **state)
 	display_finish(&d);
 }
 
+/* A program that says something else than that it is ready, again and again. */
+static void test_never_ready(void **state)
+{
+	static const char script[] = "#!/bin/sh\nwhile echo steady >&3; do :; done 2>/dev/null\n";
+	char path[] = "/tmp/vlb-display-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(write(fd, script, strlen(script)), strlen(script));
+	assert_int_equal(fchmod(fd, 0700), 0);
+	close(fd); /* or it could not be executed */
+	alarm(30);
+	try_program(path, "does not come up");
+	alarm(0);
+	unlink(path);
+}
+
+/* One that says more than is its turn. */
+static void test_many_lines(void **state)
+{
+	struct display d;
+	char byte;
+	int pair[2];
+
+	(void)state;
+	display_init(&d);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	d.sock = pair[0];
+	while (send(pair[1], "resize 0 8 8", 12, MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(display_ready(&d), 0);
+	if (recv(d.sock, &byte, 1, MSG_DONTWAIT | MSG_PEEK) <= 0)
+		fail_msg("expected some lines for the next turn, saw none");
+	close(pair[1]);
+	display_finish(&d);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +203,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_bad_programs),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_never_ready),
+		cmocka_unit_test(test_many_lines),
 	};
 
 	if (argc != 2)
