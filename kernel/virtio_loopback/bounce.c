@@ -21,7 +21,7 @@ static int vlb_bounce_init_maps(struct vlb_bounce *bounce)
 
 	/* A request takes about four mappings, three of them of one granule. */
 	bounce->nr_maps = max(bounce->slots.nr / 4, 256U);
-	bounce->maps = kvcalloc(bounce->nr_maps, sizeof(*bounce->maps), GFP_KERNEL);
+	bounce->maps = kvcalloc(bounce->nr_maps, sizeof(*bounce->maps), GFP_KERNEL_ACCOUNT);
 	if (!bounce->maps)
 		return -ENOMEM;
 	for (i = 0; i < bounce->nr_maps; i++)
@@ -66,7 +66,7 @@ int vlb_bounce_init(struct vlb_bounce *bounce, struct vlb_pool *pool, dma_addr_t
 	err = vlb_bounce_init_maps(bounce);
 	if (err)
 		goto err_slots;
-	bounce->ring_pages = bitmap_zalloc(ring_size >> PAGE_SHIFT, GFP_KERNEL);
+	bounce->ring_pages = bitmap_zalloc(ring_size >> PAGE_SHIFT, GFP_KERNEL_ACCOUNT);
 	if (!bounce->ring_pages) {
 		err = -ENOMEM;
 		goto err_maps;
@@ -260,6 +260,7 @@ static void vlb_bounce_stray(struct vlb_bounce *bounce)
 
 	spin_lock_irqsave(&bounce->lock, flags);
 	bounce->record.anomalies++;
+	WRITE_ONCE(bounce->strayed, true);
 	spin_unlock_irqrestore(&bounce->lock, flags);
 	if (bounce->stray)
 		bounce->stray(bounce);

@@ -79,6 +79,7 @@ struct vlb_mapping {
  * @live:       mappings that exist
  * @ring_pages: bit set: the page of the ring part is in use
  * @record:     which heads are outstanding in which queue
+ * @strayed:    what was not mapped has been unmapped, ever; under @lock, read anywhere
  * @stray:      told of each unmapping of what is not mapped, in any context; NULL: nobody is
  * @closed:     no further mapping is made
  * @poisoned:   what the device side wrote is not believed any more: small buffers come
@@ -106,6 +107,7 @@ struct vlb_bounce {
 	u32 live;
 	unsigned long *ring_pages;
 	struct vlb_record record;
+	bool strayed;
 	void (*stray)(struct vlb_bounce *bounce);
 	bool closed;
 	bool poisoned;

@@ -135,7 +135,10 @@ static int vlb_ioctl_create(struct vlb_file *vf, const struct virtio_loopback_cr
 
 	if (args->flags || args->features_high || args->reserved0 || !vlb_is_clear(args->reserved))
 		return -EINVAL;
-	mutex_lock(&vf->lock);
+	/* Another create may wait for memory of its caller's. */
+	err = mutex_lock_interruptible(&vf->lock);
+	if (err)
+		return err;
 	err = vf->dev ? -EBUSY : vlb_file_adopt(vf, vlb_device_create(args));
 	mutex_unlock(&vf->lock);
 	return err;
@@ -147,7 +150,9 @@ static int vlb_ioctl_takeover(struct vlb_file *vf, const struct virtio_loopback_
 
 	if (args->flags || !vlb_is_clear(args->reserved))
 		return -EINVAL;
-	mutex_lock(&vf->lock);
+	err = mutex_lock_interruptible(&vf->lock);
+	if (err)
+		return err;
 	err = vf->dev ? -EBUSY : vlb_file_adopt(vf, vlb_device_takeover(args));
 	mutex_unlock(&vf->lock);
 	return err;
@@ -198,8 +203,12 @@ static int vlb_ioctl_set_config(struct vlb_device *dev, const struct virtio_loop
 	memcpy(dev->config + args->offset, data, args->length);
 	WRITE_ONCE(dev->generation, dev->generation + 1);
 	spin_unlock_irqrestore(&dev->config_lock, flags);
-	if ((args->flags & VIRTIO_LOOPBACK_CONFIG_NOTIFY) && dev->vdev && dev->vdev->registered)
-		virtio_config_changed(&dev->vdev->vdev);
+	if ((args->flags & VIRTIO_LOOPBACK_CONFIG_NOTIFY) && dev->vdev) {
+		if (dev->vdev->registered)
+			virtio_config_changed(&dev->vdev->vdev);
+		else
+			dev->config_missed = true;
+	}
 	mutex_unlock(&dev->lock);
 out_free:
 	kfree(data);

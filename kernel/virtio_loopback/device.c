@@ -49,9 +49,10 @@ static bool vlb_going_down;
 static bool vlb_devices_awake;
 
 /*
- * Starts, stops and ends of devices: they can wait for a driver and for what it waits for.
+ * Stops and ends of devices: they wait for a driver, whose I/O is ended for that where needed.
  * The ending of I/O has a queue of its own, with a thread kept in reserve: the memory that
- * a new thread needs may be waiting for the very I/O to end.
+ * a new thread needs may be waiting for the very I/O to end. And each device has one for its
+ * start: a queue runs so many works at a time, and starts can wait for I/O that never comes.
  */
 static struct workqueue_struct *vlb_wq;
 static struct workqueue_struct *vlb_fail_wq;
@@ -60,6 +61,7 @@ static void vlb_device_release(struct kref *ref)
 {
 	struct vlb_device *dev = container_of(ref, struct vlb_device, ref);
 
+	destroy_workqueue(dev->start_wq);
 	vlb_servers_finish(&dev->servers);
 	vlb_store_finish(&dev->store);
 	vlb_window_destroy(dev->window);
@@ -156,7 +158,10 @@ static void vlb_start_work(struct work_struct *work)
 			vlb_device_set_state(dev, VIRTIO_LOOPBACK_CREATED);
 	} else {
 		vv->registered = true;
+		if (dev->config_missed)
+			virtio_config_changed(&vv->vdev);
 	}
+	dev->config_missed = false;
 	mutex_unlock(&dev->lock);
 	/* Whether it was registered or not, this is how a struct device is let go. */
 	if (err)
@@ -291,6 +296,9 @@ static int vlb_check_type(u32 device_id, u64 features)
 	/* The kernel may have to be its device, and knows the split ring only (see sink.h). */
 	if (device_id == VIRTIO_ID_GPU && (features & BIT_ULL(VIRTIO_F_RING_PACKED)))
 		return -EOPNOTSUPP;
+	/* Their drivers take the configuration's addresses for the machine's own memory. */
+	if (device_id == VIRTIO_ID_MEM || device_id == VIRTIO_ID_PMEM)
+		return -EOPNOTSUPP;
 	/* virtio_gpu maps its pages on the parent device. */
 	if (device_id == VIRTIO_ID_GPU && !VLB_HAVE_DMA_OPS)
 		return -EOPNOTSUPP;
@@ -420,10 +428,15 @@ static struct vlb_device *vlb_device_alloc(const struct virtio_loopback_create *
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	vlb_device_init_fields(dev, args);
-	sizes = kcalloc(2 * args->num_queues, sizeof(*sizes), GFP_KERNEL);
-	if (!sizes) {
+	dev->start_wq = alloc_workqueue("virtio-loopback-start", WQ_UNBOUND, 1);
+	if (!dev->start_wq) {
 		err = -ENOMEM;
 		goto err_dev;
+	}
+	sizes = kcalloc(2 * args->num_queues, sizeof(*sizes), GFP_KERNEL_ACCOUNT);
+	if (!sizes) {
+		err = -ENOMEM;
+		goto err_wq;
 	}
 	flags = sizes + args->num_queues;
 	err = vlb_fetch_sizes(sizes, args);
@@ -451,6 +464,8 @@ err_config:
 	kfree(dev->config);
 err_sizes:
 	kfree(sizes);
+err_wq:
+	destroy_workqueue(dev->start_wq);
 err_dev:
 	vlb_servers_finish(&dev->servers);
 	kfree(dev);
@@ -601,7 +616,7 @@ int vlb_device_start(struct vlb_device *dev)
 	if (!dev->vdev)
 		return -ENOMEM;
 	vlb_device_set_state(dev, VIRTIO_LOOPBACK_RUNNING);
-	queue_work(vlb_wq, &dev->start_work);
+	queue_work(dev->start_wq, &dev->start_work);
 	return 0;
 }
 
@@ -719,6 +734,8 @@ void vlb_device_close(struct vlb_device *dev)
 	} else {
 		vlb_device_set_state(dev, VIRTIO_LOOPBACK_DEAD);
 		vlb_messages_close(&dev->messages);
+		/* What a start waits for ends here, however many teardowns are before this one. */
+		vlb_device_fail_async(dev);
 	}
 	/* With the lock: a run that waits for it is to see that there is another one. */
 	queue_delayed_work(vlb_wq, &dev->teardown_work, delay);

@@ -42,8 +42,23 @@ static void vlb_drain_use(struct vlb_queue *queue, struct virtqueue *vq,
 	}
 	/* The entries before the index, as a device would (virtio 2.7.8). */
 	smp_wmb();
-	WRITE_ONCE(vring->used->idx, cpu_to_virtio16(vq->vdev, next + count));
+	queue->drained = next + count;
+	WRITE_ONCE(vring->used->idx, cpu_to_virtio16(vq->vdev, queue->drained));
 	vlb_queue_call_sync(queue);
+}
+
+/*
+ * Is the used ring as it was left here? The back-end has lost the pool, but for pages that one of
+ * its calls, or an io_uring of its, holds pinned: where there are such it can still be written.
+ */
+static bool vlb_drain_stands(struct vlb_queue *queue)
+{
+	struct virtqueue *vq = vlb_queue_vq(queue);
+
+	if (!vq || queue->post || vlb_vq_is_packed(vq))
+		return true;
+	return virtio16_to_cpu(vq->vdev, READ_ONCE(virtqueue_get_vring(vq)->used->idx)) ==
+	       queue->drained;
 }
 
 /* Puts one buffer id into a packed ring (virtio 2.8.6), and calls the driver. */
@@ -82,6 +97,7 @@ static bool vlb_drain_recorded(struct vlb_queue *queue)
 	if (vlb_vq_is_packed(vq))
 		return false;
 	was_broken = virtqueue_is_broken(vq);
+	queue->drained = virtio16_to_cpu(vq->vdev, READ_ONCE(virtqueue_get_vring(vq)->used->idx));
 	list = vlb_record_list(&queue->dev->bounce, queue->index, &count);
 	if (count)
 		vlb_drain_use(queue, vq, list, min(count, virtqueue_get_vring_size(vq)));
@@ -166,7 +182,7 @@ static void vlb_drain_every_head(struct vlb_queue *queue, unsigned long end)
  */
 void vlb_drain(struct vlb_device *dev)
 {
-	bool complete = true;
+	bool complete = true, stands = true;
 	unsigned long end;
 	unsigned int i;
 
@@ -184,9 +200,14 @@ void vlb_drain(struct vlb_device *dev)
 	/* Counted up to here: reading the record is what finds them. */
 	complete &= !vlb_record_anomalies(&dev->bounce);
 	vlb_drain_wait(dev);
+	for (i = 0; vlb_drain_is_wanted(dev) && i < dev->num_queues; i++)
+		stands &= vlb_drain_stands(&dev->queues[i]);
 	end = jiffies + VLB_DRAIN_HEADS_PATIENCE;
-	for (i = 0; !complete && i < dev->num_queues; i++)
-		vlb_drain_every_head(&dev->queues[i], end);
+	do
+		for (i = 0; (!complete || !stands) && i < dev->num_queues; i++)
+			vlb_drain_every_head(&dev->queues[i], end);
+	while (!stands && vlb_drain_is_wanted(dev) && !vlb_drain_is_empty(dev) &&
+	       time_before(jiffies, end));
 	mutex_unlock(&dev->vq_lock);
 
 	vlb_drain_break(dev);

@@ -11,6 +11,7 @@
 
 #include <linux/poll.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/virtio_loopback.h>
@@ -53,6 +54,17 @@ void vlb_messages_init(struct vlb_messages *messages);
 void vlb_messages_abort(struct vlb_messages *messages, int error);
 void vlb_messages_close(struct vlb_messages *messages);
 void vlb_messages_requeue(struct vlb_messages *messages);
+
+/**
+ * vlb_message_init() - begin a message
+ * @msg:  all of it is zeroed, as all of it goes to user space
+ * @type: VIRTIO_LOOPBACK_MSG_*
+ */
+static inline void vlb_message_init(struct virtio_loopback_msg *msg, u32 type)
+{
+	memset(msg, 0, sizeof(*msg));
+	msg->type = type;
+}
 
 int vlb_messages_ask(struct vlb_device *dev, struct virtio_loopback_msg *msg);
 void vlb_messages_raise(struct vlb_messages *messages, enum vlb_event event);

@@ -259,7 +259,7 @@ static bool vlb_post_arm(struct vlb_post *post, bool waiting)
 
 /*
  * It lies in kernel memory, out of the device's sight (see vlb_bounce.private_rings), but for
- * what buffers and indirect tables hold.
+ * what buffers hold.
  */
 
 static void vlb_post_put(struct vlb_post *post, const void *data, u32 len)
@@ -275,18 +275,29 @@ static void vlb_post_put(struct vlb_post *post, const void *data, u32 len)
 /**
  * struct vlb_cursor - the way through the descriptors of one buffer
  * @table: where they are
+ * @nested: in an indirect table, and this is its address in the pool; the back-end may have
+ *         changed it there, so it is read where the driver has it. 0: not in one
  * @num:   how many there are
  * @next:  the next one, @num: no more
  * @steps: taken in this table
- * @nested: in an indirect table
  */
 struct vlb_cursor {
 	const struct vring_desc *table;
+	u64 nested;
 	u32 num;
 	u32 next;
 	u32 steps;
-	bool nested;
 };
+
+static bool vlb_post_desc(struct vlb_bounce *bounce, const struct vlb_cursor *at,
+			  struct vring_desc *desc)
+{
+	if (at->nested)
+		return vlb_bounce_peek(bounce, at->nested, at->next * sizeof(*desc), desc,
+				       sizeof(*desc));
+	*desc = at->table[at->next];
+	return true;
+}
 
 /*
  * Returns the next part that the device reads, or with @write one that it writes, or NULL; its
@@ -294,23 +305,26 @@ struct vlb_cursor {
  */
 static void *vlb_post_next(const struct vlb_post *post, struct vlb_cursor *at, bool write, u32 *len)
 {
-	const struct vlb_bounce *bounce = &post->queue->dev->bounce;
+	struct vlb_bounce *bounce = &post->queue->dev->bounce;
 	const u16 wanted = write ? VRING_DESC_F_WRITE : 0;
 
 	while (at->next < at->num && at->steps++ < at->num) {
-		const struct vring_desc *desc = &at->table[at->next];
-		u64 addr = le64_to_cpu((__force __le64)READ_ONCE(desc->addr));
-		u16 flags = le16_to_cpu((__force __le16)READ_ONCE(desc->flags));
+		struct vring_desc desc;
+		u64 addr;
+		u16 flags;
 
-		*len = le32_to_cpu((__force __le32)READ_ONCE(desc->len));
+		if (!vlb_post_desc(bounce, at, &desc))
+			break;
+		addr = le64_to_cpu((__force __le64)desc.addr);
+		flags = le16_to_cpu((__force __le16)desc.flags);
+		*len = le32_to_cpu((__force __le32)desc.len);
 		at->next = flags & VRING_DESC_F_NEXT ?
-			   le16_to_cpu((__force __le16)READ_ONCE(desc->next)) : at->num;
+			   le16_to_cpu((__force __le16)desc.next) : at->num;
 		if ((flags & VRING_DESC_F_INDIRECT) && !at->nested) {
-			at->table = vlb_bounce_memory(bounce, addr, *len);
-			at->num = at->table ? *len / sizeof(*desc) : 0;
+			at->nested = addr;
+			at->num = *len / sizeof(desc);
 			at->next = 0;
 			at->steps = 0;
-			at->nested = true;
 		} else if ((flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) == wanted) {
 			return vlb_bounce_memory(bounce, addr, *len);
 		}
@@ -346,10 +360,7 @@ static u32 vlb_post_gather(struct vlb_post *post, const struct vring *vring, u16
 	return done;
 }
 
-/*
- * What the device would have written is zeroes. Returns how many; no more than fit the area,
- * as the back-end may have forged an indirect table.
- */
+/* What the device would have written is zeroes. Returns how many; no more than fit the area. */
 static u32 vlb_post_answer(const struct vlb_post *post, const struct vring *vring, u16 head)
 {
 	struct vlb_cursor at = { .table = vring->desc, .num = vring->num, .next = head };
@@ -603,11 +614,11 @@ bool vlb_post_called(struct vlb_post *post, struct virtqueue *vq)
  */
 struct vlb_post *vlb_post_create(struct vlb_queue *queue, bool strict)
 {
-	struct vlb_post *post = kzalloc(sizeof(*post), GFP_KERNEL);
+	struct vlb_post *post = kzalloc(sizeof(*post), GFP_KERNEL_ACCOUNT);
 
 	if (!post)
 		return NULL;
-	post->buffers = kvcalloc(VLB_POST_BUFFERS, sizeof(*post->buffers), GFP_KERNEL);
+	post->buffers = kvcalloc(VLB_POST_BUFFERS, sizeof(*post->buffers), GFP_KERNEL_ACCOUNT);
 	if (!post->buffers) {
 		kfree(post);
 		return NULL;

@@ -57,7 +57,7 @@ static struct vlb_call *vlb_call_create(struct vlb_queue *queue, struct file *fi
 	struct vlb_call *call;
 	int err;
 
-	call = kzalloc(sizeof(*call), GFP_KERNEL);
+	call = kzalloc(sizeof(*call), GFP_KERNEL_ACCOUNT);
 	if (!call)
 		return ERR_PTR(-ENOMEM);
 	call->queue = queue;
@@ -141,8 +141,9 @@ static void vlb_queue_work(struct irq_work *work)
 	struct vlb_queue *queue = container_of(work, struct vlb_queue, work);
 	struct virtqueue *vq;
 
-	/* Keeps the ring there, see vlb_queue_detach(); the driver runs without a lock. */
+	/* Keeps the ring there, see vlb_queue_detach(). */
 	rcu_read_lock();
+	spin_lock(&queue->calling);
 	vq = rcu_dereference(queue->vq);
 	if (likely(vq && vlb_queue_may_call(queue, vq))) {
 		if (queue->post && vlb_post_called(queue->post, vq))
@@ -152,6 +153,7 @@ static void vlb_queue_work(struct irq_work *work)
 		vring_interrupt(0, vq);
 		vlb_queue_check_broken(queue, vq);
 	}
+	spin_unlock(&queue->calling);
 	rcu_read_unlock();
 }
 
@@ -183,12 +185,16 @@ bool vlb_queue_notify(struct virtqueue *vq)
  */
 void vlb_queue_sync(struct vlb_queue *queue)
 {
-	if (!IS_ENABLED(CONFIG_PREEMPT_RT)) {
+	unsigned long flags;
+
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		irq_work_sync(&queue->work);
-		return;
-	}
-	while (irq_work_is_busy(&queue->work))
-		usleep_range(20, 50);
+	else
+		while (irq_work_is_busy(&queue->work))
+			usleep_range(20, 50);
+	/* A run on another CPU may have ended meanwhile, and have taken the mark of the one here. */
+	spin_lock_irqsave(&queue->calling, flags);
+	spin_unlock_irqrestore(&queue->calling, flags);
 }
 
 /**
@@ -368,7 +374,7 @@ int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, 
 {
 	unsigned int i;
 
-	dev->queues = kvcalloc(num, sizeof(*dev->queues), GFP_KERNEL);
+	dev->queues = kvcalloc(num, sizeof(*dev->queues), GFP_KERNEL_ACCOUNT);
 	if (!dev->queues)
 		return -ENOMEM;
 	dev->num_queues = num;
@@ -378,6 +384,7 @@ int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, 
 		queue->dev = dev;
 		queue->index = i;
 		queue->max = sizes[i];
+		spin_lock_init(&queue->calling);
 		init_irq_work(&queue->work, vlb_queue_work);
 		if (!(flags[i] & VIRTIO_LOOPBACK_QF_POSTED))
 			continue;
@@ -414,9 +421,8 @@ void vlb_queues_finish(struct vlb_device *dev)
 {
 	unsigned int i;
 
-	/* See vlb_queue_sync(). */
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
-		synchronize_rcu();
+	/* What runs an irq_work looks at it once more when that has returned. */
+	synchronize_rcu();
 	for (i = 0; i < dev->num_queues; i++)
 		vlb_post_destroy(dev->queues[i].post);
 	kvfree(dev->queues);

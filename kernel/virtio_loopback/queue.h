@@ -9,6 +9,7 @@
 #define VLB_QUEUE_H
 
 #include <linux/irq_work.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_loopback.h>
@@ -32,11 +33,15 @@ struct vlb_post;
  *           entered (its callback may signal an eventfd), to an interrupt
  * @kicks:   signalled, ever; the driver serialises kicks of one queue
  * @quiet:   the driver has not kicked since it set the queue up
- * @calls:   delivered, ever; irq_work serialises them
+ * @calling: held while the driver is called: one irq_work can run on two CPUs at once, and a
+ *           driver's callback need not bear that. Outside of all locks that drivers take;
+ *           taken by @work alone, and by who waits for the end of a call
+ * @calls:   delivered, ever; under @calling
  * @sink:    the kernel is the device and gives every buffer back, see sink.h; changes under
  *           vlb_device.vq_lock, as the two that follow
  * @sink_avail: place in the available ring
  * @sink_used:  place in the used ring
+ * @drained: the used ring's index as the end of I/O left it; under vlb_device.vq_lock
  * @broken_told: the adapter knows that the driver gave this queue up
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
  * @post:    stands between the two sides of a posted queue, NULL: nothing does
@@ -51,10 +56,12 @@ struct vlb_queue {
 	struct irq_work work;
 	u64 kicks;
 	bool quiet;
+	spinlock_t calling; /* see @calling above */
 	u64 calls;
 	bool sink;
 	u16 sink_avail;
 	u16 sink_used;
+	u16 drained;
 	bool broken_told;
 	u32 broken_reason;
 	struct vlb_post *post;

@@ -10,13 +10,13 @@ int vlb_record_init(struct vlb_record *record, const u16 *sizes, unsigned int nr
 {
 	unsigned int i;
 
-	record->queues = kcalloc(nr, sizeof(*record->queues), GFP_KERNEL);
+	record->queues = kcalloc(nr, sizeof(*record->queues), GFP_KERNEL_ACCOUNT);
 	if (!record->queues)
 		return -ENOMEM;
 	record->nr = nr;
 	for (i = 0; i < nr; i++)
 		record->room = max_t(unsigned int, record->room, sizes[i]);
-	record->list = kvcalloc(record->room, sizeof(*record->list), GFP_KERNEL);
+	record->list = kvcalloc(record->room, sizeof(*record->list), GFP_KERNEL_ACCOUNT);
 	if (!record->list) {
 		kfree(record->queues);
 		return -ENOMEM;
@@ -34,9 +34,16 @@ void vlb_record_add_queue(struct vlb_bounce *bounce, unsigned int index,
 			  const struct vring *vring)
 {
 	struct vlb_record_queue *queue = &bounce->record.queues[index];
+	bool first = true;
 	unsigned long flags;
+	unsigned int i;
 
 	spin_lock_irqsave(&bounce->lock, flags);
+	for (i = 0; i < bounce->record.nr; i++)
+		first &= !bounce->record.queues[i].vring;
+	/* What was wrong with the rings of the last driver is not these ones'. */
+	if (first)
+		bounce->record.anomalies = 0;
 	queue->seen = 0;
 	queue->taken = 0;
 	queue->vring = vring;

@@ -21,10 +21,10 @@ int vlb_slots_init(struct vlb_slots *slots, u32 nr)
 	slots->used = 0;
 	for (order = 0; order < VLB_SLOT_ORDERS; order++)
 		slots->parked[order] = VLB_SLOT_NONE;
-	slots->taken = bitmap_zalloc(nr, GFP_KERNEL);
+	slots->taken = bitmap_zalloc(nr, GFP_KERNEL_ACCOUNT);
 	if (!slots->taken)
 		return -ENOMEM;
-	slots->link = kvmalloc_array(nr, sizeof(*slots->link), GFP_KERNEL);
+	slots->link = kvmalloc_array(nr, sizeof(*slots->link), GFP_KERNEL_ACCOUNT);
 	if (!slots->link) {
 		bitmap_free(slots->taken);
 		return -ENOMEM;

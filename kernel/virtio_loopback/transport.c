@@ -44,9 +44,10 @@ static void vlb_config_set(struct virtio_device *vdev, unsigned int offset, cons
 	if (offset > dev->config_size || len > dev->config_size - offset)
 		return;
 	while (len && !vlb_device_is_over(dev)) {
-		struct virtio_loopback_msg msg = { .type = VIRTIO_LOOPBACK_MSG_SET_CONFIG };
 		unsigned int chunk = min_t(unsigned int, len, VIRTIO_LOOPBACK_MSG_DATA_MAX);
+		struct virtio_loopback_msg msg;
 
+		vlb_message_init(&msg, VIRTIO_LOOPBACK_MSG_SET_CONFIG);
 		msg.config.offset = offset;
 		msg.config.length = chunk;
 		memcpy(msg.config.data, buf, chunk);
@@ -70,8 +71,9 @@ static u8 vlb_get_status(struct virtio_device *vdev)
 
 static int vlb_ask_status(struct vlb_device *dev, struct virtio_device *vdev, u8 status)
 {
-	struct virtio_loopback_msg msg = { .type = VIRTIO_LOOPBACK_MSG_STATUS };
+	struct virtio_loopback_msg msg;
 
+	vlb_message_init(&msg, VIRTIO_LOOPBACK_MSG_STATUS);
 	msg.status.status = status;
 	msg.status.features = vdev->features & ~BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
 	return vlb_messages_ask(dev, &msg);
@@ -126,12 +128,36 @@ static void vlb_synchronize_cbs(struct virtio_device *vdev)
 		vlb_queue_sync(&dev->queues[i]);
 }
 
+/*
+ * The virtio core counts the descriptors that it gets back by the flags in the shared ring. Where
+ * the device side changed those, the count is wrong when the driver, which is about to let go, has
+ * its buffers out, and that is a BUG of the core's. Such buffers are lost instead: where they
+ * belong to, and how many they are, is not known any more.
+ */
+static void vlb_forget_buffers(struct vlb_device *dev)
+{
+	unsigned int i;
+
+	mutex_lock(&dev->vq_lock);
+	for (i = 0; i < dev->num_queues; i++) {
+		struct virtqueue *vq = vlb_queue_vq(&dev->queues[i]);
+
+		if (!vq || vlb_vq_is_packed(vq))
+			continue;
+		do
+			vq->num_free = virtqueue_get_vring_size(vq);
+		while (virtqueue_detach_unused_buf(vq));
+	}
+	mutex_unlock(&dev->vq_lock);
+}
+
 static void vlb_reset(struct virtio_device *vdev)
 {
 	const u8 live = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
-	struct virtio_loopback_msg msg = { .type = VIRTIO_LOOPBACK_MSG_RESET };
 	struct vlb_device *dev = vlb_device_of(vdev);
+	struct virtio_loopback_msg msg;
 
+	vlb_message_init(&msg, VIRTIO_LOOPBACK_MSG_RESET);
 	/*
 	 * If the adapter cannot promise that the back-end is quiet, the rings must not be
 	 * used again: the device ends here.
@@ -142,6 +168,8 @@ static void vlb_reset(struct virtio_device *vdev)
 	WRITE_ONCE(dev->status, 0);
 	/* From here on the driver is not called; what vlb_drain() has begun is waited for. */
 	vlb_synchronize_cbs(vdev);
+	if (READ_ONCE(dev->bounce.strayed))
+		vlb_forget_buffers(dev);
 	vlb_reset_posts(dev);
 }
 
@@ -217,8 +245,9 @@ static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int i
 
 static int vlb_ask_queue(struct vlb_queue *queue, u32 type)
 {
-	struct virtio_loopback_msg msg = { .type = type };
+	struct virtio_loopback_msg msg;
 
+	vlb_message_init(&msg, type);
 	msg.queue.index = queue->index;
 	return vlb_messages_ask(queue->dev, &msg);
 }

@@ -244,8 +244,10 @@ def detach_refuses_what_is_in_use(t):
 def driver_that_has_reset(t):
     """
     It is called neither by the device side nor by the end of I/O, however long it stays; nor is
-    one that is not ready yet, which is called when it is.
+    one that is not ready yet, which is called when it is. And none is called twice at once, or
+    misses a change of its configuration because it is in its probe.
     """
     aids.load(t, "vlb_late")
-    t.equal(t.run("late-driver").strip(), "late 0, early 0, then called",
-            "calls after the reset, before DRIVER_OK, and then")
+    t.equal(t.run("late-driver").strip(),
+            "late 0, early 0, then called, overlapping 0, changes 1",
+            "calls after the reset, before DRIVER_OK, and then; twice at once; changes told of")

@@ -270,6 +270,14 @@ static void test_scribbles(void **state)
 			vlb_bounce_unmap(&w.bounce, b->addr[i], 0);
 	}
 	assert_int_equal(vlb_bounce_live(&w.bounce), 0);
+	/* The next driver's rings are others. */
+	vlb_record_del_queue(&w.bounce, 0);
+	vlb_record_add_queue(&w.bounce, 0, &w.queues[1].vring);
+	assert_true(vlb_record_anomalies(&w.bounce) > 0);
+	vlb_record_del_queue(&w.bounce, 0);
+	vlb_record_del_queue(&w.bounce, 1);
+	vlb_record_add_queue(&w.bounce, 1, &w.queues[1].vring);
+	assert_int_equal(vlb_record_anomalies(&w.bounce), 0);
 	tear_down(&w);
 }
 

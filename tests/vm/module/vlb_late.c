@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A virtio driver for tests that is slow on its way in and out: it may linger between the making of
- * its queue and DRIVER_OK; then it offers one buffer, and when it is unbound it resets the device
- * and then waits for the end of I/O before it lets its queue go.
+ * its queue and DRIVER_OK, and after that; then it offers one buffer, and when it is unbound it
+ * resets the device and then waits for the end of I/O before it lets its queue go.
  *
  * A device does not interrupt before DRIVER_OK (virtio 3.1.1), nor when it was reset (2.4.1): calls
- * of then are counted.
+ * of then are counted. So are those that come while another one is under way, as no interrupt does,
+ * and changes of the configuration.
  */
+#include <linux/atomic.h>
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/scatterlist.h>
@@ -26,6 +28,22 @@ MODULE_PARM_DESC(linger_ms, "how long it lingers before DRIVER_OK");
 static bool lingers;
 module_param(lingers, bool, 0400);
 MODULE_PARM_DESC(lingers, "it does, and has its queue");
+
+static unsigned int stay_ms;
+module_param(stay_ms, uint, 0600);
+MODULE_PARM_DESC(stay_ms, "how long it lingers after DRIVER_OK");
+
+static bool stays;
+module_param(stays, bool, 0400);
+MODULE_PARM_DESC(stays, "it does");
+
+static unsigned int overlapping;
+module_param(overlapping, uint, 0400);
+MODULE_PARM_DESC(overlapping, "calls while another one was under way");
+
+static unsigned int changes;
+module_param(changes, uint, 0400);
+MODULE_PARM_DESC(changes, "of the configuration, that it was told of");
 
 static unsigned int early;
 module_param(early, uint, 0400);
@@ -57,14 +75,27 @@ struct vlb_late {
 	u64 *word;
 };
 
+/* Calls that are under way */
+static atomic_t vlb_late_inside = ATOMIC_INIT(0);
+
 static void vlb_late_called(struct virtqueue *vq)
 {
+	if (atomic_inc_return(&vlb_late_inside) > 1)
+		overlapping++;
+	/* Long enough for the next one to come. */
+	udelay(20);
+	atomic_dec(&vlb_late_inside);
 	if (READ_ONCE(lingers))
 		early++;
 	else if (READ_ONCE(reset))
 		late++;
 	else
 		calls++;
+}
+
+static void vlb_late_changed(struct virtio_device *vdev)
+{
+	changes++;
 }
 
 static int vlb_late_probe(struct virtio_device *vdev)
@@ -95,6 +126,9 @@ static int vlb_late_probe(struct virtio_device *vdev)
 	if (err)
 		goto err_vqs;
 	virtqueue_kick(dev->vq);
+	WRITE_ONCE(stays, stay_ms);
+	msleep(stay_ms);
+	WRITE_ONCE(stays, false);
 	return 0;
 
 err_vqs:
@@ -136,6 +170,7 @@ static struct virtio_driver vlb_late_driver = {
 	.id_table = vlb_late_ids,
 	.probe = vlb_late_probe,
 	.remove = vlb_late_remove,
+	.config_changed = vlb_late_changed,
 };
 module_virtio_driver(vlb_late_driver);
 

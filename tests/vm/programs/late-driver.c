@@ -5,9 +5,10 @@
  * The device of the driver vlb_late is unbound. When the driver has reset it, the device side
  * answers the buffer and calls nevertheless, and then goes away, which is the end of I/O. Another
  * one, whose ring is at the same place, does so while the driver has its queue and has not said
- * DRIVER_OK; what has come by then is told when it has. Prints "late N, early N, then called" with
- * the calls that came in each case; exits with 1 when something did not happen at all. Needs root and
- * vlb_late.ko.
+ * DRIVER_OK; what has come by then is told when it has. Two threads call a third one at once, and
+ * its configuration changes while its driver is still in its probe. Prints "late N, early N, then
+ * called, overlapping N, changes N" with the calls that came in each case; exits with 1 when
+ * something did not happen at all. Needs root and vlb_late.ko.
  */
 #include <dirent.h>
 #include <err.h>
@@ -23,6 +24,7 @@
 #define DEVICE_ID  0xfff1
 #define NAME	   "late"
 #define DRIVER	   "/sys/bus/virtio/drivers/vlb_late"
+#define CALLS	   20000
 #define PARAMETERS "/sys/module/vlb_late/parameters/"
 
 static void create(struct raw_device *dev)
@@ -55,12 +57,15 @@ static bool is_set(const char *name)
 	return value[0] == 'Y';
 }
 
-static void set_linger(const char *ms)
+static void set(const char *name, const char *value)
 {
-	FILE *file = fopen(PARAMETERS "linger_ms", "we");
+	char path[128];
+	FILE *file;
 
-	if (!file || fputs(ms, file) < 0 || fclose(file))
-		err(1, PARAMETERS "linger_ms");
+	snprintf(path, sizeof(path), PARAMETERS "%s", name);
+	file = fopen(path, "we");
+	if (!file || fputs(value, file) < 0 || fclose(file))
+		err(1, "%s", path);
 }
 
 /* Returns when the driver has let go, which it does after the end of I/O. */
@@ -151,7 +156,7 @@ static void call_before_ready(size_t offset)
 	struct vring vring = { 0 };
 	struct raw_device dev;
 
-	set_linger("2000");
+	set("linger_ms", "2000");
 	create(&dev);
 	wait_for("lingers", "come to its queue");
 	vring.used = (void *)(dev.pool + offset);
@@ -162,9 +167,51 @@ static void call_before_ready(size_t offset)
 	check_gone();
 }
 
+static void *call_again_and_again(void *arg)
+{
+	struct raw_device *dev = arg;
+	uint64_t one = 1;
+
+	for (int i = 0; i < CALLS; i++)
+		if (write(dev->call, &one, sizeof(one)) != sizeof(one))
+			err(1, "call");
+	return NULL;
+}
+
+/* Whatever the device side does with its eventfd, a driver is called as by one interrupt. */
+static void call_twice_at_once(size_t offset)
+{
+	struct virtio_loopback_config change = {
+		.size = sizeof(change),
+		.flags = VIRTIO_LOOPBACK_CONFIG_NOTIFY,
+	};
+	struct vring vring = { 0 };
+	pthread_t threads[2];
+	struct raw_device dev;
+
+	set("linger_ms", "0");
+	set("stay_ms", "1000");
+	create(&dev);
+	wait_for("stays", "come to its DRIVER_OK");
+	if (ioctl(dev.fd, VIRTIO_LOOPBACK_SET_CONFIG, &change))
+		err(1, "SET_CONFIG");
+	/* which it never takes back, so that there is something to call it for each time */
+	vring.used = (void *)(dev.pool + offset);
+	answer(&dev, &vring, 0);
+	for (int i = 0; i < 2; i++)
+		if (pthread_create(&threads[i], NULL, call_again_and_again, &dev))
+			errx(1, "pthread_create");
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	if (!raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 20000))
+		errx(1, "the driver has not come to its end");
+	raw_close(&dev);
+	check_gone();
+}
+
 int main(void)
 {
-	char late[16], early[16], before[16], calls[16];
+	char late[16], early[16], before[16], calls[16], overlapping[16], changes[16];
 	size_t offset = call_after_reset();
 
 	parameter("calls", before, sizeof(before));
@@ -172,7 +219,10 @@ int main(void)
 	parameter("late", late, sizeof(late));
 	parameter("early", early, sizeof(early));
 	parameter("calls", calls, sizeof(calls));
-	printf("late %s, early %s, then %s\n", late, early,
-	       atoi(calls) > atoi(before) ? "called" : "not called");
+	call_twice_at_once(offset);
+	parameter("overlapping", overlapping, sizeof(overlapping));
+	parameter("changes", changes, sizeof(changes));
+	printf("late %s, early %s, then %s, overlapping %s, changes %s\n", late, early,
+	       atoi(calls) > atoi(before) ? "called" : "not called", overlapping, changes);
 	return 0;
 }

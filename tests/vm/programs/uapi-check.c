@@ -148,6 +148,8 @@ static void check_create_refuses(void)
 	WITH(name[0], 0, EINVAL);
 	WITH(name[0], (char)0xe4, EINVAL);
 	WITH(device_id, 0, EINVAL);
+	WITH(device_id, 24, EOPNOTSUPP); /* memory */
+	WITH(device_id, 27, EOPNOTSUPP); /* pmem */
 	WITH(features, 0, EINVAL);
 	WITH(features, packed, 0);
 	WITH(features, packed; args.queue_sizes = (uintptr_t)odd, 0);

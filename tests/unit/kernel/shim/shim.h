@@ -47,6 +47,7 @@ typedef unsigned int gfp_t;
 
 /* memory */
 #define GFP_KERNEL	0
+#define GFP_KERNEL_ACCOUNT 0
 #define PAGE_SHIFT	12
 #define PAGE_SIZE	(1UL << PAGE_SHIFT)
 #define PAGE_ALIGN(x)	(((x) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))
