@@ -203,11 +203,11 @@ void vlb_drain(struct vlb_device *dev)
 	for (i = 0; vlb_drain_is_wanted(dev) && i < dev->num_queues; i++)
 		stands &= vlb_drain_stands(&dev->queues[i]);
 	end = jiffies + VLB_DRAIN_HEADS_PATIENCE;
-	do
+	do {
 		for (i = 0; (!complete || !stands) && i < dev->num_queues; i++)
 			vlb_drain_every_head(&dev->queues[i], end);
-	while (!stands && vlb_drain_is_wanted(dev) && !vlb_drain_is_empty(dev) &&
-	       time_before(jiffies, end));
+	} while (!stands && vlb_drain_is_wanted(dev) && !vlb_drain_is_empty(dev) &&
+		 time_before(jiffies, end));
 	mutex_unlock(&dev->vq_lock);
 
 	vlb_drain_break(dev);

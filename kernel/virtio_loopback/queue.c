@@ -192,7 +192,7 @@ void vlb_queue_sync(struct vlb_queue *queue)
 	else
 		while (irq_work_is_busy(&queue->work))
 			usleep_range(20, 50);
-	/* A run on another CPU may have ended meanwhile, and have taken the mark of the one here. */
+	/* A run on another CPU may have ended meanwhile, and have taken this one's mark with it. */
 	spin_lock_irqsave(&queue->calling, flags);
 	spin_unlock_irqrestore(&queue->calling, flags);
 }

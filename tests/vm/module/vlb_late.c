@@ -82,8 +82,8 @@ static void vlb_late_called(struct virtqueue *vq)
 {
 	if (atomic_inc_return(&vlb_late_inside) > 1)
 		overlapping++;
-	/* Long enough for the next one to come. */
-	udelay(20);
+	/* Long enough for the next one to come */
+	udelay(9);
 	atomic_dec(&vlb_late_inside);
 	if (READ_ONCE(lingers))
 		early++;
