@@ -8,6 +8,7 @@
  *	dmabuf.c	a buffer that the picture lies in
  *	import-*.c	a graphics card that reads it, where the CPU cannot
  *	output-*.c	where the picture goes
+ *	patience.c	the end of what a library of theirs waits for
  *	control.c	the adapter's socket: hands over the back-end's, is told of new sizes
  *	input.c		what is typed and pointed at there, for vhost-user-input
  *

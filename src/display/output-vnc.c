@@ -3,12 +3,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -20,23 +22,43 @@
 #include "common/util.h"
 #include "display/display.h"
 #include "display/keys.h"
+#include "display/patience.h"
 
 #define DEFAULT_HOST "127.0.0.1"
 #define DEFAULT_PORT 5900
 /* Damage is gathered for this long before viewers are told. */
 #define GATHER_NS 10000000L
-/* A viewer that takes nothing for this long, in the middle of a picture, is let go of. */
-#define VIEWER_WAIT_MS 2000
+/* A viewer that is waited for longer, for a message or in a picture, is let go of. */
+#define VIEWER_WAIT_MS 3000
+/* Less than this is no wait of which anything must be said. */
+#define SHORT_WAIT_NS 10000000U
 /* Of one head. Each costs descriptors and a copy of what it is sent. */
 #define MOST_VIEWERS 16
+/*
+ * A viewer that understands other sizes and asks for the whole picture is told the size in a
+ * message of its own, and the library then leaves the pixels to the next time.
+ */
+#define LOOKS 2
+
+struct vnc_viewer {
+	struct vnc_head *own;
+	rfbClientPtr client; /* NULL: nobody */
+	/*
+	 * The library closes its own number for the socket before it says so, and by then that
+	 * can be another's. So this one is watched.
+	 */
+	int fd;
+	unsigned int looks; /* that are still to come for something to send */
+};
 
 struct vnc_head {
 	struct vnc_output *vnc;
 	struct head *head;
 	rfbScreenInfoPtr screen;
+	int listen_fd;
 	struct loop_source *listener;
 	struct rect damage;
-	unsigned int viewers;
+	struct vnc_viewer viewers[MOST_VIEWERS];
 	int buttons; /* as the viewers' pointer events have them */
 };
 
@@ -45,6 +67,10 @@ struct vnc_output {
 	int timer_fd;
 	bool armed;
 	struct loop_source *timer;
+	int epoll_fd; /* the viewers of all heads */
+	struct loop_source *viewers;
+	int rest_fd; /* a timer: none is served before */
+	struct loop_source *rest;
 	struct vnc_head heads[VGPU_MAX_SCANOUTS];
 };
 
@@ -63,102 +89,201 @@ static void library_log(const char *format, ...)
 
 /* ---- viewers ---- */
 
-/*
- * The library closes a viewer's socket before it says so, and by then the number can be another
- * viewer's. So a duplicate is watched.
- */
-struct vnc_viewer {
-	int fd;
-	struct loop_source *source;
-};
-
-/*
- * A viewer that understands other sizes and asks for the whole picture is told the size in a
- * message of its own, and the library then leaves the pixels to the next time.
- */
-static void process(rfbScreenInfoPtr screen)
+static struct vnc_viewer *find_place(struct vnc_head *own)
 {
-	rfbProcessEvents(screen, 0);
-	rfbProcessEvents(screen, 0);
+	unsigned int i;
+
+	for (i = 0; i < MOST_VIEWERS; i++) {
+		if (!own->viewers[i].client)
+			return &own->viewers[i];
+	}
+	return NULL;
 }
 
-static void viewer_ready(void *data, uint32_t events)
+/* To look for something to send costs, so there are so many looks, and then none before news. */
+static void watch(struct vnc_viewer *viewer, unsigned int looks)
 {
-	const struct vnc_head *own = data;
+	struct epoll_event event = {
+		.events = EPOLLIN | (looks ? EPOLLOUT : 0),
+		.data.ptr = viewer,
+	};
+	bool same = !looks == !viewer->looks;
+
+	viewer->looks = looks;
+	if (!same && epoll_ctl(viewer->own->vnc->epoll_fd, EPOLL_CTL_MOD, viewer->fd, &event) < 0)
+		log_error("head %u: a viewer cannot be watched: %m", viewer->own->head->index);
+}
+
+static void have_news(struct vnc_head *own)
+{
+	unsigned int i;
+
+	for (i = 0; i < MOST_VIEWERS; i++) {
+		if (own->viewers[i].client)
+			watch(&own->viewers[i], LOOKS);
+	}
+}
+
+static void let_go(rfbClientPtr client)
+{
+	if (client->sock >= 0)
+		rfbCloseClient(client);
+	rfbClientConnectionGone(client);
+}
+
+/*
+ * The library waits for all of a message, and until all of a picture is on its way.
+ *
+ * Return: how long it waited, in nanoseconds.
+ */
+static uint64_t serve(struct vnc_viewer *viewer, uint32_t events)
+{
+	rfbClientPtr client = viewer->client;
+	unsigned int looks = viewer->looks;
+	uint64_t waited = 0;
+
+	if (patience_begin(viewer->fd, VIEWER_WAIT_MS)) {
+		log_ratelimited(LOG_LEVEL_WARNING, "head %u: no timer for a viewer: %m",
+				viewer->own->head->index);
+		let_go(client);
+		return 0;
+	}
+	if (events & ~(uint32_t)EPOLLOUT) {
+		rfbProcessClientMessage(client);
+		looks = LOOKS;
+	}
+	if (events & EPOLLOUT && client->sock >= 0 && looks) {
+		rfbUpdateClient(client);
+		looks--;
+	}
+	if (patience_end(&waited))
+		log_ratelimited(LOG_LEVEL_WARNING,
+				"head %u: a viewer is let go of: it kept the display waiting for %d s",
+				viewer->own->head->index, VIEWER_WAIT_MS / 1000);
+	if (client->sock >= 0)
+		watch(viewer, looks);
+	else
+		let_go(client);
+	return waited;
+}
+
+/* Viewers are left alone for as long as one of them made the others wait. */
+static void rest(struct vnc_output *vnc, uint64_t ns)
+{
+	const struct itimerspec when = {
+		.it_value = {
+			.tv_sec = (time_t)(ns / 1000000000U),
+			.tv_nsec = (long)(ns % 1000000000U),
+		},
+	};
+
+	if (timerfd_settime(vnc->rest_fd, 0, &when, NULL) == 0)
+		loop_change(vnc->display->loop, vnc->viewers, 0);
+}
+
+/* One of all viewers a turn, so that the back-end and the adapter wait for one at the most. */
+static void viewers_ready(void *data, uint32_t events)
+{
+	struct vnc_output *vnc = data;
+	struct epoll_event event;
+	uint64_t waited;
 
 	(void)events;
-	process(own->screen);
+	if (epoll_wait(vnc->epoll_fd, &event, 1, 0) != 1)
+		return;
+	waited = serve(event.data.ptr, event.events);
+	if (waited >= SHORT_WAIT_NS)
+		rest(vnc, waited);
 }
 
-static void viewer_gone(rfbClientPtr viewer)
+static void rest_is_over(void *data, uint32_t events)
 {
-	struct vnc_head *own = viewer->screen->screenData;
-	struct vnc_viewer *watched = viewer->clientData;
+	struct vnc_output *vnc = data;
+	uint64_t count;
 
-	loop_remove(own->vnc->display->loop, watched->source);
-	fd_close(&watched->fd);
-	free(watched);
-	viewer->clientData = NULL;
-	own->viewers--;
+	(void)events;
+	if (read(vnc->rest_fd, &count, sizeof(count)) > 0)
+		loop_change(vnc->display->loop, vnc->viewers, EPOLLIN);
+}
+
+static void viewer_gone(rfbClientPtr client)
+{
+	struct vnc_viewer *viewer = client->clientData;
+	struct vnc_head *own = viewer->own;
+
+	epoll_ctl(own->vnc->epoll_fd, EPOLL_CTL_DEL, viewer->fd, NULL);
+	fd_close(&viewer->fd);
+	viewer->client = NULL;
 	own->buttons = 0;
 	input_release(&own->vnc->display->input);
 	log_info("head %u: a viewer has gone", own->head->index);
 }
 
 /*
- * A browser connects to this machine for any page that it shows, and the library, which answers
- * it, does not look at whose page that is.
+ * The library first looks whether a browser has come (WebSocket), or TLS, and that has no end when
+ * less than a word comes (0.9.14); it does not look at whose page a browser shows, either. So it is
+ * shown a socket on which somebody begins as a viewer does, and gets the viewer's in its place when
+ * it has looked.
  */
-static bool from_a_browser(rfbClientPtr viewer)
+static rfbClientPtr introduce(struct vnc_head *own, int fd)
 {
-#ifdef LIBVNCSERVER_WITH_WEBSOCKETS
-	bool found = viewer->wsctx || viewer->sslctx;
+	char version[sz_rfbProtocolVersionMsg];
+	_cleanup_close_ int other = -1;
+	rfbClientPtr client;
+	int pair[2];
+	ssize_t n;
 
-	/* which the library would lose */
-	free(viewer->wsctx);
-	viewer->wsctx = NULL;
-	return found;
-#else
-	(void)viewer;
-	return false;
-#endif
-}
-
-static struct vnc_viewer *watch_viewer(struct vnc_head *own, rfbClientPtr viewer)
-{
-	struct vnc_viewer *watched = calloc(1, sizeof(*watched));
-
-	if (!watched)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return NULL;
-	watched->fd = fcntl(viewer->sock, F_DUPFD_CLOEXEC, 0);
-	if (watched->fd >= 0)
-		watched->source = loop_add(own->vnc->display->loop, watched->fd, EPOLLIN,
-					   viewer_ready, own);
-	if (watched->source)
-		return watched;
-	fd_close(&watched->fd);
-	free(watched);
+	other = pair[1];
+	if (send(other, "RFB ", 4, MSG_NOSIGNAL) != 4) {
+		fd_close(&pair[0]);
+		return NULL;
+	}
+	client = rfbNewClient(own->screen, pair[0]);
+	if (!client)
+		return NULL;
+	n = recv(other, version, sizeof(version), MSG_DONTWAIT);
+	if (n > 0 && send(fd, version, (size_t)n, MSG_NOSIGNAL) == n &&
+	    dup3(fd, client->sock, O_CLOEXEC) >= 0)
+		return client;
+	let_go(client);
 	return NULL;
 }
 
-static enum rfbNewClientAction viewer_came(rfbClientPtr viewer)
+static void listener_ready(void *data, uint32_t events)
 {
-	struct vnc_head *own = viewer->screen->screenData;
-	bool browser = from_a_browser(viewer);
+	struct vnc_head *own = data;
+	struct vnc_viewer *viewer = find_place(own);
+	struct sockaddr_in from = { 0 };
+	socklen_t len = sizeof(from);
+	_cleanup_close_ int fd = accept4(own->listen_fd, (struct sockaddr *)&from, &len,
+					 SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = viewer };
+	const int one = 1;
+	rfbClientPtr client;
 
-	if (browser || own->viewers >= MOST_VIEWERS) {
-		log_ratelimited(LOG_LEVEL_WARNING, "head %u: a viewer from %s refused: %s",
-				own->head->index, viewer->host,
-				browser ? "it is a browser (WebSocket)" : "there are enough");
-		return RFB_CLIENT_REFUSE;
+	(void)events;
+	if (fd < 0)
+		return;
+	if (!viewer) {
+		log_ratelimited(LOG_LEVEL_WARNING,
+				"head %u: a viewer from %s refused: there are enough",
+				own->head->index, inet_ntoa(from.sin_addr));
+		return;
 	}
-	viewer->clientData = watch_viewer(own, viewer);
-	if (!viewer->clientData)
-		return RFB_CLIENT_REFUSE;
-	viewer->clientGoneHook = viewer_gone;
-	own->viewers++;
-	log_info("head %u: a viewer from %s", own->head->index, viewer->host);
-	return RFB_CLIENT_ACCEPT;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	client = introduce(own, fd);
+	if (!client)
+		return;
+	if (epoll_ctl(own->vnc->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+		let_go(client);
+		return;
+	}
+	*viewer = (struct vnc_viewer){ .own = own, .client = client, .fd = fd_steal(&fd) };
+	client->clientData = viewer;
+	client->clientGoneHook = viewer_gone;
+	log_info("head %u: a viewer from %s", own->head->index, inet_ntoa(from.sin_addr));
 }
 
 /* RFC 6143, 7.5.4 and 7.5.5 */
@@ -193,9 +318,11 @@ static void viewer_pointed(int buttons, int x, int y, rfbClientPtr viewer)
 static int viewer_resized(int width, int height, int count, struct rfbExtDesktopScreen *screens,
 			  rfbClientPtr viewer)
 {
-	const struct vnc_head *own = viewer->screen->screenData;
+	struct vnc_head *own = viewer->screen->screenData;
 
 	(void)screens;
+	/* the others may be told */
+	have_news(own);
 	if (count != 1 || width <= 0 || height <= 0)
 		return rfbExtDesktopSize_InvalidScreenLayout;
 	display_resized(own->vnc->display, own->head, (uint32_t)width, (uint32_t)height);
@@ -224,7 +351,7 @@ static void show(struct vnc_head *own)
 		     head->width);
 	rfbMarkRectAsModified(own->screen, (int)r.x, (int)r.y, (int)(r.x + r.width),
 			      (int)(r.y + r.height));
-	process(own->screen);
+	have_news(own);
 }
 
 static void timer_ready(void *data, uint32_t events)
@@ -276,7 +403,7 @@ static void vnc_mode(struct output *output, struct head *head)
 		set_format(screen);
 		free(before);
 	}
-	process(screen);
+	have_news(&vnc->heads[head->index]);
 }
 
 /* ---- opening ---- */
@@ -305,6 +432,24 @@ static int parse_address(const char *arg, struct in_addr *host, unsigned int *po
 	return inet_pton(AF_INET, text, host) == 1 ? 0 : -EINVAL;
 }
 
+/* Not the library's, which would take in whoever comes without an end to it: see introduce(). */
+static int listen_on(struct in_addr host, unsigned int port)
+{
+	const struct sockaddr_in at = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr = host,
+	};
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int one = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(fd, MOST_VIEWERS) < 0)
+		return -errno;
+	return fd_steal(&fd);
+}
+
 static int open_head(struct vnc_output *vnc, struct head *head, struct in_addr host,
 		     unsigned int port, struct failure *failure)
 {
@@ -325,22 +470,20 @@ static int open_head(struct vnc_output *vnc, struct head *head, struct in_addr h
 	screen->screenData = own;
 	screen->desktopName = "virtio-loopback";
 	screen->alwaysShared = TRUE;
-	screen->listenInterface = host.s_addr;
-	screen->port = (int)port;
+	screen->port = 0;
 	screen->ipv6port = 0;
 	screen->deferUpdateTime = 0;
 	screen->cursor = NULL;
-	screen->newClientHook = viewer_came;
 	screen->setDesktopSizeHook = viewer_resized;
 	screen->kbdAddEvent = viewer_typed;
 	screen->ptrAddEvent = viewer_pointed;
 	rfbInitServer(screen);
-	if (screen->listenSock < 0)
-		return failure_set(failure, -EADDRINUSE,
-				   "vnc: cannot listen on %s port %u (is it taken?)",
-				   inet_ntoa(host), port);
+	own->listen_fd = listen_on(host, port);
+	if (own->listen_fd < 0)
+		return failure_set(failure, own->listen_fd, "vnc: cannot listen on %s port %u: %s",
+				   inet_ntoa(host), port, strerror(-own->listen_fd));
 	own->listener =
-		loop_add(vnc->display->loop, screen->listenSock, EPOLLIN, viewer_ready, own);
+		loop_add(vnc->display->loop, own->listen_fd, EPOLLIN, listener_ready, own);
 	return own->listener ? 0 : -errno;
 }
 
@@ -352,6 +495,7 @@ static void destroy(struct vnc_output *vnc)
 		struct vnc_head *own = &vnc->heads[i];
 
 		loop_remove(vnc->display->loop, own->listener);
+		fd_close(&own->listen_fd);
 		if (!own->screen)
 			continue;
 		rfbShutdownServer(own->screen, TRUE);
@@ -359,7 +503,12 @@ static void destroy(struct vnc_output *vnc)
 		rfbScreenCleanup(own->screen);
 	}
 	loop_remove(vnc->display->loop, vnc->timer);
+	loop_remove(vnc->display->loop, vnc->rest);
+	loop_remove(vnc->display->loop, vnc->viewers);
 	fd_close(&vnc->timer_fd);
+	fd_close(&vnc->rest_fd);
+	fd_close(&vnc->epoll_fd);
+	patience_finish();
 	free(vnc);
 }
 
@@ -374,6 +523,42 @@ static int limit_descriptors(void)
 		return 0;
 	limit.rlim_cur = FD_SETSIZE;
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+static struct vnc_output *create(struct display *display)
+{
+	struct vnc_output *vnc = calloc(1, sizeof(*vnc));
+	unsigned int i;
+
+	if (!vnc)
+		return NULL;
+	vnc->display = display;
+	vnc->timer_fd = -1;
+	vnc->rest_fd = -1;
+	vnc->epoll_fd = -1;
+	for (i = 0; i < VGPU_MAX_SCANOUTS; i++)
+		vnc->heads[i].listen_fd = -1;
+	return vnc;
+}
+
+static int open_timers(struct vnc_output *vnc, struct output *output)
+{
+	struct loop *loop = vnc->display->loop;
+
+	vnc->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (vnc->timer_fd >= 0)
+		vnc->timer = loop_add(loop, vnc->timer_fd, EPOLLIN, timer_ready, output);
+	if (!vnc->timer)
+		return -errno;
+	vnc->rest_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (vnc->rest_fd >= 0)
+		vnc->rest = loop_add(loop, vnc->rest_fd, EPOLLIN, rest_is_over, vnc);
+	if (!vnc->rest)
+		return -errno;
+	vnc->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (vnc->epoll_fd >= 0)
+		vnc->viewers = loop_add(loop, vnc->epoll_fd, EPOLLIN, viewers_ready, vnc);
+	return vnc->viewers ? patience_init() : -errno;
 }
 
 static int vnc_open(struct output *output, const char *arg, struct failure *failure)
@@ -391,18 +576,15 @@ static int vnc_open(struct output *output, const char *arg, struct failure *fail
 	ret = limit_descriptors();
 	if (ret)
 		return failure_set(failure, ret, "vnc: RLIMIT_NOFILE: %s", strerror(-ret));
-	vnc = calloc(1, sizeof(*vnc));
+	vnc = create(display);
 	if (!vnc)
 		return -ENOMEM;
 	rfbLog = library_log;
 	rfbErr = library_log;
 	rfbMaxClientWait = VIEWER_WAIT_MS;
-	vnc->display = display;
-	vnc->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (vnc->timer_fd >= 0)
-		vnc->timer = loop_add(display->loop, vnc->timer_fd, EPOLLIN, timer_ready, output);
-	if (!vnc->timer)
-		ret = failure_set(failure, -errno, "no timer: %s", strerror(errno));
+	ret = open_timers(vnc, output);
+	if (ret)
+		failure_set(failure, ret, "vnc: no timer: %s", strerror(-ret));
 	for (i = 0; i < display->nheads && !ret; i++)
 		ret = open_head(vnc, &display->heads[i], host, port + i, failure);
 	if (ret) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The display for VNC, seen by libvncclient: what viewers are built on, in its encodings. */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -157,10 +159,10 @@ static void test_encodings(void **state)
 
 #define MOST_VIEWERS 16
 
-static int connect_bytes(const char *first)
+static int connect_to(uint16_t port, const char *first)
 {
 	const struct sockaddr_in at = { .sin_family = AF_INET,
-					.sin_port = htons(PORT),
+					.sin_port = htons(port),
 					.sin_addr = { htonl(INADDR_LOOPBACK) } };
 	const struct timeval patience = { .tv_sec = 5 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -172,6 +174,11 @@ static int connect_bytes(const char *first)
 	return fd;
 }
 
+static int connect_bytes(const char *first)
+{
+	return connect_to(PORT, first);
+}
+
 /* What the server says before it closes, or until there is @enough of it */
 static size_t hear(int fd, size_t enough, bool *closed)
 {
@@ -181,7 +188,8 @@ static size_t hear(int fd, size_t enough, bool *closed)
 
 	while (have < enough && (n = recv(fd, text, sizeof(text), 0)) > 0)
 		have += (size_t)n;
-	*closed = have < enough && n == 0;
+	/* a reset: it had not read all */
+	*closed = have < enough && (n == 0 || errno == ECONNRESET);
 	return have;
 }
 
@@ -254,12 +262,183 @@ static void test_web_page(void **state)
 	dt_stop(&dt);
 }
 
+/* ---- viewers that are slow ---- */
+
+/* However slow a viewer is, this is more than the display makes the back-end wait. */
+#define ANSWER_MS 5000
+
+static void get(int fd, void *buf, size_t len)
+{
+	assert_int_equal(recv(fd, buf, len, MSG_WAITALL), len);
+}
+
+/* RFC 6143, 7.1 to 7.3.2 */
+static int raw_viewer(uint16_t port, uint32_t *width, uint32_t *height)
+{
+	int fd = connect_to(port, "RFB 003.008\n");
+	uint8_t buf[256];
+
+	get(fd, buf, 12);
+	get(fd, buf, 1);
+	get(fd, buf, buf[0]);
+	assert_int_equal(send(fd, "\1", 1, MSG_NOSIGNAL), 1); /* no password */
+	get(fd, buf, 4);
+	assert_int_equal(send(fd, "\1", 1, MSG_NOSIGNAL), 1);
+	get(fd, buf, 24);
+	*width = (uint32_t)buf[0] << 8 | buf[1];
+	*height = (uint32_t)buf[2] << 8 | buf[3];
+	get(fd, buf, buf[23]); /* the name, which is short */
+	return fd;
+}
+
+static void say_nothing(int viewer)
+{
+	(void)viewer;
+}
+
+static void say_a_byte(int viewer)
+{
+	send(viewer, "a", 1, MSG_NOSIGNAL);
+}
+
+static void take_some(int viewer)
+{
+	static char some[100000];
+
+	recv(viewer, some, sizeof(some), MSG_DONTWAIT);
+}
+
+/* A question of the back-end is answered while the viewer does what it does. */
+static void check_answered(int sock, int viewer, void (*go_on)(int viewer), const char *what)
+{
+	deadline_t end = deadline_after_ms(ANSWER_MS);
+	struct vgpu_message msg;
+
+	vgpu_message_init(&msg, VGPU_REQUEST, VGPU_GET_DISPLAY_INFO);
+	dt_send(sock, &msg);
+	while (poll_fd(sock, POLLIN, MIN(end, deadline_after_ms(500))) <= 0) {
+		if (deadline_passed(end))
+			fail_msg("%s: expected an answer within %d ms, saw none", what, ANSWER_MS);
+		go_on(viewer);
+	}
+	assert_int_equal(dt_answer(sock, &msg), 0);
+}
+
+static void check_let_go(int viewer, const char *what)
+{
+	bool closed;
+
+	hear(viewer, SIZE_MAX, &closed);
+	if (!closed)
+		fail_msg("%s: expected it to be let go of, saw it kept", what);
+	close(viewer);
+}
+
+static void test_one_byte(void **state)
+{
+	int sock, viewer;
+
+	(void)state;
+	dt_start(&dt, "vnc=127.0.0.1:15998", 1, 640, 480);
+	sock = dt_hand_over(&dt);
+	viewer = connect_bytes("");
+	usleep(30000); /* the display has begun with it */
+	say_a_byte(viewer);
+	usleep(50000);
+	check_answered(sock, viewer, say_nothing, "one byte");
+	check_let_go(viewer, "one byte");
+	close(sock);
+	dt_stop(&dt);
+}
+
+/* ClientCutText (RFC 6143, 7.5.6), which the display does not even want */
+static int begin_text(void)
+{
+	static const uint8_t head[8] = { 6, 0, 0, 0, 0, 0, 1000 >> 8, 1000 & 255 };
+	uint32_t width, height;
+	int viewer = raw_viewer(PORT, &width, &height);
+
+	assert_int_equal(send(viewer, head, sizeof(head), MSG_NOSIGNAL), sizeof(head));
+	return viewer;
+}
+
+static void test_slow_text(void **state)
+{
+	int sock, viewer;
+
+	(void)state;
+	dt_start(&dt, "vnc=127.0.0.1:15998", 1, 640, 480);
+	sock = dt_hand_over(&dt);
+	viewer = begin_text();
+	usleep(50000);
+	check_answered(sock, viewer, say_a_byte, "a text byte by byte");
+	check_let_go(viewer, "a text byte by byte");
+	close(sock);
+	dt_stop(&dt);
+}
+
+/* One that asks for a picture as it is, and takes little of it at a time */
+static void test_slow_picture(void **state)
+{
+	static const uint8_t ask[] = { 2, 0, 0, 1, 0, 0, 0, 0, /* encodings: raw */
+				       3, 0, 0, 0, 0, 0, 2400 >> 8, 2400 & 255, 2400 >> 8,
+				       2400 & 255 };
+	uint32_t width, height;
+	int sock, viewer;
+	char byte;
+
+	(void)state;
+	dt_start(&dt, "vnc=127.0.0.1:15998", 1, 2400, 2400);
+	sock = dt_hand_over(&dt);
+	viewer = raw_viewer(PORT, &width, &height);
+	assert_int_equal(width, 2400);
+	assert_int_equal(send(viewer, ask, sizeof(ask), MSG_NOSIGNAL), sizeof(ask));
+	get(viewer, &byte, 1); /* it is on its way */
+	check_answered(sock, viewer, take_some, "a picture that is taken slowly");
+	check_let_go(viewer, "a picture that is taken slowly");
+	close(sock);
+	dt_stop(&dt);
+}
+
+/* Many of them, one after the other, leave the back-end its half of the time. */
+static void test_slow_crowd(void **state)
+{
+	deadline_t end;
+	int sock, viewers[4];
+	unsigned int i, answers = 0;
+
+	(void)state;
+	dt_start(&dt, "vnc=127.0.0.1:15998", 1, 640, 480);
+	sock = dt_hand_over(&dt);
+	for (i = 0; i < ARRAY_SIZE(viewers); i++) {
+		viewers[i] = connect_bytes("RFB 003.008\n");
+		assert_true(is_taken(viewers[i]));
+	}
+	/* RFC 6143, 7.1.2: a kind of security is one byte, and then comes one that says who */
+	for (i = 0; i < ARRAY_SIZE(viewers); i++)
+		assert_int_equal(send(viewers[i], "\1\1\6", 3, MSG_NOSIGNAL), 3);
+	usleep(50000);
+	for (end = deadline_after_ms(6000); !deadline_passed(end); answers++)
+		check_answered(sock, viewers[0], say_nothing, "a crowd");
+	if (answers < 100)
+		fail_msg("a crowd: expected 100 answers in 6 s, saw %u", answers);
+	print_message("%u answers in 6 s\n", answers);
+	for (i = 0; i < ARRAY_SIZE(viewers); i++)
+		close(viewers[i]);
+	close(sock);
+	dt_stop(&dt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_encodings),
 		cmocka_unit_test(test_many_viewers),
 		cmocka_unit_test(test_web_page),
+		cmocka_unit_test(test_one_byte),
+		cmocka_unit_test(test_slow_text),
+		cmocka_unit_test(test_slow_picture),
+		cmocka_unit_test(test_slow_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
