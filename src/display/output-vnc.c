@@ -380,30 +380,48 @@ static void vnc_damage(struct output *output, struct head *head, const struct re
 		vnc->armed = true;
 }
 
-/* A head that is off is black, in the size that it had. */
+static int resize(rfbScreenInfoPtr screen, uint32_t width, uint32_t height)
+{
+	char *before = screen->frameBuffer, *pixels = calloc((size_t)width * height, 4);
+
+	if (!pixels)
+		return -ENOMEM;
+	rfbNewFramebuffer(screen, pixels, (int)width, (int)height, 8, 3, 4);
+	set_format(screen);
+	free(before);
+	return 0;
+}
+
+/*
+ * A head that is off is black, in the size that it had. But its pixels count no more (see
+ * display_mode()), so of a large one no more is kept than was offered.
+ */
+static void switch_off(const struct head *head, rfbScreenInfoPtr screen)
+{
+	size_t pixels = (size_t)screen->width * (size_t)screen->height;
+
+	if (pixels > (size_t)head->wanted_width * head->wanted_height &&
+	    !resize(screen, head->wanted_width, head->wanted_height))
+		return;
+	memset(screen->frameBuffer, 0, pixels * 4);
+	rfbMarkRectAsModified(screen, 0, 0, screen->width, screen->height);
+}
+
 static void vnc_mode(struct output *output, struct head *head)
 {
 	struct vnc_output *vnc = output->priv;
-	rfbScreenInfoPtr screen = vnc->heads[head->index].screen;
-	char *before = screen->frameBuffer, *pixels;
+	struct vnc_head *own = &vnc->heads[head->index];
 
-	vnc->heads[head->index].damage = (struct rect){ 0 };
+	own->damage = (struct rect){ 0 };
 	if (!head->width) {
-		memset(before, 0, (size_t)screen->width * (size_t)screen->height * 4);
-		rfbMarkRectAsModified(screen, 0, 0, screen->width, screen->height);
-	} else {
-		pixels = calloc((size_t)head->width * head->height, 4);
-		if (!pixels) {
-			/* the old picture has another size: what comes must not be put there */
-			log_error("head %u: no memory for viewers", head->index);
-			display_mode(output->display, head, 0, 0);
-			return;
-		}
-		rfbNewFramebuffer(screen, pixels, (int)head->width, (int)head->height, 8, 3, 4);
-		set_format(screen);
-		free(before);
+		switch_off(head, own->screen);
+	} else if (resize(own->screen, head->width, head->height)) {
+		/* the old picture has another size: what comes must not be put there */
+		log_error("head %u: no memory for viewers", head->index);
+		display_mode(output->display, head, 0, 0);
+		return;
 	}
-	have_news(&vnc->heads[head->index]);
+	have_news(own);
 }
 
 /* ---- opening ---- */

@@ -429,6 +429,55 @@ static void test_slow_crowd(void **state)
 	dt_stop(&dt);
 }
 
+/* ---- what it costs ---- */
+
+static uint64_t pixels_on(uint16_t port)
+{
+	uint32_t width, height;
+
+	close(raw_viewer(port, &width, &height));
+	return (uint64_t)width * height;
+}
+
+/* Waits until all that was sent before has been done. */
+static void settle(int sock)
+{
+	struct vgpu_message msg;
+
+	vgpu_message_init(&msg, VGPU_REQUEST, VGPU_GET_DISPLAY_INFO);
+	dt_send(sock, &msg);
+	assert_int_equal(dt_answer(sock, &msg), 0);
+}
+
+/* Heads that are large one after the other do not add up. */
+static void test_large_heads(void **state)
+{
+	const uint64_t offered = 640 * 480, large = 4096 * 4096;
+	uint64_t first, second;
+	int sock;
+
+	(void)state;
+	dt_start(&dt, "vnc=127.0.0.1:15990", 2, 640, 480);
+	sock = dt_hand_over(&dt);
+	dt_scanout(sock, 0, 4096, 4096);
+	dt_scanout(sock, 0, 0, 0);
+	dt_scanout(sock, 1, 4096, 4096);
+	settle(sock);
+	first = pixels_on(15990);
+	second = pixels_on(15991);
+	if (second != large || first > offered)
+		fail_msg("expected one head of %u pixels and of the other %u at most, saw %u, %u",
+			 (unsigned int)large, (unsigned int)offered, (unsigned int)second,
+			 (unsigned int)first);
+	/* one that is not large stays as it was */
+	dt_scanout(sock, 1, 320, 200);
+	dt_scanout(sock, 1, 0, 0);
+	settle(sock);
+	assert_int_equal(pixels_on(15991), 320 * 200);
+	close(sock);
+	dt_stop(&dt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_slow_text),
 		cmocka_unit_test(test_slow_picture),
 		cmocka_unit_test(test_slow_crowd),
+		cmocka_unit_test(test_large_heads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
