@@ -18,12 +18,15 @@
 
 /* SDL's events have no descriptor that could be waited for: they are looked for this often. */
 #define TICK_NS 16666667L
+/* Of one tick; what is left has the next, and the back-end and the adapter are heard in between. */
+#define TICK_EVENTS 256
 /* A window that is being dragged to another size has many on the way: only the last counts. */
 #define RESIZE_NS 300000000ULL
 
 struct sdl_head {
 	SDL_Window *window;
 	struct rect damage;
+	bool redraw; /* all of it, without damage */
 	deadline_t resize_at; /* 0: no resize under way */
 	uint32_t width, height; /* of the last mode that the window was given the size of */
 };
@@ -119,21 +122,18 @@ static struct sdl_head *find_window(struct sdl_output *sdl, uint32_t id)
 
 static void window_event(struct output *output, const SDL_WindowEvent *event)
 {
-	struct sdl_output *sdl = output->priv;
-	struct sdl_head *own = find_window(sdl, event->windowID);
-	const struct head *head;
+	struct sdl_head *own = find_window(output->priv, event->windowID);
 
 	if (!own)
 		return;
-	head = &output->display->heads[own - sdl->heads];
 	switch (event->event) {
 	case SDL_WINDOWEVENT_RESIZED:
 		own->resize_at = now_ns() + RESIZE_NS;
-		draw(own, head);
+		own->redraw = true;
 		break;
 	case SDL_WINDOWEVENT_EXPOSED:
 	case SDL_WINDOWEVENT_SIZE_CHANGED:
-		draw(own, head);
+		own->redraw = true;
 		break;
 	case SDL_WINDOWEVENT_FOCUS_LOST:
 		input_release(&output->display->input);
@@ -234,16 +234,17 @@ static void tick(void *data, uint32_t events)
 	(void)events;
 	if (read(sdl->timer_fd, &count, sizeof(count)) < 0)
 		return;
-	while (SDL_PollEvent(&event))
+	for (i = 0; i < TICK_EVENTS && SDL_PollEvent(&event); i++)
 		take_event(output, &event);
 	for (i = 0; i < output->display->nheads; i++) {
 		struct sdl_head *own = &sdl->heads[i];
 
 		if (own->resize_at && deadline_passed(own->resize_at))
 			settle_resize(output, i);
-		if (own->damage.width)
+		if (own->damage.width || own->redraw)
 			draw(own, &output->display->heads[i]);
 		own->damage = (struct rect){ 0 };
+		own->redraw = false;
 	}
 }
 

@@ -610,28 +610,6 @@ static void test_vnc(void **state)
 }
 #endif
 
-#ifdef HAVE_SDL
-/* No desktop: SDL's dummy driver has windows that nobody sees. */
-static void test_sdl(void **state)
-{
-	const struct vgpu_update all = { 0, 0, 0, 320, 200 };
-	int sock;
-
-	(void)state;
-	setenv("SDL_VIDEODRIVER", "dummy", 1);
-	dt_start(&dt, "sdl", 2, 640, 480);
-	sock = dt_hand_over(&dt);
-	dt_scanout(sock, 0, 320, 200);
-	dt_update(sock, all, 7);
-	dt_scanout(sock, 0, 0, 0);
-	dt_scanout(sock, 0, 160, 100);
-	settle(sock);
-	poll(NULL, 0, 100); /* some of its ticks */
-	close(sock);
-	dt_stop(&dt);
-}
-#endif
-
 static void test_mode_errors(void **state)
 {
 	static const char *const wrong[] = { "png",   "png=",		"none=x", "nothing",
@@ -666,9 +644,6 @@ int main(void)
 		cmocka_unit_test(test_deaf),
 #ifdef HAVE_VNC
 		cmocka_unit_test(test_vnc),
-#endif
-#ifdef HAVE_SDL
-		cmocka_unit_test(test_sdl),
 #endif
 		cmocka_unit_test(test_mode_errors),
 	};
