@@ -3,8 +3,8 @@
  * Pictures as files: DIR/head0-000001.png and so on, and DIR/head0.png is the newest. Each is
  * renamed into place, so whoever reads one reads a whole one.
  *
- * A frame is written when updates pause, and at most a few times a second when they do not. One
- * that is the same as the last is not written again.
+ * A frame is written when updates pause, and five times a second at most: sizes that change faster
+ * lose some. One that is the same as the last is not written again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +25,9 @@
 /* How long no update must come, and how long a frame waits for that */
 #define QUIET_NS 50000000ULL
 #define LONGEST_NS 200000000ULL
+/* So many files in PERIOD_NS, whatever the back-end does */
+#define MOST_FILES 5
+#define PERIOD_NS 1000000000ULL
 #define TEMPORARY ".virtio-loopback-display.tmp"
 
 struct png_head {
@@ -32,6 +35,8 @@ struct png_head {
 	deadline_t quiet; /* when updates have paused for long enough */
 	deadline_t longest;
 	unsigned int count; /* files written */
+	deadline_t free_at[MOST_FILES]; /* when the last ones do not count any more */
+	unsigned int oldest; /* of them */
 	uint8_t *last; /* the pixels of the last one, 8-bit RGB; NULL: none of this size */
 };
 
@@ -122,6 +127,17 @@ static int put_newest(const struct png_output *png, const struct head *head, con
 	return renameat(png->dir, TEMPORARY, png->dir, name) < 0 ? -errno : 0;
 }
 
+static deadline_t next_file(const struct png_head *own)
+{
+	return own->free_at[own->oldest];
+}
+
+static void count_file(struct png_head *own)
+{
+	own->free_at[own->oldest] = now_ns() + PERIOD_NS;
+	own->oldest = (own->oldest + 1) % MOST_FILES;
+}
+
 static void write_frame(struct png_output *png, const struct head *head)
 {
 	struct png_head *own = &png->heads[head->index];
@@ -140,6 +156,7 @@ static void write_frame(struct png_output *png, const struct head *head)
 		free(rgb);
 		return;
 	}
+	count_file(own);
 	snprintf(name, sizeof(name), "head%u-%06u.png", head->index, own->count + 1);
 	ret = put_file(png, head, rgb, name);
 	if (!ret)
@@ -157,7 +174,7 @@ static void write_frame(struct png_output *png, const struct head *head)
 
 static deadline_t due(const struct png_head *own)
 {
-	return MIN(own->quiet, own->longest);
+	return MAX(MIN(own->quiet, own->longest), next_file(own));
 }
 
 static void set_timer(struct png_output *png)
@@ -210,11 +227,13 @@ static void png_damage(struct output *output, struct head *head, const struct re
 	set_timer(png);
 }
 
+/* In a burst of sizes the last picture stays, which is written in its turn. */
 static void png_settle(struct output *output, struct head *head)
 {
 	struct png_output *png = output->priv;
+	const struct png_head *own = &png->heads[head->index];
 
-	if (png->heads[head->index].dirty)
+	if (own->dirty && deadline_passed(next_file(own)))
 		write_frame(png, head);
 }
 

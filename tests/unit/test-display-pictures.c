@@ -176,11 +176,23 @@ static void test_png_short(void **state)
 	dt_stop(&dt);
 }
 
+static unsigned int count_files(unsigned int most)
+{
+	unsigned int i, files = 0;
+	char name[40];
+
+	for (i = 1; i <= most; i++) {
+		snprintf(name, sizeof(name), "head0-%06u.png", i);
+		files += access(file(name), F_OK) == 0;
+	}
+	return files;
+}
+
 /* A burst is one frame or a few, and the last one is the last. */
 static void test_png_burst(void **state)
 {
 	const struct vgpu_update all = { 0, 0, 0, 320, 200 };
-	unsigned int i, files = 0;
+	unsigned int i, files;
 	int sock;
 
 	(void)state;
@@ -192,14 +204,37 @@ static void test_png_burst(void **state)
 	settle(sock);
 	dt_stop(&dt);
 	check_picture("head0.png", 320, 200, all, 99, 99);
-	for (i = 1; i <= 100; i++) {
-		char name[40];
-
-		snprintf(name, sizeof(name), "head0-%06u.png", i);
-		files += access(file(name), F_OK) == 0;
-	}
+	files = count_files(100);
 	print_message("100 updates gave %u files\n", files);
 	assert_in_range(files, 1, 50);
+	close(sock);
+}
+
+/* Sizes that alternate give five files a second, and the last of them in the end. */
+static void test_png_sizes(void **state)
+{
+	uint64_t began = now_ns(), seconds;
+	unsigned int i, files;
+	int sock;
+
+	(void)state;
+	dt_start(&dt, mode, 1, 640, 480);
+	sock = dt_hand_over(&dt);
+	for (i = 0; i < 1000; i++) {
+		const struct vgpu_update all = { 0, 0, 0, 32 + i % 2, 24 };
+
+		dt_scanout(sock, 0, all.width, all.height);
+		dt_update(sock, all, i);
+	}
+	settle(sock);
+	poll(NULL, 0, 1500); /* its turn is within a second */
+	check_picture("head0.png", 33, 24, (struct vgpu_update){ 0 }, 0, 999);
+	seconds = (now_ns() - began) / 1000000000U;
+	dt_stop(&dt);
+	files = count_files(1000);
+	if (files < 1 || files > 5 * (seconds + 1))
+		fail_msg("1000 sizes in %u s: expected 1 to %u files, saw %u",
+			 (unsigned int)seconds, 5 * ((unsigned int)seconds + 1), files);
 	close(sock);
 }
 
@@ -637,6 +672,7 @@ int main(void)
 		IN_DIR(test_png),
 		IN_DIR(test_png_short),
 		IN_DIR(test_png_burst),
+		IN_DIR(test_png_sizes),
 		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_buffers),
 		cmocka_unit_test(test_wrong_buffers),
