@@ -173,7 +173,8 @@ static void listener_ready(void *data, uint32_t events)
 	while (client < input->clients + INPUT_CLIENTS_MAX && client->fd >= 0)
 		client++;
 	if (client == input->clients + INPUT_CLIENTS_MAX) {
-		log_warning("more than %d want to hear what is typed", INPUT_CLIENTS_MAX);
+		log_ratelimited(LOG_LEVEL_WARNING, "more than %d want to hear what is typed",
+				INPUT_CLIENTS_MAX);
 		fd_close(&fd);
 		return;
 	}

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* What is typed at the display, and what vhost-user-input has of it: both sides, in one process. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "backends/input/display.h"
 #include "check.h"
 #include "common/cleanup.h"
+#include "common/deadline.h"
 #include "common/unix-socket.h"
 #include "common/util.h"
 #include "display/display.h"
@@ -255,6 +258,51 @@ static void test_clients(void **state)
 	settle();
 }
 
+static unsigned int count_lines(int fd)
+{
+	char text[4096];
+	unsigned int lines = 0;
+	ssize_t n, i;
+
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	while ((n = read(fd, text, sizeof(text))) > 0) {
+		for (i = 0; i < n; i++)
+			lines += text[i] == '\n';
+	}
+	return lines;
+}
+
+/* Whoever connects without end does not fill the journal. */
+static void test_many_clients(void **state)
+{
+	struct display_source sources[INPUT_CLIENTS_MAX];
+	int log = memfd_create("log", MFD_CLOEXEC), before = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	uint64_t began = now_ns(), seconds;
+	unsigned int lines;
+	int fd, i;
+
+	(void)state;
+	for (i = 0; i < INPUT_CLIENTS_MAX; i++)
+		sources[i] = connect_kind(DISPLAY_INPUT_KEYBOARD, NULL);
+	assert_int_equal(dup2(log, 2), 2);
+	for (i = 0; i < 200; i++) {
+		fd = unix_connect(path, deadline_after_ms(1000));
+		settle();
+		fd_close(&fd);
+	}
+	assert_int_equal(dup2(before, 2), 2);
+	seconds = (now_ns() - began) / 1000000000U;
+	lines = count_lines(log);
+	if (lines < 1 || lines > 5 * (seconds + 2))
+		fail_msg("200 too many in %u s: expected 1 to %u lines, saw %u",
+			 (unsigned int)seconds, 5 * ((unsigned int)seconds + 2), lines);
+	fd_close(&log);
+	fd_close(&before);
+	for (i = 0; i < INPUT_CLIENTS_MAX; i++)
+		display_close(&sources[i]);
+	settle();
+}
+
 /* A display is not believed either. */
 static void test_hostile_display(void **state)
 {
@@ -326,6 +374,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pointer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_clients, setup, teardown),
 		cmocka_unit_test(test_hostile_display),
 		cmocka_unit_test(test_keys),
 	};
