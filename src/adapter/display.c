@@ -84,6 +84,8 @@ static _Noreturn void become_display(const char **words, int sock, int errors, p
 	sock = fcntl(sock, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
 	if (sock < 0 || errors < 0 || dup2(sock, CONTROL_FD) < 0)
 		_exit(127);
+	/* What the caller left open is none of the display's, which may be taken over. */
+	close_range(CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	execvp(words[0], (char *const *)words);
 	error = errno;
 	if (write(errors, &error, sizeof(error)) < 0)

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/virtio_gpu.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "adapter/config-file.h"
 #include "adapter/device.h"
@@ -271,6 +273,21 @@ static int parse_pool(struct adapter_options *o, const char *text)
 	return ret;
 }
 
+/* It came by an execve(), and goes by none: what is said there is believed. */
+static int parse_ready_fd(struct adapter_options *o, const char *text)
+{
+	unsigned int fd;
+	int ret = parse_uint(text, 0, INT32_MAX, &fd);
+
+	if (ret)
+		return ret;
+	o->ready_fd = (int)fd;
+	/* one that is not open is no failure: nobody waits there */
+	if (o->ready_fd > STDERR_FILENO)
+		fcntl(o->ready_fd, F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
 /* What becomes of the device when its adapter goes. */
 static int parse_succession(struct adapter_options *o, int opt)
 {
@@ -379,9 +396,7 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 		o->log = arg;
 		return 0;
 	case OPT_READY_FD:
-		ret = parse_uint(arg, 0, INT32_MAX, &n);
-		o->ready_fd = ret ? -1 : (int)n;
-		return ret;
+		return parse_ready_fd(o, arg);
 	case OPT_NO_SANDBOX:
 		o->sandbox = false;
 		return 0;

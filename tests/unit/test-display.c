@@ -159,17 +159,50 @@ static void test_lines(void **state)
 	display_finish(&d);
 }
 
-/* A program that says something else than that it is ready, again and again. */
-static void test_never_ready(void **state)
+/* A script in the display's place: @path is filled in, and is to be removed */
+static void write_script(char *path, const char *script)
 {
-	static const char script[] = "#!/bin/sh\nwhile echo steady >&3; do :; done 2>/dev/null\n";
-	char path[] = "/tmp/vlb-display-XXXXXX";
 	int fd = mkstemp(path);
 
-	(void)state;
 	assert_int_equal(write(fd, script, strlen(script)), strlen(script));
 	assert_int_equal(fchmod(fd, 0700), 0);
 	close(fd); /* or it could not be executed */
+}
+
+#define STRAY_FD 9
+
+/* What the adapter's caller left open: the display does not have it. */
+static void test_stray_descriptor(void **state)
+{
+	char path[] = "/tmp/vlb-display-XXXXXX";
+	struct adapter_options o = options();
+	struct failure f = { 0 };
+	struct display d;
+	int pair[2], ret;
+
+	(void)state;
+	write_script(path, "#!/bin/sh\n[ -e /proc/$$/fd/9 ] || echo ready >&3\nread line <&3\n");
+	assert_int_equal(pipe(pair), 0);
+	assert_int_equal(dup2(pair[1], STRAY_FD), STRAY_FD);
+	o.display_program = path;
+	display_init(&d);
+	ret = display_start(&d, &o, deadline_after_ms(WAIT_MS), &f);
+	display_finish(&d);
+	close(STRAY_FD);
+	close(pair[0]);
+	close(pair[1]);
+	unlink(path);
+	if (ret)
+		fail_msg("expected no descriptor %d in the display, saw one: %s", STRAY_FD, f.text);
+}
+
+/* A program that says something else than that it is ready, again and again. */
+static void test_never_ready(void **state)
+{
+	char path[] = "/tmp/vlb-display-XXXXXX";
+
+	(void)state;
+	write_script(path, "#!/bin/sh\nwhile echo steady >&3; do :; done 2>/dev/null\n");
 	alarm(30);
 	try_program(path, "does not come up");
 	alarm(0);
@@ -203,6 +236,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_bad_programs),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_stray_descriptor),
 		cmocka_unit_test(test_never_ready),
 		cmocka_unit_test(test_many_lines),
 	};

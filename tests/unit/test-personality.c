@@ -86,10 +86,14 @@ static void test_options(void **state)
 	struct failure f = { 0 };
 
 	(void)state;
+	assert_int_equal(dup2(STDOUT_FILENO, 9), 9);
 	assert_int_equal(parse(&o, &f,
 			       "--type blk --name d0 --socket /s --queues 4 --queue-size 256 "
 			       "--pool 1M --reconnect 7 --timeout 2 --ready-fd 9"),
 			 0);
+	/* no program that the adapter starts has it */
+	assert_int_equal(fcntl(9, F_GETFD), FD_CLOEXEC);
+	close(9);
 	assert_int_equal(o.type.id, 2);
 	assert_string_equal(o.name, "d0");
 	assert_string_equal(o.socket, "/s");
