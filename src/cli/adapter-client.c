@@ -15,6 +15,7 @@
 #include "adapter/control.h"
 #include "common/cleanup.h"
 #include "common/find-program.h"
+#include "common/printable.h"
 #include "common/state-dir.h"
 
 #define ADAPTER "virtio-loopback-adapter"
@@ -64,7 +65,7 @@ int adapter_spawn(char **args, char *ready, size_t ready_size, bool foreground,
 	return 0;
 }
 
-static int understand(struct adapter_started *started, const char *line, struct failure *failure)
+static int understand(struct adapter_started *started, char *line, struct failure *failure)
 {
 	int error, bound, at = 0;
 
@@ -74,8 +75,10 @@ static int understand(struct adapter_started *started, const char *line, struct 
 		return 0;
 	}
 	/* NOLINTNEXTLINE(cert-err34-c) */
-	if (sscanf(line, "error %d %n", &error, &at) == 1 && at && error > 0)
+	if (sscanf(line, "error %d %n", &error, &at) == 1 && at && error > 0) {
+		printable(line + at); /* some of it is a back-end's */
 		return failure_set(failure, -error, "%s", line + at);
+	}
 	return failure_set(failure, -EIO, "the adapter ended without a word");
 }
 

@@ -3,6 +3,7 @@
  * What nobody can make of an adapter, between a mock of the kernel module and the hostile back-end:
  * one that waits, that is silent or that speaks for longer than is its part.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 #include "adapter-rig.h"
 #include "adapter/adapter.h"
 #include "adapter/manager.h"
+#include "adapter/report.h"
 #include "check.h"
 #include "common/cleanup.h"
 #include "common/notify.h"
@@ -61,6 +63,109 @@ static void test_log_is_a_pipe(void **state)
 	}
 	close(reader);
 	unlink(path);
+}
+
+#define LAST_WORDS "\033]0;title\007no such disk"
+
+static void leave_it(const char *path)
+{
+	(void)path;
+}
+
+static void put_pipe(const char *path)
+{
+	assert_int_equal(rename(path, "old"), 0);
+	assert_int_equal(mkfifo(path, 0666), 0);
+}
+
+static void put_link(const char *path)
+{
+	assert_int_equal(rename(path, "old"), 0);
+	assert_int_equal(symlink("old", path), 0);
+}
+
+static void put_link_to_zeros(const char *path)
+{
+	assert_int_equal(rename(path, "old"), 0);
+	assert_int_equal(symlink("/dev/zero", path), 0);
+}
+
+static void put_file(const char *path)
+{
+	int fd;
+
+	assert_int_equal(rename(path, "old"), 0);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "a secret\n", 9), 9);
+	close(fd);
+}
+
+static void grow(const char *path)
+{
+	static const char line[] = "line\n";
+	unsigned int i;
+
+	(void)path;
+	for (i = 0; i < 10000; i++)
+		assert_int_equal(write(STDERR_FILENO, line, strlen(line)), strlen(line));
+	assert_int_equal(write(STDERR_FILENO, LAST_WORDS, strlen(LAST_WORDS)), strlen(LAST_WORDS));
+}
+
+/* In a process of its own: standard error is the log. */
+static _Noreturn void quote(const char *dir, void (*change)(const char *path), int to)
+{
+	struct failure f = { 0 };
+
+	alarm(20);
+	if (chdir(dir) < 0 || open_log("unit.log") < 0 ||
+	    write(STDERR_FILENO, LAST_WORDS "\n", strlen(LAST_WORDS) + 1) < 0)
+		_exit(2);
+	change("unit.log");
+	failure_set(&f, -EIO, "failed");
+	report_quote("unit.log", PROGRAM, &f);
+	_exit(write(to, f.text, strlen(f.text)) < 0);
+}
+
+/* The last words of a back-end: from the log and no other file, and none that a terminal obeys. */
+static void test_last_words(void **state)
+{
+	static const struct {
+		const char *name;
+		void (*change)(const char *path);
+		const char *expected;
+	} logs[] = {
+		{ "the log", leave_it, "failed; it said: ?]0;title?no such disk" },
+		{ "a long log", grow, "failed; it said: ?]0;title?no such disk" },
+		{ "a pipe", put_pipe, "failed" },
+		{ "a link", put_link, "failed" },
+		{ "a link to /dev/zero", put_link_to_zeros, "failed" },
+		{ "another file", put_file, "failed" },
+	};
+	struct rig *r = *state;
+	char path[96], old[96];
+	size_t i;
+
+	snprintf(path, sizeof(path), "%s/unit.log", r->dir);
+	snprintf(old, sizeof(old), "%s/old", r->dir);
+	for (i = 0; i < ARRAY_SIZE(logs); i++) {
+		char text[512] = "";
+		int pair[2], status;
+		pid_t child;
+
+		assert_int_equal(pipe(pair), 0);
+		child = fork();
+		if (!child)
+			quote(r->dir, logs[i].change, pair[1]);
+		close(pair[1]);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(read(pair[0], text, sizeof(text) - 1) >= 0);
+		close(pair[0]);
+		unlink(path);
+		unlink(old);
+		if (status || strcmp(text, logs[i].expected) != 0)
+			fail_msg("%s: expected '%s', saw '%s', status %#x", logs[i].name,
+				 logs[i].expected, text, (unsigned int)status);
+	}
 }
 
 /* ---- who watches it ---- */
@@ -257,6 +362,7 @@ int main(void)
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(test_log_is_a_pipe),
+		RIG_TEST(test_last_words),
 		RIG_TEST(test_watched_while_slow),
 		RIG_TEST(test_config_storm),
 		RIG_TEST(test_resize_storm),

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "cli/adapter-client.h"
 #include "cli/prometheus.h"
 #include "cli/sysfs.h"
 #include "common/util.h"
@@ -283,6 +284,25 @@ static void test_queues_cut(void **state)
 	free(text);
 }
 
+/* ---- what an adapter says of its set-up ---- */
+
+/* Some of it is a back-end's, and goes to a terminal. */
+static void test_ready(void **state)
+{
+	static const char line[] = "error 5 it said: \033[2Jno such disk\n";
+	struct adapter_started started = { 0 };
+	struct failure f = { 0 };
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(pipe(pair), 0);
+	assert_int_equal(write(pair[1], line, strlen(line)), strlen(line));
+	started.ready_fd = pair[0];
+	assert_int_equal(adapter_wait_ready(&started, deadline_after_ms(5000), &f), -EIO);
+	assert_string_equal(f.text, "it said: ?[2Jno such disk");
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +313,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_queues_cut, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_nodes, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_wait, make_root, remove_root),
+		cmocka_unit_test(test_ready),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
