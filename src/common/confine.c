@@ -267,7 +267,9 @@ static const int dangerous_calls[] = {
 	SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(chmod), SCMP_SYS(fchmod),
 	SCMP_SYS(fchmodat), SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr),
 	SCMP_SYS(removexattr), SCMP_SYS(lremovexattr), SCMP_SYS(fremovexattr),
-	SCMP_SYS(pidfd_getfd), SCMP_SYS(pidfd_send_signal),
+	SCMP_SYS(pidfd_getfd), SCMP_SYS(pidfd_send_signal), SCMP_SYS(fork), SCMP_SYS(vfork),
+	/* another identity, if only of files, is not told of its parent's end */
+	SCMP_SYS(setreuid), SCMP_SYS(setregid), SCMP_SYS(setfsuid), SCMP_SYS(setfsgid),
 #ifndef __mips__ /* whose numbers begin elsewhere; the library need not know these names */
 	452 /* fchmodat2 */, 463 /* setxattrat */, 466 /* removexattrat */, 469 /* file_setattr */,
 #endif
@@ -358,7 +360,8 @@ static int refuse(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp arg)
 
 /*
  * What none may do, whatever it may do by the names of the calls: signals to others, a new
- * namespace, which would have capabilities of its own, typing into somebody's terminal.
+ * namespace, which would have capabilities of its own, typing into somebody's terminal, leaving
+ * something behind that outlives it.
  */
 static int add_refusals(scmp_filter_ctx ctx)
 {
@@ -376,6 +379,16 @@ static int add_refusals(scmp_filter_ctx ctx)
 		ret = refuse(ctx, SCMP_SYS(clone),
 			     CLONE_FLAGS(SCMP_CMP_MASKED_EQ, namespace_flags[i],
 					 namespace_flags[i]));
+	/*
+	 * Threads, and no children: a device's parts end with it because the kernel tells them of
+	 * their parent's end, and it does not tell their children.
+	 */
+	if (!ret)
+		ret = refuse(ctx, SCMP_SYS(clone),
+			     CLONE_FLAGS(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+	if (!ret)
+		ret = refuse(ctx, SCMP_SYS(prctl),
+			     SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, PR_SET_PDEATHSIG));
 	/* Its flags are in memory, which a filter cannot see; C libraries then take clone(). */
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);

@@ -69,8 +69,8 @@ extern const char *const confine_card_nodes[CONFINE_CARD_NODES];
 #define CONFINE_NETWORK	(1U << 6) /* sockets of its own: of CAN, and for news of links */
 
 /*
- * confine_never() - from now on no signals to other processes, no new namespaces, and no typing
- * into terminals. The others below do this first; it is for who has a list of its own.
+ * confine_never() - from now on no signals to other processes, no new namespaces, no typing into
+ * terminals, and no children. The others below do this first; it is for who has a list of its own.
  */
 int confine_never(struct failure *failure);
 
@@ -87,9 +87,9 @@ int confine_kinds(unsigned int kinds, struct failure *failure);
 int confine_calls(const int *calls, size_t n, struct failure *failure);
 
 /*
- * confine_calls_wide() - all but those that no such process needs: executing programs, tracing
- * others, mounting, modules, the machine's settings. For processes with libraries, such as OpenGL
- * drivers, whose calls cannot be listed.
+ * confine_calls_wide() - all but those that no such process needs: children, executing programs,
+ * tracing others, mounting, modules, the machine's settings. For processes with libraries, such as
+ * OpenGL drivers, whose calls cannot be listed.
  */
 int confine_calls_wide(struct failure *failure);
 

@@ -166,6 +166,78 @@ static long try_fork(void)
 	return pid < 0 ? -1 : waitpid(pid, NULL, 0);
 }
 
+static long try_vfork(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL, NULL, NULL,
+				   NULL);
+
+	if (!pid)
+		_exit(0);
+	return pid < 0 ? -1 : waitpid(pid, NULL, 0);
+}
+
+#ifdef SYS_fork /* not on newer architectures */
+static long try_old_fork(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_fork);
+
+	if (!pid)
+		_exit(0);
+	return pid < 0 ? -1 : waitpid(pid, NULL, 0);
+}
+#else
+#define try_old_fork try_fork
+#endif
+
+/* The kernel takes 32 bits of it. */
+static long try_outlive_long(void)
+{
+	return syscall(SYS_prctl, PR_SET_PDEATHSIG | ~0xffffffffUL, 0, 0, 0, 0);
+}
+
+static long try_outlive(void)
+{
+	return syscall(SYS_prctl, (unsigned long)PR_SET_PDEATHSIG, 0, 0, 0, 0);
+}
+
+static long try_name(void)
+{
+	return prctl(PR_SET_NAME, "confined");
+}
+
+static long try_identity(void)
+{
+	return syscall(SYS_setfsuid, -1) == -1 ? -1 : 0;
+}
+
+/* Whose parent ends is ended; what it leaves behind would not be. */
+static void test_children(void **state)
+{
+	static const struct attempt list[] = {
+		{ "fork", try_fork, EPERM },
+		{ "vfork", try_vfork, EPERM },
+		{ "PR_SET_PDEATHSIG", try_outlive, EPERM },
+		{ "PR_SET_PDEATHSIG in 64 bits", try_outlive_long, EPERM },
+		{ "PR_SET_NAME", try_name, 0 },
+		{ "a thread", try_thread, 0 },
+	};
+	static const struct attempt wide[] = {
+		{ "fork, wide", try_fork, EPERM },
+		{ "vfork, wide", try_vfork, EPERM },
+		{ "fork by its number, wide", try_old_fork, EPERM },
+		{ "PR_SET_PDEATHSIG, wide", try_outlive, EPERM },
+		{ "PR_SET_PDEATHSIG in 64 bits, wide", try_outlive_long, EPERM },
+		{ "setfsuid, wide", try_identity, EPERM },
+		{ "PR_SET_NAME, wide", try_name, 0 },
+		{ "a thread, wide", try_thread, 0 },
+	};
+
+	(void)state;
+	need_filters();
+	CHECK(LIST, CONFINE_THREADS, list);
+	CHECK(WIDE, 0, wide);
+}
+
 static void test_namespaces(void **state)
 {
 	static const struct attempt list[] = {
@@ -181,7 +253,6 @@ static void test_namespaces(void **state)
 		{ "clone3, wide", try_clone3, ENOSYS },
 		{ "unshare, wide", try_unshare, EPERM },
 		{ "a thread, wide", try_thread, 0 },
-		{ "fork, wide", try_fork, 0 },
 	};
 
 	(void)state;
@@ -439,7 +510,8 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_children),
+		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_signals_by_landlock), cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_sockets), cmocka_unit_test(test_terminals),
 	};
