@@ -151,6 +151,8 @@ int adapter_open_keeper(struct adapter *a)
 		.name = o->name,
 		.state_dir = o->state_dir,
 		.node = o->node,
+		.socket = o->hearsay ? NULL : o->socket,
+		.exec = o->hearsay ? NULL : o->exec,
 		.sandbox = o->sandbox,
 		.verbose = o->verbose,
 	};

@@ -11,6 +11,8 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +20,6 @@
 #include "common/deadline.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "vhost-user/socket.h"
 
 #define LOW_FDS 10 /* the keeper keeps the numbers below free of its own descriptors */
 #define DELAY_MIN_MS 50U
@@ -41,6 +42,7 @@ struct keeper {
 	/* the adapter */
 	const struct keeper_restart *restart;
 	char program[PATH_MAX];
+	bool sandbox;
 	int adapter; /* pidfd; -1: it is gone, or not known */
 	pid_t heir; /* one that was started here and is no adapter yet, 0: none */
 	bool yielded;
@@ -199,7 +201,11 @@ static _Noreturn void become_adapter(const struct keeper *k)
 				 "--state-dir", r->state_dir, "--node", r->node };
 	size_t n = 8;
 
-	if (!r->sandbox)
+	if (r->socket || r->exec) {
+		args[n++] = r->socket ? "--socket" : "--exec";
+		args[n++] = r->socket ? r->socket : r->exec;
+	}
+	if (!k->sandbox)
 		args[n++] = "--no-sandbox";
 	if (r->verbose)
 		args[n++] = "--verbose";
@@ -266,36 +272,78 @@ static void adapter_gone(struct keeper *k)
 	k->yielded = false;
 }
 
-static void adapter_adopt(struct keeper *k, int pidfd, const char *program)
+static const char *last_part(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/*
+ * The program of the one that was installed last is the next one's, too: the first one's may be
+ * gone. The number may be another process's by now: of another user, or of another program.
+ */
+static void adapter_program(struct keeper *k, int pidfd, const struct ucred *from)
+{
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	char proc[32], path[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+
+	snprintf(proc, sizeof(proc), "/proc/%d", (int)from->pid);
+	if (stat(proc, &st) < 0 || st.st_uid != from->uid)
+		return;
+	snprintf(proc, sizeof(proc), "/proc/%d/exe", (int)from->pid);
+	n = readlink(proc, path, sizeof(path) - 1);
+	if (n < 0 || poll(&ended, 1, 0) != 0)
+		return;
+	path[n] = '\0';
+	if (!strcmp(last_part(path), last_part(k->program)))
+		snprintf(k->program, sizeof(k->program), "%s", path);
+}
+
+/* @from: who says so, by the kernel's word */
+static void adapter_adopt(struct keeper *k, const struct keeper_note *note,
+			  const struct ucred *from)
+{
+	int pidfd = -1;
+
+	if (from->pid > 0 && (from->uid == getuid() || from->uid == 0))
+		pidfd = (int)syscall(SYS_pidfd_open, from->pid, 0);
+	if (pidfd < 0) {
+		log_warning("process %d says that it is the adapter, and is gone or another user's",
+			    (int)from->pid);
+		return;
+	}
 	fd_close(&k->adapter);
-	k->adapter = pidfd;
+	k->adapter = move_up(pidfd);
+	adapter_program(k, k->adapter, from);
+	if (note->value)
+		k->sandbox = true;
 	k->heir = 0; /* it may be this one: then it is reaped as any other child */
 	k->yielded = false;
 	k->restart_at = DEADLINE_NEVER;
 	k->settled = deadline_after_ms(SETTLED_MS);
 	k->tries = 0;
-	if (program[0])
-		snprintf(k->program, sizeof(k->program), "%s", program);
 	tell(NEWS_STATUS, k->child);
 }
 
 /* ---- orders ---- */
 
-static void carry_out(struct keeper *k, const struct keeper_message *message, int fd)
+static void carry_out(struct keeper *k, const struct keeper_note *note, const struct ucred *from,
+		      int fd)
 {
-	switch (message->note.what) {
+	switch (note->what) {
 	case ORDER_START:
 		if (!k->child && k->words)
 			backend_start(k, fd);
-		fd_close(&fd);
-		return;
+		break;
 	case ORDER_STOP:
 		backend_stop(k);
 		break;
 	case ORDER_ADOPT:
-		adapter_adopt(k, fd, message->path);
-		return;
+		adapter_adopt(k, note, from);
+		break;
 	case ORDER_YIELD:
 		k->yielded = true;
 		break;
@@ -303,28 +351,55 @@ static void carry_out(struct keeper *k, const struct keeper_message *message, in
 		k->over = true;
 		break;
 	}
-	fd_close(&fd);
+}
+
+/* One descriptor at most comes in: the kernel drops what there is no room for. */
+static ssize_t receive(struct keeper_note *note, struct ucred *from, int *fd)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(*from)) + CMSG_SPACE(sizeof(*fd))];
+	} control;
+	struct iovec iov = { .iov_base = note, .iov_len = sizeof(*note) };
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = CMSG_SPACE(sizeof(*from)) + CMSG_LEN(sizeof(*fd)),
+	};
+	ssize_t n = recvmsg(KEEPER_FD, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *cmsg;
+
+	if (n < 0)
+		return -errno;
+	for (cmsg = CMSG_FIRSTHDR(&mh); cmsg; cmsg = CMSG_NXTHDR(&mh, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET)
+			continue;
+		if (cmsg->cmsg_type == SCM_CREDENTIALS)
+			memcpy(from, CMSG_DATA(cmsg), sizeof(*from));
+		else if (cmsg->cmsg_type == SCM_RIGHTS)
+			memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
+	}
+	return n;
 }
 
 /* Takes an order, or notices that nobody gives any more. */
 static void take_order(struct keeper *k)
 {
-	static struct keeper_message message;
-	unsigned int nfds = 0;
-	ssize_t n;
+	struct keeper_note note = { 0 };
+	struct ucred from = { 0 };
 	int fd = -1;
+	ssize_t n = receive(&note, &from, &fd);
 
-	memset(&message, 0, sizeof(message));
-	n = socket_receive(KEEPER_FD, &message, sizeof(message), &fd, &nfds, 1);
-	if (n == -EAGAIN)
+	if (n == -EAGAIN || n == -EINTR)
 		return;
-	if (n < (ssize_t)sizeof(message.note)) {
-		fd_close(&fd);
+	if (fd >= 0)
+		fd = move_up(fd);
+	if (n < (ssize_t)sizeof(note))
 		k->over = true;
-		return;
-	}
-	message.path[sizeof(message.path) - 1] = '\0';
-	carry_out(k, &message, nfds ? move_up(fd) : -1);
+	else
+		carry_out(k, &note, &from, fd);
+	fd_close(&fd);
 }
 
 /* ---- the loop ---- */
@@ -401,6 +476,7 @@ void keeper_main(char **words, const struct keeper_restart *restart, int adapter
 		.words = words,
 		.kill_at = DEADLINE_NEVER,
 		.restart = restart,
+		.sandbox = restart && restart->sandbox,
 		.restart_at = DEADLINE_NEVER,
 		.adapter = adapter,
 	};

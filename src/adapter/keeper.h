@@ -8,6 +8,9 @@
  * When that end is closed everywhere there is neither an adapter nor a device to come back to, and
  * the keeper ends its back-end and itself.
  *
+ * What comes over that socket may come from an adapter that was taken over, and what is started
+ * here is not confined: nothing in an order decides which program is executed, and how.
+ *
  * This file is what is said over that socket, one note a packet; supervise.h is the adapter's side.
  */
 #ifndef ADAPTER_KEEPER_H
@@ -32,8 +35,8 @@
 enum keeper_order {
 	ORDER_START = 'S', /* with a descriptor: the connection; answered with STARTED or FAILED */
 	ORDER_STOP = 'T',
-	ORDER_ADOPT = 'A', /* with a pidfd and, in @path, its program: this is the adapter now;
-			    * answered with STATUS */
+	ORDER_ADOPT = 'A', /* who sends it is the adapter now; value 1: it is confined, and so are
+			    * those after it; answered with STATUS */
 	ORDER_YIELD = 'Y', /* the adapter ends for another one, which will say ADOPT */
 	ORDER_END = 'E', /* the device is over */
 };
@@ -50,16 +53,24 @@ struct keeper_note {
 	int value;
 };
 
+/* What comes with ORDER_ADOPT, beside a pidfd: for keepers that ask the sender, not the kernel. */
 struct keeper_message {
 	struct keeper_note note;
-	char path[PATH_MAX]; /* ORDER_ADOPT only */
+	char path[PATH_MAX]; /* the sender's program */
 };
 
-/* struct keeper_restart - what another adapter is told on its command line */
+/*
+ * struct keeper_restart - what another adapter is told on its command line
+ *
+ * It is from before the first adapter was confined. So an heir need not believe what is in the
+ * snapshot of a predecessor that may have been taken over.
+ */
 struct keeper_restart {
 	const char *name;
 	const char *state_dir;
 	const char *node;
+	const char *socket; /* of the back-end, or */
+	const char *exec; /* its command; both NULL: only the snapshot tells */
 	bool sandbox;
 	bool verbose;
 };

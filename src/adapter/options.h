@@ -46,6 +46,7 @@ struct adapter_options {
 	bool takeover; /* go on with a device of this name that has lost its adapter */
 	bool replace; /* ... or has one, which is asked to yield */
 	bool sandbox;
+	bool hearsay; /* socket and exec are what an old adapter left, and nobody else said */
 	bool verbose;
 	const char *config; /* the file that options were read from, or NULL */
 	bool help, version;

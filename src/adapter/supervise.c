@@ -65,10 +65,18 @@ static _Noreturn void become_keeper(const struct supervisor *s, int sock,
 static int fork_keeper(struct supervisor *s, const struct keeper_restart *restart)
 {
 	pid_t self = getpid();
-	int pair[2];
+	int pair[2], on = 1;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
+	/* the kernel tells the keeper who sends */
+	if (setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
+		int error = errno;
+
+		close(pair[0]);
+		close(pair[1]);
+		return -error;
+	}
 	s->keeper = fork();
 	if (s->keeper == 0)
 		become_keeper(s, pair[1], restart, self);
@@ -117,15 +125,27 @@ int supervisor_init(struct supervisor *s, const char *command, const char *path,
 	return ret;
 }
 
-/* @text goes with the note, if there is one. */
-static int send_order(struct supervisor *s, int what, int fd, const char *text)
+static int send_order(struct supervisor *s, int what, int fd)
 {
 	struct keeper_note note = { .what = what };
-	struct iovec iov[2] = { { .iov_base = &note, .iov_len = sizeof(note) },
-				{ .iov_base = (char *)text,
-				  .iov_len = text ? strlen(text) + 1 : 0 } };
-	ssize_t n = socket_send(s->sock, iov, ARRAY_SIZE(iov), &fd, fd >= 0);
+	struct iovec iov = { .iov_base = &note, .iov_len = sizeof(note) };
+	ssize_t n = socket_send(s->sock, &iov, 1, &fd, fd >= 0);
 
+	return n < 0 ? (int)n : 0;
+}
+
+/* A keeper of an older version needs a pidfd, and is told the program. */
+static int send_adopt(struct supervisor *s, bool sandbox)
+{
+	_cleanup_close_ int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	static struct keeper_message message;
+	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
+	ssize_t n;
+
+	message = (struct keeper_message){ .note = { .what = ORDER_ADOPT, .value = sandbox } };
+	if (readlink("/proc/self/exe", message.path, sizeof(message.path) - 1) < 0)
+		message.path[0] = '\0';
+	n = socket_send(s->sock, &iov, 1, &self, self >= 0);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -262,7 +282,7 @@ int supervisor_start(struct supervisor *s, deadline_t deadline, struct failure *
 		ours = pair[0];
 		theirs = pair[1];
 	}
-	ret = send_order(s, ORDER_START, theirs, NULL);
+	ret = send_order(s, ORDER_START, theirs);
 	if (ret)
 		return failure_set(failure, ret, "the process that starts back-ends is gone");
 	ret = wait_started(s, deadline, failure);
@@ -277,7 +297,7 @@ bool supervisor_end_backend(struct supervisor *s)
 	if (supervisor_ready(s) || !s->backend)
 		return true;
 	if (!s->ending)
-		s->ending = !send_order(s, ORDER_STOP, -1, NULL);
+		s->ending = !send_order(s, ORDER_STOP, -1);
 	return false;
 }
 
@@ -304,7 +324,7 @@ void supervisor_finish(struct supervisor *s)
 	struct keeper_note note;
 	int ret;
 
-	if (s->sock >= 0 && !send_order(s, ORDER_END, -1, NULL)) {
+	if (s->sock >= 0 && !send_order(s, ORDER_END, -1)) {
 		/* its end of the socket closes with it */
 		do {
 			ret = wait_note(s, &note, deadline);
@@ -317,21 +337,17 @@ void supervisor_finish(struct supervisor *s)
 }
 
 int supervisor_adopt(struct supervisor *s, int sock, const char *command, const char *path,
-		     struct failure *failure)
+		     bool sandbox, struct failure *failure)
 {
 	deadline_t deadline = deadline_after_ms(ADOPT_MS);
-	_cleanup_close_ int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	struct keeper_note note = { 0 };
-	char program[PATH_MAX] = "";
 	int ret;
 
 	ret = understand(s, command, path, failure);
 	s->sock = sock;
 	if (ret)
 		return ret;
-	if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
-		program[0] = '\0';
-	ret = send_order(s, ORDER_ADOPT, self, program);
+	ret = send_adopt(s, sandbox);
 	/* what it told the last adapter may wait there still */
 	while (!ret && note.what != NEWS_STATUS)
 		ret = wait_note(s, &note, deadline);
@@ -342,7 +358,7 @@ int supervisor_adopt(struct supervisor *s, int sock, const char *command, const 
 
 int supervisor_yield(struct supervisor *s)
 {
-	return s->sock < 0 ? 0 : send_order(s, ORDER_YIELD, -1, NULL);
+	return s->sock < 0 ? 0 : send_order(s, ORDER_YIELD, -1);
 }
 
 void supervisor_leave(struct supervisor *s)

@@ -40,12 +40,13 @@ int supervisor_init(struct supervisor *s, const char *command, const char *path,
  * @sock:	the other one's socket; owned by @s from now on, on errors too
  * @command:	as it was given to supervisor_init()
  * @path:	as above
+ * @sandbox:	this adapter gives up its privileges: so are those to do that follow it
  * @failure:	the reason in words
  *
  * Return: 0, or -ECONNRESET when the keeper is gone, and the back-end with it.
  */
 int supervisor_adopt(struct supervisor *s, int sock, const char *command, const char *path,
-		     struct failure *failure);
+		     bool sandbox, struct failure *failure);
 
 /* supervisor_yield() - this adapter ends, and another one will adopt the keeper; 0 or an errno */
 int supervisor_yield(struct supervisor *s);

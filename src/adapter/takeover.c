@@ -309,7 +309,7 @@ static int get_keeper(struct adapter *a, pid_t keeper)
 		close(sock);
 		return failure_set(&a->failure, ret, "--state-dir: too long");
 	}
-	ret = supervisor_adopt(&a->supervisor, sock, o->exec, path, &a->failure);
+	ret = supervisor_adopt(&a->supervisor, sock, o->exec, path, o->sandbox, &a->failure);
 	a->supervisor.keeper = keeper;
 	if (ret != -ECONNRESET && ret != -EPIPE)
 		return ret;
