@@ -199,6 +199,7 @@ static int put_all(struct adapter *a)
 		{ HANDOVER_CONTROL, a->control.listener },
 		{ HANDOVER_PROCESS, a->recovery.backend },
 		{ HANDOVER_CLOSING, a->recovery.closing },
+		{ HANDOVER_LOG, a->options->log ? STDERR_FILENO : -1 },
 	};
 	unsigned int i;
 	int ret = 0;

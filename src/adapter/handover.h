@@ -38,6 +38,7 @@ enum handover_slot {
 	HANDOVER_CONTROL, /* the listening socket */
 	HANDOVER_PROCESS, /* the back-end's, a pidfd */
 	HANDOVER_CLOSING, /* our end of a lost connection */
+	HANDOVER_LOG, /* standard error, where that is a file */
 	HANDOVER_QUEUES = 16, /* two each: kick, call */
 };
 

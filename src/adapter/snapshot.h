@@ -5,7 +5,11 @@
  *
  * It is text, lines of "key value" after a first line with the version. A newer adapter may write
  * keys that an older one does not know; those are skipped. What changes the meaning of a key, or
- * cannot be done without, raises the version. Who reads it trusts nothing in it.
+ * cannot be done without, raises the version.
+ *
+ * Who reads it has privileges that its writer had given up before somebody may have taken it over.
+ * So nothing in it decides which program is executed, which file is opened and what the reader
+ * gives up (takeover.c).
  */
 #ifndef ADAPTER_SNAPSHOT_H
 #define ADAPTER_SNAPSHOT_H

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "adapter/adapter.h"
@@ -25,6 +26,7 @@
 /* struct inheritance - what was left; static, because options point into it */
 struct inheritance {
 	struct snapshot snapshot;
+	const struct adapter_options *given; /* on the command line */
 	struct adapter_options options;
 	enum handover_busy busy;
 };
@@ -112,8 +114,15 @@ static int take_device(struct adapter *a)
 
 /* ---- what was left ---- */
 
-static void get_options(struct inheritance *in, const struct adapter_options *given)
+/*
+ * The old adapter may have been taken over, and is confined; this one is not yet. So the command
+ * line alone says where files are, and whether privileges are given up. The keeper and a service
+ * manager name the back-end as well, and are believed; the snapshot is where nobody does. By that
+ * nothing is executed: a keeper that lives knows what to start, and no new one is told.
+ */
+static void get_options(struct inheritance *in)
 {
+	const struct adapter_options *given = in->given;
 	struct adapter_options *o = &in->options;
 	struct snapshot *s = &in->snapshot;
 	char id[16];
@@ -123,11 +132,13 @@ static void get_options(struct inheritance *in, const struct adapter_options *gi
 	snprintf(id, sizeof(id), "%" PRIu64, s->type);
 	device_type_find(id, &o->type);
 	o->name = s->name;
-	o->socket = s->socket[0] ? s->socket : NULL;
-	o->exec = s->exec[0] ? s->exec : NULL;
+	o->hearsay = !given->socket && !given->exec;
+	if (o->hearsay) {
+		o->socket = s->socket[0] ? s->socket : NULL;
+		o->exec = s->exec[0] ? s->exec : NULL;
+	}
 	o->tag = s->tag[0] ? s->tag : NULL;
-	o->node = s->node;
-	o->state_dir = s->state_dir;
+	/* a name only: see get_log() */
 	if (!given->log)
 		o->log = s->log[0] ? s->log : NULL;
 	o->queues = (unsigned int)s->queues;
@@ -145,8 +156,47 @@ static void get_options(struct inheritance *in, const struct adapter_options *gi
 	o->pool_given = s->pool_given;
 	if (s->keep_ms)
 		o->keep_ms = (unsigned int)s->keep_ms;
-	o->sandbox = o->sandbox && s->sandbox;
 	o->verbose = o->verbose || s->verbose;
+}
+
+static bool same(const char *given, const char *left)
+{
+	return !strcmp(given ? given : "", left);
+}
+
+/*
+ * What the command line says of the device, and the old adapter otherwise, is an attempt to have
+ * this one do something else; or a mistake. Only who describes the whole device may have changed
+ * his mind: a configuration file was edited.
+ */
+static int check_against_words(struct adapter *a, const struct inheritance *in)
+{
+	const struct adapter_options *given = in->given;
+	const struct snapshot *s = &in->snapshot;
+	const struct {
+		const char *option, *given, *left;
+		bool fixed;
+	} words[] = {
+		{ "--state-dir", given->state_dir, s->state_dir, true },
+		{ "--node", given->node, s->node, true },
+		{ "--socket", given->socket, s->socket, !given->type.id },
+		{ "--exec", given->exec, s->exec, !given->type.id },
+	};
+	size_t i, n = a->options->hearsay ? 2 : ARRAY_SIZE(words);
+
+	for (i = 0; i < n; i++) {
+		if (same(words[i].given, words[i].left))
+			continue;
+		if (words[i].fixed)
+			return failure_set(&a->failure, -EPERM,
+					   "%s: the old adapter says '%s %.200s', and this one was "
+					   "told '%.200s': not taken over", a->options->name,
+					   words[i].option, words[i].left,
+					   words[i].given ? words[i].given : "");
+		log_warning("%s: %s is another one than before, and is used from the next start of "
+			    "its back-end on", a->options->name, words[i].option);
+	}
+	return 0;
 }
 
 /* Its own word and the kernel's are two: where they differ there is nothing to go on with. */
@@ -178,9 +228,10 @@ static int read_snapshot(struct adapter *a, struct inheritance *in,
 		ret = check_against_kernel(a, &in->snapshot, state);
 	if (ret)
 		return ret;
-	get_options(in, a->options);
+	in->given = a->options;
+	get_options(in);
 	a->options = &in->options;
-	return 0;
+	return check_against_words(a, in);
 }
 
 /* A slot that may be empty: -1. */
@@ -189,6 +240,34 @@ static int fetch(struct adapter *a, unsigned int slot)
 	int fd = device_fetch(&a->device, slot);
 
 	return fd < 0 ? -1 : fd;
+}
+
+/*
+ * A log that nobody has named here is not opened by its name, for that is the old adapter's word.
+ * The keeper's heirs have it already; of another one it is what the old one had open. An adapter
+ * of an older version does not leave that: then it is the file that attach chooses.
+ */
+static int get_log(struct adapter *a, const struct adapter_options *given)
+{
+	const struct adapter_options *o = a->options;
+	_cleanup_close_ int fd = -1;
+	char usual[PATH_MAX];
+	struct stat st;
+
+	if (given->log)
+		return adapter_open_log(a, false);
+	if (!given->replace || !o->log)
+		return 0;
+	fd = fetch(a, HANDOVER_LOG);
+	if (fd < 0) {
+		if (state_path(usual, sizeof(usual), o->state_dir, o->name, "log") ||
+		    strcmp(o->log, usual) != 0)
+			return 0;
+		return adapter_open_log(a, false);
+	}
+	if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)))
+		dup2(fd, STDERR_FILENO);
+	return 0;
 }
 
 static unsigned int hex(const char *text)
@@ -295,6 +374,18 @@ static void settle_inflight(struct adapter *a, const struct snapshot *s)
 
 /* ---- the pieces together ---- */
 
+/* What it starts is not confined: so it is not told a command that only the snapshot has. */
+static int open_keeper(struct adapter *a)
+{
+	const struct adapter_options *o = a->options;
+
+	if (!o->exec || !o->hearsay)
+		return adapter_open_keeper(a);
+	return failure_set(&a->failure, -EPERM,
+			   "%s: its keeper is gone, who knew how to start the back-end: say it once "
+			   "more, virtio-loopback upgrade --exec 'COMMAND' %s", o->name, o->name);
+}
+
 static int get_keeper(struct adapter *a, pid_t keeper)
 {
 	const struct adapter_options *o = a->options;
@@ -303,7 +394,7 @@ static int get_keeper(struct adapter *a, pid_t keeper)
 	int ret;
 
 	if (sock < 0)
-		return adapter_open_keeper(a);
+		return open_keeper(a);
 	ret = state_path(path, sizeof(path), o->state_dir, o->name, "sock");
 	if (ret) {
 		close(sock);
@@ -316,7 +407,7 @@ static int get_keeper(struct adapter *a, pid_t keeper)
 	/* It died, and a back-end of its own with it. */
 	failure_clear(&a->failure);
 	supervisor_leave(&a->supervisor);
-	return adapter_open_keeper(a);
+	return open_keeper(a);
 }
 
 static int get_lock_and_control(struct adapter *a)
@@ -415,7 +506,7 @@ static int inherit(struct adapter *a, struct inheritance *in)
 
 	ret = read_snapshot(a, in, &state);
 	if (!ret)
-		ret = adapter_open_log(a, false);
+		ret = get_log(a, in->given);
 	if (!ret)
 		ret = adapter_open_signals(a);
 	if (ret)

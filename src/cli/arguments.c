@@ -26,7 +26,7 @@ static int take_name(int argc, char **argv, enum arguments_names names, const ch
 int arguments_read(int argc, char **argv, const struct arguments_flag *flags,
 		   enum arguments_names names, const char **name, void (*usage)(void))
 {
-	static const struct arguments_flag none[] = { { NULL, NULL } };
+	static const struct arguments_flag none[] = { { NULL, NULL, NULL } };
 	struct option options[ARGUMENTS_MAX_FLAGS + 2] = { 0 };
 	size_t count = 0;
 	int opt;
@@ -35,7 +35,9 @@ int arguments_read(int argc, char **argv, const struct arguments_flag *flags,
 		flags = none;
 	for (; flags[count].name; count++)
 		options[count] =
-			(struct option){ flags[count].name, no_argument, NULL, (int)count };
+			(struct option){ flags[count].name,
+					 flags[count].value ? required_argument : no_argument,
+					 NULL, (int)count };
 	options[count] = (struct option){ "help", no_argument, NULL, 'h' };
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt == 'h') {
@@ -44,7 +46,10 @@ int arguments_read(int argc, char **argv, const struct arguments_flag *flags,
 		}
 		if (opt == '?')
 			return EXIT_USAGE;
-		*flags[opt].given = true;
+		if (flags[opt].value)
+			*flags[opt].value = optarg;
+		else
+			*flags[opt].given = true;
 	}
 	return take_name(argc, argv, names, name);
 }

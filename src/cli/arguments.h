@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The arguments of a verb whose options are flags. */
+/* The arguments of a verb with few options. */
 #ifndef CLI_ARGUMENTS_H
 #define CLI_ARGUMENTS_H
 
@@ -8,6 +8,7 @@
 struct arguments_flag {
 	const char *name; /* without its dashes; NULL ends the list */
 	bool *given;
+	char **value; /* of an option that has one; NULL: it is a flag */
 };
 
 #define ARGUMENTS_MAX_FLAGS 8

@@ -18,7 +18,7 @@ static void backends_usage(void)
 int command_backends(int argc, char **argv)
 {
 	bool json = false;
-	const struct arguments_flag flags[] = { { "json", &json }, { NULL, NULL } };
+	const struct arguments_flag flags[] = { { "json", &json, NULL }, { NULL, NULL, NULL } };
 	int status = arguments_read(argc, argv, flags, ARGUMENTS_NO_NAME, NULL, backends_usage);
 
 	return status < 0 ? backend_list_show(json) : status;

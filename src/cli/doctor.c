@@ -71,9 +71,9 @@ int command_doctor(int argc, char **argv)
 {
 	bool json = false, quiet = false;
 	const struct arguments_flag flags[] = {
-		{ "json", &json },
-		{ "quiet", &quiet },
-		{ NULL, NULL },
+		{ "json", &json, NULL },
+		{ "quiet", &quiet, NULL },
+		{ NULL, NULL, NULL },
 	};
 	int status = arguments_read(argc, argv, flags, ARGUMENTS_NO_NAME, NULL, doctor_usage);
 

@@ -128,7 +128,7 @@ static void list_text(const struct device_entry *entries, int count)
 int command_list(int argc, char **argv)
 {
 	bool json = false;
-	const struct arguments_flag flags[] = { { "json", &json }, { NULL, NULL } };
+	const struct arguments_flag flags[] = { { "json", &json, NULL }, { NULL, NULL, NULL } };
 	_cleanup_free_ struct device_entry *entries = NULL;
 	int status, count, i;
 

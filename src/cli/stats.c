@@ -259,10 +259,10 @@ int command_stats(int argc, char **argv)
 {
 	bool json = false, again = false, text = false;
 	const struct arguments_flag flags[] = {
-		{ "json", &json },
-		{ "watch", &again },
-		{ "prometheus", &text },
-		{ NULL, NULL },
+		{ "json", &json, NULL },
+		{ "watch", &again, NULL },
+		{ "prometheus", &text, NULL },
+		{ NULL, NULL, NULL },
 	};
 	struct device_entry e;
 	const char *name;

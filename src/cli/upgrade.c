@@ -16,10 +16,14 @@
 
 static void upgrade_usage(void)
 {
-	printf("Usage: virtio-loopback upgrade NAME\n"
+	printf("Usage: virtio-loopback upgrade [OPTION...] NAME\n"
 	       "\n"
 	       "Replaces the adapter of a device by the one that is installed now, also where it has lost its\n"
-	       "adapter. The device stays, its I/O goes on, and neither driver nor back-end notice.\n");
+	       "adapter. The device stays, its I/O goes on, and neither driver nor back-end notice.\n"
+	       "\n"
+	       "  --exec 'CMD ARG...'  the command that starts the back-end, as attach was told; needed where\n"
+	       "                       the device has lost its keeper\n"
+	       "  --no-sandbox         the new adapter keeps all privileges (for debugging)\n");
 }
 
 static void print_line(const struct device_entry *e)
@@ -33,13 +37,21 @@ static void print_line(const struct device_entry *e)
 	fflush(stdout);
 }
 
-static int upgrade(const char *name, struct failure *failure)
+struct upgrade {
+	const char *name;
+	char *exec; /* NULL: not said */
+	bool no_sandbox;
+};
+
+static int upgrade(const struct upgrade *u, struct failure *failure)
 {
 	static char name_option[] = "--name", replace_option[] = "--replace",
-		    ready_option[] = "--ready-fd";
+		    ready_option[] = "--ready-fd", exec_option[] = "--exec",
+		    sandbox_option[] = "--no-sandbox";
+	const char *name = u->name;
 	char ready[16];
-	char *args[] = { NULL, replace_option, name_option, (char *)name,
-			 ready_option, ready, NULL };
+	char *args[10] = { NULL, replace_option, name_option, (char *)name, ready_option, ready };
+	size_t n = 6;
 	struct adapter_started started;
 	const struct transport *transport;
 	struct device_entry entry;
@@ -53,6 +65,12 @@ static int upgrade(const char *name, struct failure *failure)
 				   "%s: a device of the transport %s ends with its adapter: detach "
 				   "it, and attach it again",
 				   name, transport->name);
+	if (u->exec) {
+		args[n++] = exec_option;
+		args[n++] = u->exec;
+	}
+	if (u->no_sandbox)
+		args[n++] = sandbox_option;
 	ret = adapter_spawn(args, ready, sizeof(ready), false, &started, failure);
 	if (!ret) {
 		ret = adapter_wait_ready(&started, deadline_after_ms(READY_MS), failure);
@@ -68,13 +86,18 @@ static int upgrade(const char *name, struct failure *failure)
 
 int command_upgrade(int argc, char **argv)
 {
+	struct upgrade u = { 0 };
+	const struct arguments_flag flags[] = {
+		{ .name = "exec", .value = &u.exec },
+		{ .name = "no-sandbox", .given = &u.no_sandbox },
+		{ .name = NULL },
+	};
 	struct failure failure = { 0 };
-	const char *name;
-	int ret = arguments_read(argc, argv, NULL, ARGUMENTS_ONE_NAME, &name, upgrade_usage);
+	int ret = arguments_read(argc, argv, flags, ARGUMENTS_ONE_NAME, &u.name, upgrade_usage);
 
 	if (ret >= 0)
 		return ret;
-	ret = upgrade(name, &failure);
+	ret = upgrade(&u, &failure);
 	if (ret)
 		log_error("upgrade: %s", failure_text(&failure, ret));
 	return ret ? 1 : 0;

@@ -510,6 +510,7 @@ static void run_all(void)
 		taken = (struct adapter_options){
 			.name = "fuzz",
 			.transport = &kernel_transport,
+			.node = "/nonexistent",
 			.state_dir = folder,
 			.ready_fd = -1,
 			.keep_ms = 1000,

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* One adapter leaves its device, in good order or killed; another one goes on with it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "adapter-rig.h"
 #include "check.h"
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/util.h"
 
 static const char *yielded;
@@ -45,6 +48,7 @@ static struct adapter_options heir_options(const struct rig *r)
 	return (struct adapter_options){
 		.name = "unit",
 		.transport = &transport_loopback,
+		.node = "/nonexistent",
 		.state_dir = r->dir,
 		.ready_fd = -1,
 		.keep_ms = 1000,
@@ -311,6 +315,130 @@ static void test_takeover_without_connection(void **state)
 	run_second(r, 1);
 }
 
+/* ---- a predecessor that was taken over ---- */
+
+/* It writes what it likes into its snapshot. */
+static void lie(struct rig *r)
+{
+	handover_begin(&r->adapter);
+	handover_end(&r->adapter);
+	adapter_finish(&r->adapter);
+}
+
+static int try_to_take_over(struct rig *r, const struct adapter_options *options)
+{
+	adapter_init(&r->adapter, options);
+	mock_reopen(&r->kernel, &r->adapter.device);
+	return adapter_takeover(&r->adapter);
+}
+
+/* The device is there still, for another one. */
+static void check_refused(struct rig *r, const struct adapter_options *options, const char *word)
+{
+	int ret = try_to_take_over(r, options);
+
+	if (ret != -EPERM || !strstr(r->adapter.failure.text, word))
+		fail_msg("expected %d and a word on %s, saw %d and '%s'", -EPERM, word, ret,
+			 r->adapter.failure.text);
+	/* whatever it says, this one gives its privileges up */
+	assert_true(r->adapter.options->sandbox);
+	adapter_finish(&r->adapter);
+	assert_false(r->kernel.is_destroyed);
+}
+
+/* ... who was told the same, and is believed. */
+static void finish_refused(struct rig *r)
+{
+	struct adapter_options options = heir_options(r);
+
+	options.state_dir = r->options.state_dir;
+	options.node = r->options.node;
+	options.exec = r->options.exec;
+	options.socket = r->options.socket;
+	assert_int_equal(try_to_take_over(r, &options), 0);
+	adapter_end(&r->adapter);
+	adapter_run(&r->adapter);
+	rig_finish(r);
+}
+
+/* The keeper and the old adapter name different back-ends: only one of them can be believed. */
+static void test_takeover_of_a_liar(void **state)
+{
+	struct rig *r = *state;
+	struct adapter_options options;
+
+	run_first(r);
+	r->options.exec = "sleep 100 {socket}";
+	r->options.socket = NULL;
+	lie(r);
+	options = heir_options(r);
+	options.sandbox = true;
+	options.socket = r->backend.path;
+	check_refused(r, &options, "--socket");
+	options.socket = NULL;
+	options.exec = "true";
+	check_refused(r, &options, "--exec");
+	/* upgrade names none, and there is no keeper: it does not get one for this command */
+	options.exec = NULL;
+	options.replace = true;
+	check_refused(r, &options, "upgrade --exec");
+	finish_refused(r);
+}
+
+/* What stays open to it afterwards is not the old one's to say either. */
+static void test_takeover_elsewhere(void **state)
+{
+	struct rig *r = *state;
+	struct adapter_options options;
+	char other[96];
+
+	run_first(r);
+	snprintf(other, sizeof(other), "%s/.", r->dir);
+	r->options.state_dir = other;
+	lie(r);
+	options = heir_options(r);
+	options.sandbox = true;
+	check_refused(r, &options, "--state-dir");
+	options.state_dir = other;
+	options.node = "/dev/null";
+	check_refused(r, &options, "--node");
+	finish_refused(r);
+}
+
+/* A file is written to because it was open, and not by its name. */
+static void test_takeover_log(void **state)
+{
+	struct rig *r = *state;
+	struct adapter_options options;
+	char path[96], evil[96], text[256] = "";
+	int err = dup(STDERR_FILENO), fd;
+
+	snprintf(path, sizeof(path), "%s/first.log", r->dir);
+	snprintf(evil, sizeof(evil), "%s/evil.log", r->dir);
+	r->options.log = path;
+	run_first(r);
+	r->options.log = evil;
+	lie(r);
+	dup2(err, STDERR_FILENO);
+	options = heir_options(r);
+	options.replace = true;
+	assert_int_equal(try_to_take_over(r, &options), 0);
+	log_error("the second one");
+	adapter_end(&r->adapter);
+	adapter_run(&r->adapter);
+	rig_finish(r);
+	dup2(err, STDERR_FILENO);
+	close(err);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(read(fd, text, sizeof(text) - 1) >= 0);
+	close(fd);
+	unlink(path);
+	if (!unlink(evil))
+		fail_msg("the file that the snapshot names was made");
+	if (!strstr(text, "the second one"))
+		fail_msg("expected the second adapter's words in the log, saw '%s'", text);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -324,6 +452,9 @@ int main(void)
 		RIG_TEST(test_takeover_remembers),
 		RIG_TEST(test_takeover_kicks_nothing_new),
 		RIG_TEST(test_takeover_without_connection),
+		RIG_TEST(test_takeover_of_a_liar),
+		RIG_TEST(test_takeover_elsewhere),
+		RIG_TEST(test_takeover_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
