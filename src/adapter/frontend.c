@@ -109,6 +109,12 @@ static int exchange_failed(struct frontend *fe, uint32_t request, int error)
 	case -ETIMEDOUT:
 		return failure_set(&fe->failure, error, "the back-end does not answer %s in time",
 				   name);
+	case -EBADFD:
+		fe->left_open = true;
+		return failure_set(&fe->failure, error,
+				   "the back-end sends a file with its answer to %s that is not in "
+				   "memory, or not asked for: it stays open",
+				   name);
 	case -EPROTO:
 	case -EOPNOTSUPP:
 		return failure_set(&fe->failure, -EPROTO,
@@ -159,13 +165,12 @@ static int receive_reply(struct frontend *fe, uint32_t request, struct vu_messag
 			ret = vu_reader_read(&fe->reader, fe->sock, VU_REPLY, msg);
 	} while (ret == -EAGAIN);
 	fe->reader.max_fds = 0;
-	if (ret)
-		return ret;
-	if (msg->header.request != request) {
-		vu_message_finish(msg);
-		return -EPROTO;
-	}
-	return 0;
+	if (!ret && msg->header.request != request)
+		ret = vu_message_abandon(msg) ? -EBADFD : -EPROTO;
+	/* also half of a message, and then silence, can have brought one */
+	if (ret && vu_reader_finish(&fe->reader))
+		ret = -EBADFD;
+	return ret;
 }
 
 /*
@@ -256,6 +261,8 @@ void frontend_init(struct frontend *fe)
 	vu_reader_init(&fe->channel_reader);
 	fe->reader.max_fds = 0;
 	fe->channel_reader.max_fds = 0; /* BACKEND_SEND_FD is not agreed upon */
+	fe->reader.foreign = true;
+	fe->channel_reader.foreign = true;
 }
 
 void frontend_finish(struct frontend *fe)
@@ -442,10 +449,12 @@ int frontend_get_inflight(struct frontend *fe, struct inflight *inflight, deadli
 	inflight->mmap_size = msg.payload.inflight.mmap_size;
 	inflight->mmap_offset = msg.payload.inflight.mmap_offset;
 	vu_message_finish(&msg);
-	if (inflight->fd >= 0 && !inflight_is_memory(inflight))
+	if (inflight->fd >= 0 && !inflight_is_memory(inflight)) {
+		fe->left_open = true;
 		return failure_set(&fe->failure, -EBADFD,
 				   "the back-end's in-flight record is no file in memory "
 				   "(GET_INFLIGHT_FD)");
+	}
 	if (inflight->fd >= 0 && inflight->mmap_size)
 		return 0;
 	inflight_finish(inflight);

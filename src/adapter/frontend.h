@@ -25,6 +25,11 @@ struct frontend {
 	uint64_t protocol; /* protocol feature bits that both know */
 	unsigned int max_queues;
 	bool config_changed; /* the back-end said so; the owner clears it */
+	/*
+	 * Something of a back-end's is open that cannot be closed (-EBADFD). It stays set: there is
+	 * to be no other connection.
+	 */
+	bool left_open;
 	struct failure failure; /* why the last call failed */
 };
 
@@ -91,8 +96,7 @@ int frontend_set_gpu_socket(struct frontend *fe, int fd, deadline_t deadline);
 /*
  * frontend_get_inflight() - @inflight: num_queues and queue_size are read, the rest is filled in
  *
- * -EBADFD: what came is no file in memory, and stays open until this process ends. Another is not
- * to be asked for.
+ * -EBADFD: what came is no file in memory, and stays open until this process ends.
  */
 int frontend_get_inflight(struct frontend *fe, struct inflight *inflight, deadline_t deadline);
 int frontend_set_inflight(struct frontend *fe, const struct inflight *inflight,

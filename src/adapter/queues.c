@@ -150,8 +150,6 @@ static int share_inflight(struct adapter *a, bool replay, deadline_t deadline)
 		a->inflight.num_queues = a->plan.served;
 		a->inflight.queue_size = largest_queue(a);
 		ret = frontend_get_inflight(&a->fe, &a->inflight, deadline);
-		if (ret == -EBADFD) /* one is enough: each of them stays open */
-			failure_set(&a->failure, ret, "%s", failure_text(&a->fe.failure, ret));
 		if (ret)
 			return ret;
 		/* before the back-end begins to rely on it */

@@ -182,7 +182,7 @@ bool backend_lost(struct adapter *a)
 	if (r->waiting && !frontend_connected(&a->fe))
 		return true; /* it is lost, and that again does not prolong the wait */
 	/* A driver that is being removed must not wait for what will not come. */
-	if (a->phase == ADAPTER_STOPPING || !a->reported ||
+	if (a->phase == ADAPTER_STOPPING || !a->reported || a->fe.left_open ||
 	    a->options->reconnect_ms == RECONNECT_OFF || !can_go_on(a)) {
 		adapter_fail(a, why);
 		backend_abandon(a);
@@ -384,9 +384,10 @@ void recovery_run(struct adapter *a)
 		r->settled = deadline_after_ms(SETTLED_MS);
 		adapter_write_state(a);
 		log_ratelimited(LOG_LEVEL_NOTICE, "the back-end is back");
-	} else if (a->failure.text[0]) {
+	} else if (a->failure.text[0] || a->fe.left_open) {
 		/* on this side of the socket: another attempt would end the same way */
-		adapter_fail(a, a->failure.text);
+		adapter_fail(a, failure_text(a->failure.text[0] ? &a->failure : &a->fe.failure,
+					     ret));
 		backend_abandon(a);
 	} else {
 		try_later(a, ret);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/unwanted.h"
 
 void vu_message_init(struct vu_message *msg, enum vu_kind kind, uint32_t request)
 {
@@ -83,6 +84,18 @@ void vu_message_finish(struct vu_message *msg)
 {
 	while (msg->nfds)
 		fd_close(&msg->fds[--msg->nfds]);
+}
+
+int vu_message_abandon(struct vu_message *msg)
+{
+	int ret = 0;
+
+	while (msg->nfds) {
+		int error = unwanted_forget(&msg->fds[--msg->nfds]);
+
+		ret = error ? error : ret;
+	}
+	return ret;
 }
 
 bool vu_message_needs_ack(const struct vu_message *msg, enum vu_kind kind)

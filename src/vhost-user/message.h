@@ -106,6 +106,14 @@ int vu_message_take_fd(struct vu_message *msg, unsigned int i);
 /* vu_message_finish() - close what descriptors a received message still owns */
 void vu_message_finish(struct vu_message *msg);
 
+/**
+ * vu_message_abandon() - the same, where the peer is not to say how long that takes
+ * @msg:	a received message
+ *
+ * Return: 0, or -EBADFD when what is no file in memory was left open. See common/unwanted.h.
+ */
+int vu_message_abandon(struct vu_message *msg);
+
 /* vu_message_needs_ack() - a request with the need_reply flag that has no reply of its own */
 bool vu_message_needs_ack(const struct vu_message *msg, enum vu_kind kind);
 
@@ -168,6 +176,8 @@ int vu_send(int sock, const struct vu_message *msg, enum vu_kind kind, deadline_
  * struct vu_reader - takes in one message, in as many pieces as it comes
  * @max_fds:	how many descriptors the next message may bring: VHOST_USER_MAX_FDS, unless the
  *		owner knows better. Others do not come into this process, and are -EPROTO.
+ * @foreign:	the peer is not to say how long anything takes: what it sent is abandoned, not
+ *		closed, after which an error is -EBADFD (see vu_message_abandon())
  *
  * For event loops: a peer that sends half a message does not block the loop. Other fields are
  * internal.
@@ -179,12 +189,15 @@ struct vu_reader {
 	struct vu_message msg;
 	size_t got; /* bytes of header and payload so far */
 	unsigned int max_fds;
+	bool foreign;
 };
 
 void vu_reader_init(struct vu_reader *reader);
 
-/* vu_reader_finish() - release what a partly received message holds */
-void vu_reader_finish(struct vu_reader *reader);
+/*
+ * vu_reader_finish() - release what a partly received message holds; 0, or -EBADFD as said above
+ */
+int vu_reader_finish(struct vu_reader *reader);
 
 /**
  * vu_reader_read() - take in what is there, without waiting
@@ -193,7 +206,7 @@ void vu_reader_finish(struct vu_reader *reader);
  * @kind:	what is expected
  * @msg:	filled in on 0; the caller then owns its descriptors
  *
- * On any error but -EAGAIN descriptors received so far are closed.
+ * On any error but -EAGAIN descriptors received so far are closed, or abandoned.
  *
  * Return: 0 a whole message, -EAGAIN, or another negative errno.
  */

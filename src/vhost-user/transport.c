@@ -69,12 +69,18 @@ void vu_reader_init(struct vu_reader *reader)
 {
 	begin(reader);
 	reader->max_fds = VHOST_USER_MAX_FDS;
+	reader->foreign = false;
 }
 
-void vu_reader_finish(struct vu_reader *reader)
+int vu_reader_finish(struct vu_reader *reader)
 {
+	int ret = 0;
+
+	if (reader->foreign)
+		ret = vu_message_abandon(&reader->msg);
 	vu_message_finish(&reader->msg);
 	reader->got = 0;
+	return ret;
 }
 
 bool vu_reader_pending(const struct vu_reader *reader)
@@ -116,10 +122,8 @@ int vu_reader_read(struct vu_reader *reader, int sock, enum vu_kind kind, struct
 	ret = reader_advance(reader, sock, kind);
 	if (ret == -EAGAIN)
 		return ret;
-	if (ret) {
-		vu_reader_finish(reader);
-		return ret;
-	}
+	if (ret)
+		return vu_reader_finish(reader) ? -EBADFD : ret;
 	/* What is behind the payload's end must not be an earlier message's. */
 	size = reader->msg.header.size;
 	memset(reader->msg.payload.bytes + size, 0, sizeof(reader->msg.payload) - size);

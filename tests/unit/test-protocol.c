@@ -407,9 +407,9 @@ static int teardown_ends(void **state)
  * Sends a message's header, and no more of it, with a pipe's end that is kept nowhere else. Return:
  * the other one
  */
-static int send_pipe(int sock, uint32_t request, uint32_t flags)
+static int send_pipe_sized(int sock, uint32_t request, uint32_t flags, uint32_t size)
 {
-	const struct vhost_user_header header = { request, VHOST_USER_VERSION | flags, 8 };
+	const struct vhost_user_header header = { request, VHOST_USER_VERSION | flags, size };
 	int ends[2];
 
 	assert_int_equal(pipe(ends), 0);
@@ -417,6 +417,11 @@ static int send_pipe(int sock, uint32_t request, uint32_t flags)
 			 sizeof(header));
 	close(ends[1]);
 	return ends[0];
+}
+
+static int send_pipe(int sock, uint32_t request, uint32_t flags)
+{
+	return send_pipe_sized(sock, request, flags, 8);
 }
 
 /* The kernel has dropped it, so this process cannot have had to close it. */
@@ -484,6 +489,93 @@ static void test_record_is_memory(void **state)
 	close(memory);
 }
 
+/* Asks for the record when what will be the answer, or the beginning of one, is there. */
+static int ask_for_record(struct ends *e)
+{
+	struct inflight inflight = { .fd = -1, .num_queues = 1, .queue_size = 16 };
+
+	return frontend_get_inflight(&e->fe, &inflight, deadline_after_ms(200));
+}
+
+/* Neither this process nor the kernel has closed it, and there is to be no second one. */
+static void check_left_open(struct ends *e, int pipe_fd, int ret)
+{
+	struct pollfd pfd = { .fd = pipe_fd };
+
+	frontend_finish(&e->fe);
+	assert_int_equal(ret, -EBADFD);
+	assert_true(e->fe.left_open);
+	assert_int_equal(poll(&pfd, 1, 0), 0);
+	close(pipe_fd);
+}
+
+static void test_bad_version_with_file(void **state)
+{
+	struct ends *e = *state;
+	int fd = send_pipe(e->sock, VHOST_USER_GET_INFLIGHT_FD, VHOST_USER_FLAG_REPLY | 2);
+
+	check_left_open(e, fd, ask_for_record(e));
+}
+
+static void test_wrong_reply_with_file(void **state)
+{
+	const uint64_t value = 0;
+	struct ends *e = *state;
+	int fd = send_pipe(e->sock, VHOST_USER_GET_FEATURES, VHOST_USER_FLAG_REPLY);
+
+	assert_int_equal(send(e->sock, &value, sizeof(value), 0), sizeof(value));
+	check_left_open(e, fd, ask_for_record(e));
+}
+
+/* The size is that of the record, so that its payload is waited for. */
+static int send_record_header(struct ends *e)
+{
+	return send_pipe_sized(e->sock, VHOST_USER_GET_INFLIGHT_FD, VHOST_USER_FLAG_REPLY,
+			       sizeof(struct vhost_user_inflight));
+}
+
+static void test_silence_with_file(void **state)
+{
+	struct ends *e = *state;
+	int fd = send_record_header(e);
+
+	check_left_open(e, fd, ask_for_record(e));
+}
+
+static void test_two_files(void **state)
+{
+	const struct vhost_user_inflight payload = { .mmap_size = 4096 };
+	struct ends *e = *state;
+	int fd = send_record_header(e);
+
+	assert_int_equal(raw_peer_send(e->sock, &payload, sizeof(payload), e->sock, 1),
+			 sizeof(payload));
+	check_left_open(e, fd, ask_for_record(e));
+}
+
+static void lose_backend(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	if (r->step++)
+		return;
+	r->adapter.fe.left_open = true;
+	assert_true(mock_submit(k, true, 0, 1));
+	mock_kick(k);
+}
+
+/* However the connection ends then: the next one could leave one more. */
+static void test_no_other_after_file(void **state)
+{
+	struct rig *r = *state;
+
+	r->backend.forked = true;
+	r->options.reconnect_ms = 2 * TIMEOUT_MS;
+	assert_int_equal(rig_run(r, "kick#1: close", lose_backend), 1);
+	rig_finish(r);
+	assert_true(r->kernel.is_failed);
+}
+
 /* ---- a back-end that answers without end what another adapter asked ---- */
 
 #define FLOOD_MS 3000
@@ -545,6 +637,11 @@ int main(void)
 		cmocka_unit_test(test_backend_requests),
 		ENDS_TEST(test_no_descriptor_comes_in),
 		ENDS_TEST(test_record_is_memory),
+		ENDS_TEST(test_bad_version_with_file),
+		ENDS_TEST(test_wrong_reply_with_file),
+		ENDS_TEST(test_silence_with_file),
+		ENDS_TEST(test_two_files),
+		RIG_TEST(test_no_other_after_file),
 		ENDS_TEST(test_resume_ends),
 	};
 
