@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/state-dir.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 
 #define VENDOR_ID 0x4b424c56U /* "VLBK" */
@@ -632,7 +633,10 @@ void adapter_finish(struct adapter *a)
 	pool_finish(&a->pool);
 	inflight_finish(&a->inflight);
 	fd_close(&a->recovery.backend);
-	fd_close(&a->recovery.closing);
+	if (a->leave)
+		fd_close(&a->recovery.closing);
+	if (unwanted_close(&a->recovery.closing))
+		a->fe.left_open = true;
 	fd_close(&a->signals);
 	if (!a->reported && a->exit_status && !a->leave)
 		report_quote(a->options->log, PROGRAM, &a->failure);

@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/printable.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 
 int control_init(struct control *control, const char *path)
@@ -29,6 +30,7 @@ int control_init(struct control *control, const char *path)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
+	unwanted_refuse(fd, true);
 	/* The lock of this name is held, so what is there is a dead process's. */
 	unlink(path);
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -86,9 +88,11 @@ void control_ready(struct control *control, unsigned int i, control_handler_t ha
 	char order[128], answer[CONTROL_PACKET_MAX];
 	ssize_t n;
 
-	n = recv(control->clients[i], order, sizeof(order) - 1, MSG_DONTWAIT);
+	n = unwanted_recv(control->clients[i], order, sizeof(order) - 1);
 	if (n <= 0) {
-		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		if (n == -EBADFD)
+			control->clients[i] = -1; /* left open: see common/unwanted.h */
+		else if (n != -EAGAIN)
 			fd_close(&control->clients[i]);
 		return;
 	}
@@ -100,20 +104,15 @@ void control_ready(struct control *control, unsigned int i, control_handler_t ha
 		fd_close(&control->clients[i]);
 }
 
-int control_order(const char *path, const char *order, char *answer, size_t size,
-		  deadline_t deadline)
+/* Whoever listens there can be another user. */
+static int ask(int fd, const char *path, const char *order, char *answer, size_t size,
+	       deadline_t deadline)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	_cleanup_close_ int fd = -1;
 	ssize_t n;
 	int ret;
 
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
+	strcpy(addr.sun_path, path); /* control_order() has checked that it fits */
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -errno;
 	if (send(fd, order, strlen(order), MSG_NOSIGNAL) < 0)
@@ -121,10 +120,26 @@ int control_order(const char *path, const char *order, char *answer, size_t size
 	ret = poll_fd(fd, POLLIN, deadline);
 	if (ret < 0)
 		return ret;
-	n = recv(fd, answer, size - 1, 0);
+	n = unwanted_recv(fd, answer, size - 1);
 	if (n < 0)
-		return -errno;
+		return n == -EBADFD ? -EPROTO : (int)n;
 	answer[n] = '\0';
 	printable_lines(answer);
 	return n ? 0 : -ECONNRESET;
+}
+
+int control_order(const char *path, const char *order, char *answer, size_t size,
+		  deadline_t deadline)
+{
+	int fd, ret;
+
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	unwanted_refuse(fd, true);
+	ret = ask(fd, path, order, answer, size, deadline);
+	unwanted_close_packets(&fd);
+	return ret;
 }

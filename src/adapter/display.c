@@ -16,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/find-program.h"
 #include "common/log.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 #include "vhost-user/socket.h"
 
@@ -106,6 +107,7 @@ static int spawn(struct display *display, const char **words)
 		return -errno;
 	ours = pair[0];
 	theirs = pair[1];
+	unwanted_refuse(ours, true);
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -errno;
 	result = pipes[0];
@@ -128,12 +130,10 @@ static int spawn(struct display *display, const char **words)
 /* One packet: 1 with a line, 0 when there is none, -ECONNRESET. */
 static int take_line(struct display *display, char *line)
 {
-	ssize_t n = recv(display->sock, line, LINE_MAX_BYTES - 1, MSG_DONTWAIT);
+	ssize_t n = unwanted_recv(display->sock, line, LINE_MAX_BYTES - 1);
 
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -ECONNRESET;
-	if (n == 0)
-		return -ECONNRESET;
+	if (n <= 0)
+		return n == -EAGAIN ? 0 : -ECONNRESET;
 	line[n] = '\0';
 	line[strcspn(line, "\n")] = '\0';
 	return 1;
@@ -201,6 +201,7 @@ int display_connect(struct display *display, struct failure *failure)
 		return failure_set(failure, -errno, "socketpair: %s", strerror(errno));
 	ours = pair[0];
 	theirs = pair[1];
+	unwanted_refuse(theirs, true); /* only the back-end's messages have descriptors */
 	ret = send_socket(display, ours);
 	if (ret)
 		return failure_set(failure, ret, "the display takes no socket: %s", strerror(-ret));
@@ -210,10 +211,12 @@ int display_connect(struct display *display, struct failure *failure)
 
 void display_disconnect(struct display *display)
 {
-	/* The display has it too: only this ends it for all. */
-	if (display->link >= 0)
-		shutdown(display->link, SHUT_RDWR);
-	fd_close(&display->link);
+	/*
+	 * The display has it too, or has given it up: with a buffer in its queue that nobody has
+	 * taken in yet it stays open, until this process ends.
+	 */
+	if (unwanted_close(&display->link))
+		log_debug("the back-end's last buffer was not taken in by the display");
 }
 
 /* ---- while it runs ---- */
@@ -244,7 +247,7 @@ void display_finish(struct display *display)
 	display_disconnect(display);
 	if (display->sock >= 0)
 		send(display->sock, "Q", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	fd_close(&display->sock);
+	unwanted_close_packets(&display->sock);
 	/* one that does not end is killed by the kernel when this process ends */
 	while (display->pid && waitpid(display->pid, NULL, WNOHANG) == 0 &&
 	       !deadline_passed(deadline))

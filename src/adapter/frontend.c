@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 
 /*
@@ -86,6 +87,8 @@ int frontend_channel_ready(struct frontend *fe)
 		ret = channel_read_one(fe);
 	if (!ret || ret == -EAGAIN)
 		return 0;
+	if (ret == -EBADFD)
+		fe->left_open = true;
 	if (ret == -ECONNRESET) { /* its right: it has no more to ask */
 		fd_close(&fe->channel);
 		vu_reader_finish(&fe->channel_reader);
@@ -269,9 +272,18 @@ void frontend_finish(struct frontend *fe)
 {
 	vu_reader_finish(&fe->reader);
 	vu_reader_finish(&fe->channel_reader);
+	if (unwanted_close(&fe->sock))
+		fe->left_open = true;
+	if (unwanted_close(&fe->channel))
+		fe->left_open = true;
+	fe->config_changed = false;
+}
+
+void frontend_leave(struct frontend *fe)
+{
 	fd_close(&fe->sock);
 	fd_close(&fe->channel);
-	fe->config_changed = false;
+	frontend_finish(fe);
 }
 
 static int open_channel(struct frontend *fe, deadline_t deadline)
@@ -284,6 +296,7 @@ static int open_channel(struct frontend *fe, deadline_t deadline)
 		return failure_set(&fe->failure, -errno, "socketpair: %s", strerror(errno));
 	fe->channel = pair[0];
 	theirs = pair[1];
+	unwanted_refuse(fe->channel, true);
 	vu_message_init(&msg, VU_REQUEST, VHOST_USER_SET_BACKEND_REQ_FD);
 	ret = vu_message_add_fd(&msg, theirs);
 	return ret ? ret : exchange(fe, &msg, deadline);
@@ -321,6 +334,7 @@ int frontend_handshake(struct frontend *fe, int sock, deadline_t deadline)
 	frontend_finish(fe);
 	failure_clear(&fe->failure);
 	fe->sock = sock;
+	unwanted_refuse(sock, true); /* it need not have been connected to by a path */
 	fe->protocol = 0;
 	fe->max_queues = 0;
 	ret = get_u64(fe, VHOST_USER_GET_FEATURES, &fe->features, deadline);
@@ -441,7 +455,9 @@ int frontend_get_inflight(struct frontend *fe, struct inflight *inflight, deadli
 	msg.payload.inflight.num_queues = (uint16_t)inflight->num_queues;
 	msg.payload.inflight.queue_size = (uint16_t)inflight->queue_size;
 	vu_message_set_size(&msg, sizeof(msg.payload.inflight));
+	unwanted_refuse(fe->sock, false);
 	ret = exchange(fe, &msg, deadline);
+	unwanted_refuse(fe->sock, true);
 	if (ret)
 		return ret;
 	inflight_finish(inflight);
@@ -632,5 +648,9 @@ int frontend_socket_ready(struct frontend *fe)
 		return failure_set(&fe->failure, ret, "the back-end closed the connection");
 	if (!ret)
 		vu_message_finish(&msg);
-	return failure_set(&fe->failure, -EPROTO, "the back-end sends what nobody asked for");
+	if (ret == -EBADFD)
+		fe->left_open = true;
+	else
+		ret = -EPROTO;
+	return failure_set(&fe->failure, ret, "the back-end sends what nobody asked for");
 }

@@ -56,7 +56,12 @@ struct frontend_ring {
 };
 
 void frontend_init(struct frontend *fe);
+
+/* frontend_finish() - end the connection, for all who hold it */
 void frontend_finish(struct frontend *fe);
+
+/* frontend_leave() - the same without the connection's end: it is another adapter's now */
+void frontend_leave(struct frontend *fe);
 
 static inline bool frontend_connected(const struct frontend *fe)
 {

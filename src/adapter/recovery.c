@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/unix-socket.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 
 #define DELAY_MIN_MS 50U
@@ -99,7 +100,10 @@ void backend_announce(struct adapter *a)
 
 void backend_abandon(struct adapter *a)
 {
-	frontend_finish(&a->fe);
+	if (a->leave)
+		frontend_leave(&a->fe);
+	else
+		frontend_finish(&a->fe);
 	queues_forget(a);
 	display_disconnect(&a->display);
 }
@@ -110,7 +114,8 @@ static void let_go(struct adapter *a)
 	struct recovery *r = &a->recovery;
 
 	if (frontend_connected(&a->fe)) {
-		fd_close(&r->closing);
+		if (unwanted_close(&r->closing))
+			a->fe.left_open = true;
 		shutdown(a->fe.sock, SHUT_WR);
 		r->closing = fd_steal(&a->fe.sock);
 		r->quiet_by = deadline_after_ms(QUIET_MS);

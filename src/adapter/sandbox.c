@@ -19,6 +19,7 @@
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "common/log.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 
 #ifndef PR_SET_IO_FLUSHER
@@ -172,6 +173,11 @@ static int filter_calls(bool epoll)
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+	/* Of the options of a socket, the one that refuses descriptors. */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				       SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET, 0),
+				       SCMP_A2(SCMP_CMP_EQ, SO_PASSRIGHTS, 0));
 	if (!ret)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);

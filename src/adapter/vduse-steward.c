@@ -23,6 +23,7 @@
 #include "common/deadline.h"
 #include "common/log.h"
 #include "common/parse.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 #include "vhost-user/socket.h"
 
@@ -251,9 +252,9 @@ static void worker_ready(struct vduse_end *end)
 static bool order_ready(struct vduse_end *end)
 {
 	struct steward_request request;
-	ssize_t n = recv(FD_SOCK, &request, sizeof(request), MSG_DONTWAIT);
+	ssize_t n = unwanted_recv(FD_SOCK, &request, sizeof(request));
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return true;
 	if (n != sizeof(request))
 		return false;
@@ -323,6 +324,7 @@ static int fork_steward(struct steward *steward, int control, const struct trans
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
+	unwanted_refuse(pair[1], true);
 	end = (struct vduse_end){
 		.name = place->name,
 		.state_dir = place->state_dir,

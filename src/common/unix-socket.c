@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "common/unwanted.h"
 
 #define UNIX_BACKLOG 4
 #define RETRY_MS 10
@@ -114,6 +115,7 @@ int unix_connect(const char *path, deadline_t deadline)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
+	unwanted_refuse(fd, true); /* best effort */
 	/*
 	 * A full listen queue is EAGAIN here, and poll() does not tell when there is room again
 	 * (unix(7)): the only way is to try again after a while.

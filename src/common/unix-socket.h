@@ -25,6 +25,9 @@ int unix_listen(const char *path);
  * @path:	the socket file
  * @deadline:	when to give up on a listener whose queue is full
  *
+ * Whoever listens there cannot send descriptors, if the kernel knows how to refuse them, until
+ * unwanted_refuse() says otherwise.
+ *
  * Return: the descriptor (close-on-exec, blocking), -ETIMEDOUT, or a negative errno (-ENOENT:
  * nothing there; -ECONNREFUSED: nobody listens).
  */

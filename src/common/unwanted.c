@@ -3,8 +3,100 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "common/cleanup.h"
+#include "common/util.h"
+
+#define PIECE 4096
+#define PIECES 256 /* more than a socket takes, unless somebody has allowed that */
+
+static bool kernel_refuses; /* as it said last */
+
+int unwanted_refuse(int sock, bool refuse)
+{
+	const int pass = !refuse;
+
+	kernel_refuses = setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &pass, sizeof(pass)) == 0;
+	return kernel_refuses ? 0 : -errno;
+}
+
+/*
+ * Nothing is taken out of the queue, so that no reference is the last one. MSG_CTRUNC says that
+ * there was something that the control buffer, which is none, has no room for.
+ */
+static ssize_t peek(int sock, struct iovec *iov, size_t niov)
+{
+	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = niov };
+	ssize_t n;
+
+	do {
+		n = recvmsg(sock, &mh, MSG_PEEK | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return mh.msg_flags & MSG_CTRUNC ? -EBADFD : n;
+}
+
+ssize_t unwanted_look(int sock, void *buf, size_t len)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+
+	return peek(sock, &iov, 1);
+}
+
+ssize_t unwanted_recv(int sock, void *buf, size_t len)
+{
+	ssize_t n;
+
+	if (!kernel_refuses) {
+		n = unwanted_look(sock, buf, len);
+		if (n <= 0)
+			return n;
+		len = (size_t)n; /* more can have come by now, with a descriptor */
+	}
+	do {
+		n = recv(sock, buf, len, MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* A stream is looked through up to the first descriptor, so this sees all of its queue. */
+int unwanted_close(int *sock)
+{
+	static char piece[PIECE]; /* nobody reads it */
+	struct iovec iov[PIECES];
+	ssize_t n;
+	size_t i;
+
+	if (*sock < 0)
+		return 0;
+	/* nothing comes any more behind what is seen */
+	shutdown(*sock, SHUT_RDWR);
+	for (i = 0; i < ARRAY_SIZE(iov); i++)
+		iov[i] = (struct iovec){ .iov_base = piece, .iov_len = sizeof(piece) };
+	n = peek(*sock, iov, ARRAY_SIZE(iov));
+	if (n == -EBADFD || n == PIECE * PIECES) {
+		*sock = -1;
+		return -EBADFD;
+	}
+	fd_close(sock);
+	return 0;
+}
+
+void unwanted_close_packets(int *sock)
+{
+	char byte;
+
+	if (*sock < 0)
+		return;
+	shutdown(*sock, SHUT_RDWR);
+	/* a packet can be empty, so 0 is not the end */
+	if (kernel_refuses || unwanted_look(*sock, &byte, 1) == -ENOTCONN)
+		fd_close(sock);
+	*sock = -1;
+}
 
 int unwanted_forget(int *fd)
 {

@@ -177,7 +177,8 @@ int vu_send(int sock, const struct vu_message *msg, enum vu_kind kind, deadline_
  * @max_fds:	how many descriptors the next message may bring: VHOST_USER_MAX_FDS, unless the
  *		owner knows better. Others do not come into this process, and are -EPROTO.
  * @foreign:	the peer is not to say how long anything takes: what it sent is abandoned, not
- *		closed, after which an error is -EBADFD (see vu_message_abandon())
+ *		closed, after which an error is -EBADFD (see vu_message_abandon()); so is that of a
+ *		descriptor that may not come, which stays in the socket's queue
  *
  * For event loops: a peer that sends half a message does not block the loop. Other fields are
  * internal.

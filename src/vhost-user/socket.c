@@ -5,12 +5,20 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/unwanted.h"
 #include "vhost-user/protocol.h"
 
 /* Room for the descriptors of one message, aligned as a control message wants it */
 union fd_control {
 	struct cmsghdr align;
 	char buf[CMSG_SPACE(sizeof(int) * VHOST_USER_MAX_FDS)];
+};
+
+/* ... and of one of any kind: SCM_MAX_FD of the kernel */
+#define MESSAGE_MOST_FDS 253
+union any_control {
+	struct cmsghdr align;
+	char buf[CMSG_SPACE(sizeof(int) * MESSAGE_MOST_FDS)];
 };
 
 static int socket_error(void)
@@ -51,26 +59,52 @@ ssize_t socket_send(int sock, struct iovec *iov, size_t niov, const int *fds, un
 
 /* ---- receiving ---- */
 
-/* Takes over the descriptors of one recvmsg(): all that the control buffer had room for. */
-static int collect_fds(struct msghdr *mh, int *fds, unsigned int *nfds)
+/* Takes over those of one message, up to @max. The others are abandoned. */
+static int collect_fds(const struct cmsghdr *cmsg, int *fds, unsigned int *nfds, unsigned int max)
+{
+	size_t i, n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	int ret = 0;
+
+	for (i = 0; i < n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
+		if (*nfds < max)
+			fds[(*nfds)++] = fd;
+		else if (unwanted_forget(&fd))
+			ret = -EBADFD;
+		else if (!ret)
+			ret = -EPROTO;
+	}
+	return ret;
+}
+
+/* One recvmsg(); @mh: with the room for descriptors that there is to be */
+static ssize_t receive(int sock, struct msghdr *mh, int *fds, unsigned int *nfds, unsigned int max)
 {
 	struct cmsghdr *cmsg;
+	ssize_t n;
+	int ret = 0;
 
-	for (cmsg = CMSG_FIRSTHDR(mh); cmsg; cmsg = CMSG_NXTHDR(mh, cmsg)) {
-		size_t n;
-
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(fds + *nfds, CMSG_DATA(cmsg), n * sizeof(int));
-		*nfds += (unsigned int)n;
+	do {
+		n = recvmsg(sock, mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return socket_error();
+	for (cmsg = CMSG_FIRSTHDR(mh); cmsg && !ret; cmsg = CMSG_NXTHDR(mh, cmsg)) {
+		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+			ret = collect_fds(cmsg, fds, nfds, max);
 	}
-	return mh->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+	if (!ret && (mh->msg_flags & MSG_CTRUNC))
+		ret = -EPROTO;
+	if (ret)
+		return ret;
+	return n ? n : -ECONNRESET;
 }
 
 /*
  * The buffer has room for exactly those that may come. The kernel drops all others, and says so by
- * MSG_CTRUNC: to close one here could take for ever, as its file system likes.
+ * MSG_CTRUNC.
  */
 ssize_t socket_receive(int sock, void *buf, size_t len, int *fds, unsigned int *nfds,
 		       unsigned int max)
@@ -78,20 +112,25 @@ ssize_t socket_receive(int sock, void *buf, size_t len, int *fds, unsigned int *
 	union fd_control control;
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
-	int ret;
 
 	if (*nfds < max) {
 		mh.msg_control = control.buf;
 		mh.msg_controllen = CMSG_LEN(sizeof(int) * (max - *nfds));
 	}
-	do {
-		n = recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return socket_error();
-	ret = collect_fds(&mh, fds, nfds);
-	if (ret)
-		return ret;
-	return n ? n : -ECONNRESET;
+	return receive(sock, &mh, fds, nfds, max);
+}
+
+ssize_t socket_receive_all(int sock, void *buf, size_t len, int *fds, unsigned int *nfds,
+			   unsigned int max)
+{
+	union any_control control;
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+
+	return receive(sock, &mh, fds, nfds, max);
 }

@@ -36,12 +36,24 @@ ssize_t socket_send(int sock, struct iovec *iov, size_t niov, const int *fds, un
  * @max:	room in @fds, at most VHOST_USER_MAX_FDS
  *
  * What is in @fds is the caller's to close, on an error too: there may be more than before. What
- * there is no room for does not come into this process.
+ * there is no room for does not come into this process, which can have to wait for that all the
+ * same: see common/unwanted.h.
  *
  * Return: bytes received, at least 1; -EAGAIN, -ECONNRESET, -EPROTO when more descriptors came than
  * there is room for, or another negative errno.
  */
 ssize_t socket_receive(int sock, void *buf, size_t len, int *fds, unsigned int *nfds,
 		       unsigned int max);
+
+/**
+ * socket_receive_all() - the same from a peer that is not to say how long that takes
+ *
+ * All descriptors come in, so that the kernel drops none. Those that there is no room for are
+ * abandoned.
+ *
+ * Return: as socket_receive(); -EBADFD when one stays open.
+ */
+ssize_t socket_receive_all(int sock, void *buf, size_t len, int *fds, unsigned int *nfds,
+			   unsigned int max);
 
 #endif

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "common/unwanted.h"
 #include "vhost-user/rules.h"
 #include "vhost-user/socket.h"
 
@@ -88,6 +89,33 @@ bool vu_reader_pending(const struct vu_reader *reader)
 	return reader->got > 0;
 }
 
+/*
+ * What the kernel drops, it drops in this process, which waits for that. So either there is room
+ * for all that can come, or what comes is looked at first: also if the socket refuses descriptors
+ * now, for it did not when it was another's, or when the last message came.
+ */
+static ssize_t receive_foreign(struct vu_reader *reader, int sock, char *buf, size_t len)
+{
+	struct vu_message *msg = &reader->msg;
+	ssize_t n;
+
+	if (msg->nfds < reader->max_fds)
+		return socket_receive_all(sock, buf, len, msg->fds, &msg->nfds, reader->max_fds);
+	n = unwanted_look(sock, buf, len);
+	if (n <= 0)
+		return n ? n : -ECONNRESET;
+	return socket_receive(sock, buf, (size_t)n, msg->fds, &msg->nfds, reader->max_fds);
+}
+
+static ssize_t receive_piece(struct vu_reader *reader, int sock, char *buf, size_t len)
+{
+	struct vu_message *msg = &reader->msg;
+
+	if (reader->foreign)
+		return receive_foreign(reader, sock, buf, len);
+	return socket_receive(sock, buf, len, msg->fds, &msg->nfds, reader->max_fds);
+}
+
 static int reader_advance(struct vu_reader *reader, int sock, enum vu_kind kind)
 {
 	struct vu_message *msg = &reader->msg;
@@ -97,8 +125,7 @@ static int reader_advance(struct vu_reader *reader, int sock, enum vu_kind kind)
 		size_t end = in_header ? HEADER_SIZE : HEADER_SIZE + msg->header.size;
 		char *buf = in_header ? (char *)&msg->header + reader->got :
 					(char *)&msg->payload + (reader->got - HEADER_SIZE);
-		ssize_t n = socket_receive(sock, buf, end - reader->got, msg->fds, &msg->nfds,
-					   reader->max_fds);
+		ssize_t n = receive_piece(reader, sock, buf, end - reader->got);
 
 		if (n < 0)
 			return (int)n;

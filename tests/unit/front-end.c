@@ -15,6 +15,7 @@
 #include <linux/virtio_config.h>
 
 #include "common/cleanup.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 
 #define MAX_ARGS 32
@@ -259,6 +260,7 @@ static int set_inflight(struct fe *fe)
 	int ret;
 
 	if (fe->inflight_fd < 0) {
+		unwanted_refuse(fe->sock, false);
 		vu_message_init(&msg, VU_REQUEST, VHOST_USER_GET_INFLIGHT_FD);
 		msg.payload.inflight.num_queues = (uint16_t)fe->nrings;
 		msg.payload.inflight.queue_size = (uint16_t)fe->rings[0].num;

@@ -12,6 +12,7 @@
 
 #include "adapter/sandbox.h"
 #include "check.h"
+#include "common/unwanted.h"
 
 #define WITHOUT 77 /* this build, or this kernel, has no such filter */
 
@@ -76,6 +77,25 @@ static void test_signal_to_own_user(void **state)
 	check(signal_child);
 }
 
+static int set_options(void)
+{
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), value = 0;
+
+	if (syscall(SYS_getppid) >= 0)
+		return WITHOUT;
+	/* kernels before 6.16 do not know it */
+	if (setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof(value)) < 0 &&
+	    errno != ENOPROTOOPT)
+		return 2;
+	return setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value)) == 0 ? 3 : 0;
+}
+
+static void test_options(void **state)
+{
+	(void)state;
+	check(set_options);
+}
+
 static struct sockaddr_un abstract = { .sun_family = AF_UNIX };
 static socklen_t abstract_length;
 
@@ -115,6 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_signal_to_own_user),
+		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_abstract_sockets),
 	};
 

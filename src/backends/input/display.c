@@ -10,6 +10,7 @@
 #include "common/display-input.h"
 #include "common/log.h"
 #include "common/unix-socket.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 
 #define CONNECT_MS 2000
@@ -44,11 +45,9 @@ static int display_read(void *data, struct input_event *events, unsigned int max
 	unsigned int i, count = 0;
 	ssize_t n;
 
-	do {
-		n = recv(source->fd, got, MIN(max, READ_EVENTS) * sizeof(got[0]), MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
+	n = unwanted_recv(source->fd, got, MIN(max, READ_EVENTS) * sizeof(got[0]));
 	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
+		return n == -EAGAIN ? 0 : (int)n;
 	if (!n)
 		return -ENODEV;
 	if ((size_t)n % sizeof(got[0]))
@@ -154,5 +153,6 @@ int display_open(struct display_source *source, const char *path, struct input_i
 
 void display_close(struct display_source *source)
 {
-	fd_close(&source->fd);
+	/* the filter of system calls lets no shutdown() pass, and nobody else has it */
+	unwanted_close(&source->fd);
 }
