@@ -22,22 +22,23 @@ static bool known_format(uint32_t fourcc)
 	       fourcc == VGPU_FOURCC_XB24 || fourcc == VGPU_FOURCC_AB24;
 }
 
+/*
+ * What has seals is none. Of anything else this asks the file system, which can be a process that
+ * does not answer (FUSE).
+ */
 static bool is_dmabuf(int fd)
 {
 	struct statfs st;
 
-	return fstatfs(fd, &st) == 0 && st.f_type == DMA_BUF_MAGIC;
+	return fcntl(fd, F_GET_SEALS) < 0 && fstatfs(fd, &st) == 0 && st.f_type == DMA_BUF_MAGIC;
 }
 
 /* Its size cannot change for the worse. */
 static bool size_stays(int fd)
 {
-	int seals;
+	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (is_dmabuf(fd))
-		return true;
-	seals = fcntl(fd, F_GET_SEALS);
-	return seals >= 0 && (seals & F_SEAL_SHRINK);
+	return seals >= 0 ? seals & F_SEAL_SHRINK : is_dmabuf(fd);
 }
 
 static bool picture_fits(const struct vgpu_dmabuf_scanout *s)

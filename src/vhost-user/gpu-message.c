@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/unwanted.h"
 #include "vhost-user/socket.h"
 
 #define HEADER_SIZE sizeof(struct vgpu_header)
@@ -126,18 +127,32 @@ void vgpu_reader_init(struct vgpu_reader *reader)
 	reader->msg.pixels = NULL;
 }
 
+static bool may_have_fd(const struct vgpu_header *header)
+{
+	const struct vgpu_rule *rule = find_rule(header->request);
+
+	return rule && rule->has_fd && !(header->flags & VGPU_FLAG_REPLY);
+}
+
+/* To close what nobody asked for can take for ever. */
 void vgpu_reader_finish(struct vgpu_reader *reader)
 {
+	if (reader->got < HEADER_SIZE || !may_have_fd(&reader->msg.header))
+		unwanted_forget(&reader->msg.fd);
 	vgpu_message_finish(&reader->msg);
 	vgpu_reader_init(reader);
 }
 
-/* At most one descriptor comes with a message. */
+/*
+ * At most one descriptor comes with a message. It goes with the first byte, before the header says
+ * whether there may be one.
+ */
 static ssize_t receive_piece(int sock, struct vgpu_message *msg, void *buf, size_t len)
 {
 	unsigned int nfds = msg->fd >= 0;
+	ssize_t n = socket_receive_all(sock, buf, len, &msg->fd, &nfds, 1);
 
-	return socket_receive(sock, buf, len, &msg->fd, &nfds, 1);
+	return n == -EBADFD ? -EPROTO : n;
 }
 
 /*
@@ -179,7 +194,7 @@ static int check_fixed(struct vgpu_message *msg)
 
 static int check_whole(const struct vgpu_message *msg)
 {
-	return msg->fd >= 0 && !rules[msg->header.request].has_fd ? -EPROTO : 0;
+	return msg->fd >= 0 && !may_have_fd(&msg->header) ? -EPROTO : 0;
 }
 
 /* Where the next piece goes, and how long it may be; 0: the message is whole. */

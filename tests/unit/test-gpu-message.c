@@ -2,8 +2,10 @@
 /* The codec of the display socket, and the monitor's description. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -161,7 +163,9 @@ static void test_descriptor(void **state)
 /* Sends bytes with descriptors, as a hostile peer would. */
 static void send_fds(const void *bytes, size_t len, unsigned int nfds)
 {
-	assert_int_equal(raw_peer_send(pair[0], bytes, len, pair[0], nfds), len);
+	_cleanup_close_ int fd = memfd_create("unwanted", MFD_CLOEXEC);
+
+	assert_int_equal(raw_peer_send(pair[0], bytes, len, fd, nfds), len);
 }
 
 /* One is kept. More are closed, however many, and whether they come at once or one by one. */
@@ -184,6 +188,38 @@ static void test_too_many_descriptors(void **state)
 	send_fds(&msg.payload, msg.header.size, 1);
 	assert_int_equal(receive(VGPU_REQUEST, &msg), -EPROTO);
 	assert_int_equal(open_fds(), fds);
+}
+
+/*
+ * A pipe's end that is kept nowhere else goes with a header that has none, or with what is behind
+ * one. Nobody closes it: that could take for ever.
+ */
+static void unwanted_pipe(bool behind)
+{
+	struct vgpu_message msg, back;
+	struct pollfd pfd = { 0 };
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	vgpu_message_init(&msg, VGPU_REQUEST, VGPU_CURSOR_POS);
+	assert_int_equal(raw_peer_send(pair[0], &msg.header, sizeof(msg.header), ends[1], !behind),
+			 sizeof(msg.header));
+	assert_int_equal(raw_peer_send(pair[0], &msg.payload, msg.header.size, ends[1], behind),
+			 msg.header.size);
+	close(ends[1]);
+	assert_int_equal(receive(VGPU_REQUEST, &back), -EPROTO);
+	pfd.fd = ends[0];
+	assert_int_equal(poll(&pfd, 1, 0), 0);
+	close(ends[0]);
+}
+
+static void test_unwanted_descriptor(void **state)
+{
+	(void)state;
+	unwanted_pipe(false);
+	close_pair(NULL);
+	assert_int_equal(open_pair(NULL), 0);
+	unwanted_pipe(true);
 }
 
 static void test_wrong_sizes(void **state)
@@ -332,6 +368,7 @@ int main(void)
 		ON_PAIR(test_pieces),
 		ON_PAIR(test_descriptor),
 		ON_PAIR(test_too_many_descriptors),
+		ON_PAIR(test_unwanted_descriptor),
 		ON_PAIR(test_wrong_sizes),
 		ON_PAIR(test_wrong_rectangles),
 		ON_PAIR(test_end),
