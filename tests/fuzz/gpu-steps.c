@@ -80,8 +80,12 @@ static void control(struct gpu *gpu, const uint8_t *data, size_t len)
 	}
 	if (answer.len < sizeof(struct virtio_gpu_ctrl_hdr) || answer.len > sizeof(gpu->reply))
 		abort();
-	if (answer.fence && gpu->renderer->finished(gpu) > gpu->renderer->fence(gpu))
-		abort();
+	if (answer.fence) {
+		uint64_t fence = gpu->renderer->fence(gpu); /* 0: it cannot be made */
+
+		if (fence && gpu->renderer->finished(gpu) > fence)
+			abort();
+	}
 	free(copy);
 }
 
