@@ -110,7 +110,7 @@ static bool config_changed(const struct adapter *a)
 
 /*
  * When what back-end and display announced is looked at. Each change is an interrupt, a message of
- * the driver's and an event of its device: CHANGES_AT_ONCE of them, and then one each CHANGES_APART.
+ * the driver's and an event of its device: CHANGES_AT_ONCE of them, then one each CHANGES_APART.
  */
 static deadline_t follow_up_deadline(const struct adapter *a)
 {

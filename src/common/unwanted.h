@@ -8,8 +8,8 @@
  *
  * From Linux 6.16 on a socket can refuse them, and who sends one has an error. Before, a socket is
  * looked at before it is read or closed. What cannot be closed without such a wait is left open:
- * the end of the process waits for no TCP peer. That is told by -EBADFD, and whoever is told gives the
- * peer up for good: otherwise one more would stay open with each new connection.
+ * the end of the process waits for no TCP peer. That is told by -EBADFD, and whoever is told gives
+ * the peer up for good: otherwise one more would stay open with each new connection.
  */
 #ifndef VL_COMMON_UNWANTED_H
 #define VL_COMMON_UNWANTED_H
