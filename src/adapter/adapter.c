@@ -635,8 +635,7 @@ void adapter_finish(struct adapter *a)
 	fd_close(&a->recovery.backend);
 	if (a->leave)
 		fd_close(&a->recovery.closing);
-	if (unwanted_close(&a->recovery.closing))
-		a->fe.left_open = true;
+	unwanted_close(&a->recovery.closing);
 	fd_close(&a->signals);
 	if (!a->reported && a->exit_status && !a->leave)
 		report_quote(a->options->log, PROGRAM, &a->failure);
