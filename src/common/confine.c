@@ -20,19 +20,8 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/sanitizer.h"
 #include "common/util.h"
-
-/* A sanitizer makes system calls of its own, and looks for leaks by /proc and ptrace(). */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_SANITIZER true
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZER true
-#endif
-#ifndef WITH_SANITIZER
-#define WITH_SANITIZER false
-#endif
 
 /* ---- privileges ---- */
 
@@ -46,28 +35,27 @@ static int set_capabilities(uint32_t low)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-/* Whether the process has it to keep. */
-static bool has_override(void)
+/* Those of the first 32 that the process may have. */
+static uint32_t permitted(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
 
-	return syscall(SYS_capget, &header, data) == 0 &&
-	       (data[0].permitted & (1U << CAP_DAC_OVERRIDE));
+	return syscall(SYS_capget, &header, data) == 0 ? data[0].permitted : 0;
 }
 
-int confine_privileges(bool keep_override, struct failure *failure)
+int confine_privileges(uint32_t keep, struct failure *failure)
 {
-	uint32_t keep = keep_override && has_override() ? 1U << CAP_DAC_OVERRIDE : 0;
 	int cap, ret;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return failure_set(failure, -errno, "PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
+	set_capabilities(permitted()); /* one that became another user has none in effect */
 	for (cap = 0; cap <= 63; cap++) {
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			break; /* past the last one, or nothing to lose without CAP_SETPCAP */
 	}
-	ret = set_capabilities(keep);
+	ret = set_capabilities(keep & permitted());
 	if (ret)
 		return failure_set(failure, ret, "cannot give up capabilities: %s", strerror(-ret));
 	return 0;

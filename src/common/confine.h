@@ -7,19 +7,19 @@
 #ifndef VL_COMMON_CONFINE_H
 #define VL_COMMON_CONFINE_H
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/failure.h"
 
 /**
  * confine_privileges() - no new privileges, no capabilities
- * @keep_override:	keep CAP_DAC_OVERRIDE: it goes on writing files of other users
- * @failure:		the reason in words
+ * @keep:	but for these, as 1U << CAP_DAC_OVERRIDE, where the process may have them
+ * @failure:	the reason in words
  *
  * Return: 0 or a negative errno.
  */
-int confine_privileges(bool keep_override, struct failure *failure);
+int confine_privileges(uint32_t keep, struct failure *failure);
 
 /* What stays possible with a file, or with all that is below a folder. */
 #define CONFINE_READ	(1U << 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* virtio-loopback-display: shows what a GPU's back-end sends it. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
@@ -225,10 +226,10 @@ static int confine(struct display *display, const struct display_options *o,
 		   struct failure *failure)
 {
 	const struct output_ops *ops = display->output.ops;
+	bool override = ops->needs_override && ops->needs_override(&display->output);
 	int ret;
 
-	ret = confine_privileges(ops->needs_override && ops->needs_override(&display->output),
-				 failure);
+	ret = confine_privileges(override ? 1U << CAP_DAC_OVERRIDE : 0, failure);
 	if (!ret)
 		ret = confine_paths(ops, o, failure);
 	if (ret)

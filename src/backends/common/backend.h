@@ -116,6 +116,8 @@ int vu_config_changed(struct vu_backend *backend);
 /* Values of a program's own long options are from here on. */
 #define VU_OPTION_FIRST 1000
 
+#define VU_GROUPS_MAX 16
+
 /* What a program goes on to need beside its connections; all else is given up (confine.h). */
 struct vu_needs {
 	unsigned int kinds; /* CONFINE_LISTEN and so on */
@@ -124,6 +126,8 @@ struct vu_needs {
 	bool network; /* TCP */
 	struct confine_path *paths;
 	size_t num_paths;
+	gid_t groups[VU_GROUPS_MAX];
+	size_t num_groups;
 	int error; /* there was no memory for one of them */
 };
 
@@ -132,6 +136,9 @@ void vu_needs_path(struct vu_needs *needs, const char *path, unsigned int access
 
 /* vu_needs_removal() - @path is removed in the end */
 void vu_needs_removal(struct vu_needs *needs, const char *path);
+
+/* vu_needs_groups() - @pattern, as of a shell, is of devices that their groups may open */
+void vu_needs_groups(struct vu_needs *needs, const char *pattern);
 
 struct vu_program {
 	const char *name; /* vhost-user-TYPE */

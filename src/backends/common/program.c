@@ -2,7 +2,9 @@
 /* The program around a device: command line, signals, sockets ("Backend program conventions"). */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <libgen.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/common/internal.h"
@@ -17,6 +20,8 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/parse.h"
+#include "common/run-as.h"
+#include "common/sanitizer.h"
 #include "common/unix-socket.h"
 
 enum {
@@ -27,6 +32,7 @@ enum {
 	OPT_HELP,
 	OPT_VERBOSE,
 	OPT_NO_SANDBOX,
+	OPT_USER,
 };
 
 static const struct option common_options[] = {
@@ -37,12 +43,14 @@ static const struct option common_options[] = {
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
+	{ "user", required_argument, NULL, OPT_USER },
 };
 
 struct program_options {
 	const char *socket_path;
 	int fd;
 	bool no_sandbox;
+	struct run_as user;
 };
 
 static void print_usage(const struct vu_program *program)
@@ -53,6 +61,8 @@ static void print_usage(const struct vu_program *program)
 	       "      --socket-path PATH     listen at PATH; serve one front-end after the other\n"
 	       "      --fd N                 use the inherited socket N; end with its front-end\n"
 	       "      --print-capabilities   what this program can do, as JSON\n"
+	       "      --user USER[:GROUP]    whom it becomes once it listens, where root starts it\n"
+	       "                             (default: " RUN_AS_DEFAULT "); root: it stays root\n"
 	       "      --no-sandbox           keep all privileges (for debugging)\n"
 	       "      --verbose              say more; twice: each message\n"
 	       "      --version\n"
@@ -89,6 +99,16 @@ static int parse_fd(const char *value, int *fd)
 	return 0;
 }
 
+static int parse_user(const char *value, struct run_as *user)
+{
+	struct failure failure = { 0 };
+	int ret = run_as_parse(user, value, &failure);
+
+	if (ret)
+		log_error("%s", failure_text(&failure, ret));
+	return ret;
+}
+
 /* Returns 0 to go on, 1 when all is done, or a negative errno after a line that says why. */
 static int handle_option(const struct vu_program *program, void *dev, int opt,
 			 struct program_options *options)
@@ -108,6 +128,8 @@ static int handle_option(const struct vu_program *program, void *dev, int opt,
 	case OPT_NO_SANDBOX:
 		options->no_sandbox = true;
 		return 0;
+	case OPT_USER:
+		return parse_user(optarg, &options->user);
 	case OPT_VERBOSE:
 		log_set_level(log_enabled(LOG_LEVEL_INFO) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 		return 0;
@@ -324,12 +346,59 @@ void vu_needs_removal(struct vu_needs *needs, const char *path)
 	free(copy);
 }
 
-static int give_up(const struct vu_needs *needs, struct failure *failure)
+static void add_group(struct vu_needs *needs, const char *path)
+{
+	struct stat st;
+	size_t i;
+
+	/* not root's: that is what is given up */
+	if (stat(path, &st) < 0 || !st.st_gid || !(st.st_mode & (S_IRGRP | S_IWGRP)))
+		return;
+	for (i = 0; i < needs->num_groups; i++)
+		if (needs->groups[i] == st.st_gid)
+			return;
+	if (needs->num_groups < ARRAY_SIZE(needs->groups))
+		needs->groups[needs->num_groups++] = st.st_gid;
+}
+
+void vu_needs_groups(struct vu_needs *needs, const char *pattern)
+{
+	glob_t found;
+	size_t i;
+
+	if (glob(pattern, 0, NULL, &found))
+		return;
+	for (i = 0; i < found.gl_pathc; i++)
+		add_group(needs, found.gl_pathv[i]);
+	globfree(&found);
+}
+
+/*
+ * A user who was named has what it needs. What its user cannot remove by itself the program
+ * removes by capabilities, unless it may read all files: these would make it all users' files.
+ */
+static uint32_t kept_capabilities(const struct vu_needs *needs, const struct run_as *user)
+{
+	bool named = user->given && user->uid;
+	uint32_t keep = needs->override && !named ? 1U << CAP_DAC_OVERRIDE : 0;
+	size_t i;
+
+	for (i = 0; i < needs->num_paths && !needs->wide; i++)
+		if (needs->paths[i].access == CONFINE_REMOVE &&
+		    !run_as_removes(needs->paths[i].path))
+			keep |= 1U << CAP_DAC_OVERRIDE | 1U << CAP_FOWNER;
+	return keep;
+}
+
+static int give_up(const struct vu_needs *needs, const struct run_as *user,
+		   struct failure *failure)
 {
 	int ret = needs->error;
 
+	if (!ret && !WITH_SANITIZER)
+		ret = run_as_become(user, needs->groups, needs->num_groups, failure);
 	if (!ret)
-		ret = confine_privileges(needs->override, failure);
+		ret = confine_privileges(kept_capabilities(needs, user), failure);
 	if (!ret)
 		ret = confine_files(needs->paths, needs->num_paths,
 				    CONFINE_KEEP_ABSTRACT | (needs->network ? CONFINE_KEEP_TCP : 0),
@@ -352,7 +421,7 @@ static int confine(const struct vu_program *program, void *dev,
 	vu_needs_removal(&needs, options->socket_path);
 	if (program->needs)
 		program->needs(dev, &needs);
-	ret = give_up(&needs, &failure);
+	ret = give_up(&needs, &options->user, &failure);
 	if (ret)
 		log_error("%s", failure_text(&failure, ret));
 	for (i = 0; i < needs.num_paths; i++)
@@ -387,8 +456,8 @@ static int run(const struct vu_program *program, void *dev, struct vu_backend *b
 	if (ret)
 		log_error("the event loop ended: %s", strerror(-ret));
 	/* Gone from the file system before the last I/O: nobody is to connect any more. */
-	if (options->socket_path)
-		unlink(options->socket_path);
+	if (options->socket_path && unlink(options->socket_path) < 0 && errno != ENOENT)
+		log_info("%s stays there: %s", options->socket_path, strerror(errno));
 out_device:
 	vu_backend_finish(backend);
 	if (program->close)

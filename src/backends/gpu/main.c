@@ -247,8 +247,11 @@ static void needs(void *dev, struct vu_needs *needs)
 	/* OpenGL's drivers open what they like: libraries, configuration, the card. */
 	needs->wide = true;
 	vu_needs_path(needs, "/", CONFINE_READ);
-	for (i = 0; i < CONFINE_CARD_NODES; i++)
+	for (i = 0; i < CONFINE_CARD_NODES; i++) {
 		vu_needs_path(needs, confine_card_nodes[i], CONFINE_WRITE);
+		vu_needs_groups(needs, confine_card_nodes[i]);
+	}
+	vu_needs_groups(needs, "/dev/dri/*");
 	vu_needs_path(needs, "/dev/shm", CONFINE_WRITE | CONFINE_CHANGE);
 }
 

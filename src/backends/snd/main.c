@@ -325,6 +325,7 @@ static void needs(void *dev, struct vu_needs *needs)
 	/* what is not there cannot be allowed by its name; it comes with the first card */
 	vu_needs_path(needs, access(SOUND_NODES, F_OK) ? "/dev" : SOUND_NODES, CONFINE_WRITE);
 	vu_needs_path(needs, "/dev/shm", CONFINE_WRITE | CONFINE_CHANGE);
+	vu_needs_groups(needs, SOUND_NODES "/*");
 }
 
 static void close_device(void *dev)
