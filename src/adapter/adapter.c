@@ -54,7 +54,7 @@ void adapter_init(struct adapter *a, const struct adapter_options *options)
 		.net_pairs = 1,
 		.watchdog = DEADLINE_NEVER,
 		.device.fd = -1,
-		.supervisor.sock = -1,
+		.supervisor = SUPERVISOR_NONE,
 		.pool.fd = -1,
 		.window.fd = -1,
 		.inflight.fd = -1,
@@ -157,15 +157,20 @@ int adapter_open_keeper(struct adapter *a)
 		.sandbox = o->sandbox,
 		.verbose = o->verbose,
 	};
-	static char path[PATH_MAX]; /* the supervisor keeps it */
+	static char own[PATH_MAX]; /* the supervisor keeps it */
+	const char *path = restart.socket;
 	bool restarts = o->keep_ms && o->restart;
 	int ret;
 
-	if (!o->exec && !restarts)
+	/* who is confined does not connect again by itself */
+	if (!o->exec && !restarts && !(path && o->reconnect_ms && o->sandbox))
 		return 0;
-	ret = state_path(path, sizeof(path), o->state_dir, o->name, "sock");
-	if (ret)
-		return failure_set(&a->failure, ret, "--state-dir: too long");
+	if (o->exec) {
+		ret = state_path(own, sizeof(own), o->state_dir, o->name, "sock");
+		if (ret)
+			return failure_set(&a->failure, ret, "--state-dir: too long");
+		path = own;
+	}
 	return supervisor_init(&a->supervisor, o->exec, path, restarts ? &restart : NULL,
 			       &a->failure);
 }
@@ -223,11 +228,10 @@ int adapter_confine(struct adapter *a)
 {
 	const struct adapter_options *o = a->options;
 	const struct sandbox_needs needs = {
-		.socket = o->reconnect_ms ? o->socket : NULL,
+		.socket = o->reconnect_ms && !a->supervisor.reaches ? o->socket : NULL,
 		.state_dir = o->state_dir,
 		.node = o->node,
 		.epoll = o->transport->epoll,
-		.abstract_sockets = notify_abstract(),
 	};
 
 	if (!o->sandbox)

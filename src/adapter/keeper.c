@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +20,9 @@
 #include "common/cleanup.h"
 #include "common/deadline.h"
 #include "common/log.h"
+#include "common/unix-socket.h"
 #include "common/util.h"
+#include "vhost-user/socket.h"
 
 #define LOW_FDS 10 /* the keeper keeps the numbers below free of its own descriptors */
 #define DELAY_MIN_MS 50U
@@ -32,6 +35,7 @@
 struct keeper {
 	/* the back-end */
 	char **words;
+	const char *path; /* where it listens, NULL: nowhere */
 	pid_t child; /* 0: none; and its process group */
 	bool reaped; /* it has ended, and processes of its group are left */
 	int status; /* how */
@@ -57,16 +61,20 @@ struct keeper {
 
 /* ---- talking ---- */
 
+/*
+ * @fd: goes with it, -1: none. What a dead adapter does not read is not missed: the next one is told
+ * how things are when it says ADOPT.
+ */
+static void tell_with(struct keeper_note note, int fd)
+{
+	struct iovec iov = { .iov_base = &note, .iov_len = sizeof(note) };
+
+	socket_send(KEEPER_FD, &iov, 1, &fd, fd >= 0);
+}
+
 static void tell(int what, int value)
 {
-	const struct keeper_note note = { .what = what, .value = value };
-
-	/*
-	 * What a dead adapter does not read is not missed: the next one is told how things are when
-	 * it says ADOPT.
-	 */
-	if (send(KEEPER_FD, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return;
+	tell_with((struct keeper_note){ .what = what, .value = value }, -1);
 }
 
 /* A descriptor above the low ones, close-on-exec. */
@@ -112,17 +120,15 @@ static _Noreturn void become_backend(char **words, int connection, int errors, p
 	_exit(127);
 }
 
-static void backend_start(struct keeper *k, int connection)
+/* Return: 0 or an errno. @connection: what it inherits, -1: nothing. */
+static int backend_fork(struct keeper *k, int connection)
 {
 	_cleanup_close_ int errors = -1;
-	pid_t parent = getpid();
+	pid_t parent = getpid(), child;
 	int pair[2], error = 0;
-	pid_t child;
 
-	if (pipe2(pair, O_CLOEXEC) < 0) {
-		tell(NEWS_FAILED, errno);
-		return;
-	}
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return errno;
 	errors = move_up(pair[0]);
 	pair[1] = move_up(pair[1]);
 	child = fork();
@@ -133,15 +139,43 @@ static void backend_start(struct keeper *k, int connection)
 	/* the pipe closes with a successful execve() */
 	if (!error && read(errors, &error, sizeof(error)) == sizeof(error))
 		waitpid(child, NULL, 0);
-	if (error) {
-		tell(NEWS_FAILED, error);
-		return;
-	}
+	if (error)
+		return error;
 	k->child = child;
 	k->reaped = false;
 	k->kills = 0;
 	k->kill_at = DEADLINE_NEVER;
-	tell(NEWS_STARTED, child);
+	return 0;
+}
+
+static void backend_start(struct keeper *k)
+{
+	_cleanup_close_ int ours = -1;
+	_cleanup_close_ int theirs = -1;
+	int pair[2], error = 0;
+
+	if (!k->path) {
+		error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? errno : 0;
+		if (!error) {
+			ours = move_up(pair[0]);
+			theirs = move_up(pair[1]);
+		}
+	}
+	if (!error)
+		error = backend_fork(k, theirs);
+	if (error)
+		tell(NEWS_FAILED, error);
+	else
+		tell_with((struct keeper_note){ NEWS_STARTED, k->child, 0 }, ours);
+}
+
+/* One try: who wants another one asks again. */
+static void backend_connect(const struct keeper *k, int number)
+{
+	_cleanup_close_ int sock = k->path ? unix_connect(k->path, DEADLINE_NOW) : -ENOTCONN;
+	const int error = sock < 0 ? -sock : 0;
+
+	tell_with((struct keeper_note){ NEWS_CONNECTED, error, number }, sock);
 }
 
 /* The whole group: the command may be a shell that started the back-end. */
@@ -325,21 +359,24 @@ static void adapter_adopt(struct keeper *k, const struct keeper_note *note,
 	k->restart_at = DEADLINE_NEVER;
 	k->settled = deadline_after_ms(SETTLED_MS);
 	k->tries = 0;
+	tell(NEWS_REACHES, k->path != NULL);
 	tell(NEWS_STATUS, k->child);
 }
 
 /* ---- orders ---- */
 
-static void carry_out(struct keeper *k, const struct keeper_note *note, const struct ucred *from,
-		      int fd)
+static void carry_out(struct keeper *k, const struct keeper_note *note, const struct ucred *from)
 {
 	switch (note->what) {
 	case ORDER_START:
 		if (!k->child && k->words)
-			backend_start(k, fd);
+			backend_start(k);
 		break;
 	case ORDER_STOP:
 		backend_stop(k);
+		break;
+	case ORDER_CONNECT:
+		backend_connect(k, note->value);
 		break;
 	case ORDER_ADOPT:
 		adapter_adopt(k, note, from);
@@ -353,53 +390,49 @@ static void carry_out(struct keeper *k, const struct keeper_note *note, const st
 	}
 }
 
-/* One descriptor at most comes in: the kernel drops what there is no room for. */
-static ssize_t receive(struct keeper_note *note, struct ucred *from, int *fd)
+/* Return: the length, or a negative errno: -EBADFD, there is a descriptor with it */
+static ssize_t receive(struct keeper_note *note, struct ucred *from, int flags)
 {
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(*from)) + CMSG_SPACE(sizeof(*fd))];
+		char buf[CMSG_SPACE(sizeof(*from))];
 	} control;
 	struct iovec iov = { .iov_base = note, .iov_len = sizeof(*note) };
 	struct msghdr mh = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.buf,
-		.msg_controllen = CMSG_SPACE(sizeof(*from)) + CMSG_LEN(sizeof(*fd)),
+		.msg_controllen = sizeof(control.buf),
 	};
-	ssize_t n = recvmsg(KEEPER_FD, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *cmsg;
+	ssize_t n = recvmsg(KEEPER_FD, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
+	const struct cmsghdr *cmsg;
 
 	if (n < 0)
 		return -errno;
-	for (cmsg = CMSG_FIRSTHDR(&mh); cmsg; cmsg = CMSG_NXTHDR(&mh, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET)
-			continue;
-		if (cmsg->cmsg_type == SCM_CREDENTIALS)
-			memcpy(from, CMSG_DATA(cmsg), sizeof(*from));
-		else if (cmsg->cmsg_type == SCM_RIGHTS)
-			memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
-	}
-	return n;
+	cmsg = CMSG_FIRSTHDR(&mh);
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_CREDENTIALS)
+		memcpy(from, CMSG_DATA(cmsg), sizeof(*from));
+	return mh.msg_flags & MSG_CTRUNC ? -EBADFD : n;
 }
 
-/* Takes an order, or notices that nobody gives any more. */
+/*
+ * Takes an order, or notices that nobody gives any more. No adapter sends a descriptor, and one that
+ * does stays in the queue: where the kernel cannot refuse it, to take it out is to wait for it.
+ */
 static void take_order(struct keeper *k)
 {
 	struct keeper_note note = { 0 };
 	struct ucred from = { 0 };
-	int fd = -1;
-	ssize_t n = receive(&note, &from, &fd);
+	ssize_t n = receive(&note, &from, MSG_PEEK);
 
+	if (n == sizeof(note))
+		n = receive(&note, &from, 0);
 	if (n == -EAGAIN || n == -EINTR)
 		return;
-	if (fd >= 0)
-		fd = move_up(fd);
-	if (n < (ssize_t)sizeof(note))
-		k->over = true;
+	if (n == sizeof(note))
+		carry_out(k, &note, &from);
 	else
-		carry_out(k, &note, &from, fd);
-	fd_close(&fd);
+		k->over = true;
 }
 
 /* ---- the loop ---- */
@@ -466,7 +499,7 @@ static void wait_for_something(struct keeper *k)
 		adapter_restart(k);
 }
 
-void keeper_main(char **words, const struct keeper_restart *restart, int adapter)
+void keeper_main(char **words, const char *path, const struct keeper_restart *restart, int adapter)
 {
 	static struct keeper keeper;
 	struct keeper *k = &keeper;
@@ -474,6 +507,7 @@ void keeper_main(char **words, const struct keeper_restart *restart, int adapter
 
 	*k = (struct keeper){
 		.words = words,
+		.path = path,
 		.kill_at = DEADLINE_NEVER,
 		.restart = restart,
 		.sandbox = restart && restart->sandbox,

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The keeper: a small process beside the adapter, forked before the adapter gives up its
- * privileges. It starts and ends the back-end of --exec, and starts another adapter when this one
- * was killed and its device waits for a successor. What it starts is not sandboxed.
+ * privileges. It starts and ends the back-end of --exec, connects to the back-end, and starts another
+ * adapter when this one was killed and its device waits for a successor. What it starts is not
+ * sandboxed.
  *
  * It outlives the adapter: the adapter's end of the socket between them is kept with the device.
  * When that end is closed everywhere there is neither an adapter nor a device to come back to, and
  * the keeper ends its back-end and itself.
  *
  * What comes over that socket may come from an adapter that was taken over, and what is started
- * here is not confined: nothing in an order decides which program is executed, and how.
+ * here is not confined: nothing in an order decides which program is executed, and how, or where it
+ * is connected to. Descriptors go to the adapter only: to close one that it has sent could take for
+ * ever (common/unwanted.h).
  *
  * This file is what is said over that socket, one note a packet; supervise.h is the adapter's side.
  */
 #ifndef ADAPTER_KEEPER_H
 #define ADAPTER_KEEPER_H
 
-#include <limits.h>
 #include <stdbool.h>
 
 #define KEEPER_NAME "vlb-keeper" /* of the process, as /proc/PID/comm shows it */
@@ -33,30 +35,28 @@
 #define EXIT_NOTHING_TO_TAKE_OVER 3
 
 enum keeper_order {
-	ORDER_START = 'S', /* with a descriptor: the connection; answered with STARTED or FAILED */
+	ORDER_START = 'S', /* answered with STARTED or FAILED */
 	ORDER_STOP = 'T',
+	ORDER_CONNECT = 'C', /* value: a number of the sender's; answered with CONNECTED */
 	ORDER_ADOPT = 'A', /* who sends it is the adapter now; value 1: it is confined, and so are
-			    * those after it; answered with STATUS */
+			    * those after it; answered with REACHES and STATUS */
 	ORDER_YIELD = 'Y', /* the adapter ends for another one, which will say ADOPT */
 	ORDER_END = 'E', /* the device is over */
 };
 
 enum keeper_news {
-	NEWS_STARTED = 's', /* value: process id */
+	NEWS_STARTED = 's', /* value: process id; with the connection, if it inherits one */
 	NEWS_FAILED = 'f', /* value: errno */
 	NEWS_ENDED = 'x', /* value: wait status; no process of its group is left */
+	NEWS_CONNECTED = 'c', /* value: 0 and the connection comes with it, or an errno */
+	NEWS_REACHES = 'r', /* value: whether it knows where the back-end listens */
 	NEWS_STATUS = 'a', /* value: process id of the back-end, 0: it does not run */
 };
 
 struct keeper_note {
 	int what;
 	int value;
-};
-
-/* What comes with ORDER_ADOPT, beside a pidfd: for keepers that ask the sender, not the kernel. */
-struct keeper_message {
-	struct keeper_note note;
-	char path[PATH_MAX]; /* the sender's program */
+	int number; /* of the ORDER_CONNECT that is answered */
 };
 
 /*
@@ -78,9 +78,11 @@ struct keeper_restart {
 /**
  * keeper_main() - be the keeper; in the child, with the socket as KEEPER_FD and no other descriptor
  * @words:	the back-end's command line, NULL: none is started
+ * @path:	where the back-end listens, NULL: nowhere, or the adapter connects by itself
  * @restart:	how to start another adapter, NULL: somebody else does
  * @adapter:	the present one, a pidfd, or -1
  */
-_Noreturn void keeper_main(char **words, const struct keeper_restart *restart, int adapter);
+_Noreturn void keeper_main(char **words, const char *path, const struct keeper_restart *restart,
+			   int adapter);
 
 #endif

@@ -151,8 +151,9 @@ static void supervisor_news(struct adapter *a)
 			adapter_fail(a, "the process that supervises the back-end is gone");
 			return;
 		}
-		log_warning("the process that starts another adapter is gone: if this one is "
-			    "killed, 'virtio-loopback upgrade %s' helps",
+		log_warning("the process that starts another adapter, and connects to the "
+			    "back-end, is gone: if one of the two ends, 'virtio-loopback upgrade "
+			    "%s' helps",
 			    a->options->name);
 		supervisor_leave(&a->supervisor);
 		return;

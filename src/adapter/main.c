@@ -47,6 +47,7 @@ static int serve(const struct adapter_options *options)
 	}
 	ret = a->exit_status;
 	adapter_finish(a);
+	manager_finish();
 	return ret;
 }
 

@@ -17,6 +17,11 @@ void manager_init(void)
 	notify_take();
 }
 
+void manager_finish(void)
+{
+	notify_drop();
+}
+
 /* A back-end may be given longer for a command than the manager knows of. */
 static uint64_t interval_ms(const struct adapter *a)
 {

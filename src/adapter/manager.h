@@ -10,6 +10,7 @@
 
 /* manager_init() - begin; before any child is started */
 void manager_init(void);
+void manager_finish(void);
 
 /* manager_ready() - the device is there, or goes on with this adapter */
 void manager_ready(struct adapter *a);

@@ -78,7 +78,8 @@ int backend_connect(struct adapter *a, deadline_t deadline, struct failure *fail
 
 	if (a->options->exec)
 		return supervisor_start(&a->supervisor, deadline, failure);
-	sock = unix_connect(a->options->socket, deadline);
+	sock = a->supervisor.reaches ? supervisor_connect(&a->supervisor, deadline) :
+				       unix_connect(a->options->socket, deadline);
 	if (sock < 0)
 		return connect_failed(a->options->socket, sock, failure);
 	watch_backend(a, sock);

@@ -114,12 +114,11 @@ static int drop_capabilities(const char *socket)
 static const int allowed_calls[] = {
 	/* the event loop and the sockets */
 	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev),
-	SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg), SCMP_SYS(sendto),
+	SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg),
 	SCMP_SYS(accept4), SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(getsockopt),
 	SCMP_SYS(shutdown),
-	/* a new connection after a reconnect */
-	SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(eventfd2),
-	SCMP_SYS(pidfd_open),
+	/* with a new connection */
+	SCMP_SYS(eventfd2), SCMP_SYS(pidfd_open),
 	/* the device; the rings in the pool, for a replay */
 	SCMP_SYS(ioctl), SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(mmap),
 	SCMP_SYS(munmap), SCMP_SYS(lseek),
@@ -137,6 +136,7 @@ static const int allowed_calls[] = {
 	SCMP_SYS(tgkill), /* abort() and raise(); confine_never() says more of it */
 	SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
+static const int connect_calls[] = { SCMP_SYS(connect) };
 static const int epoll_calls[] = {
 	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
 };
@@ -158,7 +158,33 @@ static int allow_calls(scmp_filter_ctx ctx, const int *calls, size_t n)
 	return ret;
 }
 
-static int filter_calls(bool epoll)
+/*
+ * User 0 is believed at sockets of root's. So no way leads there: by a pair of streams there is none,
+ * and what is sent without an address goes to whom the socket is connected to.
+ */
+static int allow_sockets(scmp_filter_ctx ctx, bool connects)
+{
+	int ret;
+
+	ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+			       SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1,
+				       SCMP_A4(SCMP_CMP_EQ, 0, 0));
+	/* Of the options of a socket, the one that refuses descriptors. */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				       SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET, 0),
+				       SCMP_A2(SCMP_CMP_EQ, SO_PASSRIGHTS, 0));
+	if (ret || !connects)
+		return ret;
+	/* No other sockets than those of this machine: there is no network. */
+	ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+			       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+	return ret ? ret : allow_calls(ctx, connect_calls, ARRAY_SIZE(connect_calls));
+}
+
+static int filter_calls(bool epoll, bool connects)
 {
 	/* not a kill: a C library that takes another way gets an error that it can live with */
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -169,24 +195,18 @@ static int filter_calls(bool epoll)
 	ret = allow_calls(ctx, allowed_calls, ARRAY_SIZE(allowed_calls));
 	if (!ret && epoll)
 		ret = allow_calls(ctx, epoll_calls, ARRAY_SIZE(epoll_calls));
-	/* No other sockets than those of this machine: there is no network. */
 	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
-	/* Of the options of a socket, the one that refuses descriptors. */
-	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-				       SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET, 0),
-				       SCMP_A2(SCMP_CMP_EQ, SO_PASSRIGHTS, 0));
+		ret = allow_sockets(ctx, connects);
 	if (!ret)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);
 	return ret;
 }
 #else
-static int filter_calls(bool epoll)
+static int filter_calls(bool epoll, bool connects)
 {
 	(void)epoll;
+	(void)connects;
 	return 0;
 }
 #endif
@@ -207,12 +227,7 @@ static int keep_files(const struct sandbox_needs *needs, struct failure *failure
 	};
 
 	/* the display's end, if it hangs: the kernel sends that as if the adapter did */
-	unsigned int keep = CONFINE_KEEP_SIGNALS;
-
-	/* Who listens under a name alone has no folder whose owner says who may come. */
-	if (needs->abstract_sockets)
-		keep |= CONFINE_KEEP_ABSTRACT;
-	return confine_files(paths, ARRAY_SIZE(paths), keep, failure);
+	return confine_files(paths, ARRAY_SIZE(paths), CONFINE_KEEP_SIGNALS, failure);
 }
 
 int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
@@ -230,7 +245,7 @@ int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
 	ret = confine_never(failure);
 	if (ret)
 		return ret;
-	ret = filter_calls(needs->epoll);
+	ret = filter_calls(needs->epoll, needs->socket != NULL);
 	if (ret)
 		return failure_set(failure, ret, "cannot filter system calls (seccomp): %s",
 				   strerror(-ret));

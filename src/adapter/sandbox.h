@@ -24,18 +24,17 @@ void sandbox_lock_memory(void);
 
 /**
  * struct sandbox_needs - what the process goes on to need
- * @socket:	the back-end's path that must stay reachable for a reconnect, or NULL
+ * @socket:	the back-end's path that this process connects to again, or NULL: it makes no
+ *		connections, and no sockets to send from
  * @state_dir:	where its state is written
  * @node:	/dev/virtio-loopback: a device may have to be made anew
  * @epoll:	the device is several descriptors that are waited for as one
- * @abstract_sockets:	the service manager listens on one
  */
 struct sandbox_needs {
 	const char *socket;
 	const char *state_dir;
 	const char *node;
 	bool epoll;
-	bool abstract_sockets;
 };
 
 /**

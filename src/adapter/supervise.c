@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,13 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/unix-socket.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 #include "common/word-split.h"
 #include "vhost-user/socket.h"
 
 #define CONNECT_RETRY_MS 20
-#define ADOPT_MS 2000
+#define ANSWER_MS 2000 /* the keeper has much less to do for one */
 /* the keeper ends its back-end within this time, whatever that does */
 #define FINISH_MS (KEEPER_ASKED_MS * (KEEPER_KILLS_MAX + 2))
 
@@ -59,7 +60,7 @@ static _Noreturn void become_keeper(const struct supervisor *s, int sock,
 		pidfd = fcntl(low, F_DUPFD_CLOEXEC, 10);
 		fd_close(&low);
 	}
-	keeper_main(s->words, restart, pidfd);
+	keeper_main(s->words, s->path, restart, pidfd);
 }
 
 static int fork_keeper(struct supervisor *s, const struct keeper_restart *restart)
@@ -69,6 +70,7 @@ static int fork_keeper(struct supervisor *s, const struct keeper_restart *restar
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
+	unwanted_refuse(pair[1], true);
 	/* the kernel tells the keeper who sends */
 	if (setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
 		int error = errno;
@@ -88,6 +90,7 @@ static int fork_keeper(struct supervisor *s, const struct keeper_restart *restar
 	}
 	s->sock = pair[0];
 	s->child = true;
+	s->reaches = s->path != NULL;
 	return 0;
 }
 
@@ -96,9 +99,11 @@ static int understand(struct supervisor *s, const char *command, const char *pat
 {
 	int ret;
 
-	*s = (struct supervisor){ .sock = -1 };
-	if (!command)
+	*s = SUPERVISOR_NONE;
+	if (!command) {
+		s->path = path;
 		return 0;
+	}
 	ret = word_split(command, &s->words);
 	if (ret == -EINVAL || ret == 0)
 		return failure_set(failure, -EINVAL, "--exec '%s': %s", command,
@@ -125,37 +130,26 @@ int supervisor_init(struct supervisor *s, const char *command, const char *path,
 	return ret;
 }
 
-static int send_order(struct supervisor *s, int what, int fd)
+static int send_order(struct supervisor *s, int what, int value)
 {
-	struct keeper_note note = { .what = what };
+	struct keeper_note note = { .what = what, .value = value };
 	struct iovec iov = { .iov_base = &note, .iov_len = sizeof(note) };
-	ssize_t n = socket_send(s->sock, &iov, 1, &fd, fd >= 0);
+	ssize_t n = socket_send(s->sock, &iov, 1, NULL, 0);
 
 	return n < 0 ? (int)n : 0;
 }
 
-/* A keeper of an older version needs a pidfd, and is told the program. */
-static int send_adopt(struct supervisor *s, bool sandbox)
-{
-	_cleanup_close_ int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	static struct keeper_message message;
-	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
-	ssize_t n;
-
-	message = (struct keeper_message){ .note = { .what = ORDER_ADOPT, .value = sandbox } };
-	if (readlink("/proc/self/exe", message.path, sizeof(message.path) - 1) < 0)
-		message.path[0] = '\0';
-	n = socket_send(s->sock, &iov, 1, &self, self >= 0);
-	return n < 0 ? (int)n : 0;
-}
-
-/* Takes one note, if there is one: 1, 0, or -ECONNRESET. */
+/* Takes one note, and what comes with it, if there is one: 1, 0, or -ECONNRESET. */
 static int take_note(struct supervisor *s, struct keeper_note *note)
 {
-	ssize_t n = recv(s->sock, note, sizeof(*note), MSG_DONTWAIT);
+	unsigned int nfds = 0;
+	ssize_t n;
 
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -ECONNRESET;
+	/* that of an answer that nobody waits for any longer; the peer has sent what is in it */
+	unwanted_close(&s->connection);
+	n = socket_receive(s->sock, note, sizeof(*note), &s->connection, &nfds, 1);
+	if (n == -EAGAIN)
+		return 0;
 	if (n != sizeof(*note))
 		return -ECONNRESET;
 	if (note->what == NEWS_STARTED) {
@@ -166,6 +160,8 @@ static int take_note(struct supervisor *s, struct keeper_note *note)
 		s->status = note->value;
 	} else if (note->what == NEWS_STATUS) {
 		s->backend = note->value;
+	} else if (note->what == NEWS_REACHES) {
+		s->reaches = note->value;
 	}
 	return 1;
 }
@@ -224,10 +220,43 @@ static bool is_ours(int sock, uid_t *uid)
 	return known && (peer.uid == geteuid() || peer.uid == 0);
 }
 
-/* unix_connect() to the back-end; -EPERM with @failure set when it is a stranger who listens */
+/* One try. -EAGAIN: its queue of connections is full. */
+static int connect_once(struct supervisor *s)
+{
+	deadline_t deadline = deadline_after_ms(ANSWER_MS);
+	struct keeper_note note;
+	int ret;
+
+	s->asked = s->asked == INT_MAX ? 0 : s->asked + 1;
+	ret = send_order(s, ORDER_CONNECT, s->asked);
+	while (!ret) {
+		ret = wait_note(s, &note, deadline);
+		if (!ret && note.what == NEWS_CONNECTED && note.number == s->asked)
+			break;
+	}
+	if (ret)
+		return ret;
+	if (note.value)
+		return note.value == ETIMEDOUT ? -EAGAIN : -note.value;
+	return s->connection < 0 ? -EPROTO : fd_steal(&s->connection);
+}
+
+int supervisor_connect(struct supervisor *s, deadline_t deadline)
+{
+	int ret = connect_once(s);
+
+	/* poll() does not tell when there is room again (unix(7)) */
+	while (ret == -EAGAIN && !deadline_passed(deadline)) {
+		poll(NULL, 0, CONNECT_RETRY_MS);
+		ret = connect_once(s);
+	}
+	return ret == -EAGAIN ? -ETIMEDOUT : ret;
+}
+
+/* To the back-end; -EPERM with @failure set when it is a stranger who listens. */
 static int connect_ours(struct supervisor *s, deadline_t deadline, struct failure *failure)
 {
-	_cleanup_close_ int sock = unix_connect(s->path, deadline);
+	_cleanup_close_ int sock = supervisor_connect(s, deadline);
 	uid_t uid;
 
 	if (sock < 0)
@@ -270,25 +299,21 @@ static int connect_started(struct supervisor *s, deadline_t deadline, struct fai
 
 int supervisor_start(struct supervisor *s, deadline_t deadline, struct failure *failure)
 {
-	_cleanup_close_ int ours = -1;
-	_cleanup_close_ int theirs = -1;
-	int pair[2], ret;
+	int ret;
 
-	if (s->path) {
+	if (s->path)
 		unlink(s->path); /* the last one's */
-	} else {
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-			return failure_set(failure, -errno, "socketpair: %s", strerror(errno));
-		ours = pair[0];
-		theirs = pair[1];
-	}
-	ret = send_order(s, ORDER_START, theirs);
+	ret = send_order(s, ORDER_START, 0);
 	if (ret)
 		return failure_set(failure, ret, "the process that starts back-ends is gone");
 	ret = wait_started(s, deadline, failure);
 	if (ret)
 		return ret;
-	return s->path ? connect_started(s, deadline, failure) : fd_steal(&ours);
+	if (s->path)
+		return connect_started(s, deadline, failure);
+	if (s->connection < 0)
+		return failure_set(failure, -EPROTO, "the process that starts back-ends: no connection");
+	return fd_steal(&s->connection);
 }
 
 bool supervisor_end_backend(struct supervisor *s)
@@ -297,7 +322,7 @@ bool supervisor_end_backend(struct supervisor *s)
 	if (supervisor_ready(s) || !s->backend)
 		return true;
 	if (!s->ending)
-		s->ending = !send_order(s, ORDER_STOP, -1);
+		s->ending = !send_order(s, ORDER_STOP, 0);
 	return false;
 }
 
@@ -313,9 +338,11 @@ int supervisor_stop(struct supervisor *s, deadline_t deadline)
 
 static void forget(struct supervisor *s)
 {
+	unwanted_close(&s->connection);
 	fd_close(&s->sock);
 	word_list_free(s->words);
 	s->words = NULL;
+	s->reaches = false;
 }
 
 void supervisor_finish(struct supervisor *s)
@@ -324,7 +351,7 @@ void supervisor_finish(struct supervisor *s)
 	struct keeper_note note;
 	int ret;
 
-	if (s->sock >= 0 && !send_order(s, ORDER_END, -1)) {
+	if (s->sock >= 0 && !send_order(s, ORDER_END, 0)) {
 		/* its end of the socket closes with it */
 		do {
 			ret = wait_note(s, &note, deadline);
@@ -339,7 +366,7 @@ void supervisor_finish(struct supervisor *s)
 int supervisor_adopt(struct supervisor *s, int sock, const char *command, const char *path,
 		     bool sandbox, struct failure *failure)
 {
-	deadline_t deadline = deadline_after_ms(ADOPT_MS);
+	deadline_t deadline = deadline_after_ms(ANSWER_MS);
 	struct keeper_note note = { 0 };
 	int ret;
 
@@ -347,7 +374,7 @@ int supervisor_adopt(struct supervisor *s, int sock, const char *command, const 
 	s->sock = sock;
 	if (ret)
 		return ret;
-	ret = send_adopt(s, sandbox);
+	ret = send_order(s, ORDER_ADOPT, sandbox);
 	/* what it told the last adapter may wait there still */
 	while (!ret && note.what != NEWS_STATUS)
 		ret = wait_note(s, &note, deadline);
@@ -358,7 +385,7 @@ int supervisor_adopt(struct supervisor *s, int sock, const char *command, const 
 
 int supervisor_yield(struct supervisor *s)
 {
-	return s->sock < 0 ? 0 : send_order(s, ORDER_YIELD, -1);
+	return s->sock < 0 ? 0 : send_order(s, ORDER_YIELD, 0);
 }
 
 void supervisor_leave(struct supervisor *s)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The adapter's side of the keeper (keeper.h): it starts, watches and ends the back-end of --exec.
+ * The adapter's side of the keeper (keeper.h): it starts, watches and ends the back-end of --exec,
+ * and connects to it, and to one that somebody else has started: once the adapter is confined, it
+ * has no way to any socket of its own.
  */
 #ifndef ADAPTER_SUPERVISE_H
 #define ADAPTER_SUPERVISE_H
@@ -20,14 +22,21 @@ struct supervisor {
 	bool ending; /* it was asked to end */
 	char **words; /* its command line, NULL: it is somebody else's to start */
 	const char *path; /* of its listening socket, NULL: it inherits a connected one */
+	bool reaches; /* the keeper connects to it */
+	int connection; /* that came with the last news, -1: none */
+	int asked; /* number of the last connection that was asked for */
 	int status; /* how the last one ended, as from wait() */
 };
+
+/* Of who has none: there is nothing to finish, and finishing it does no harm. */
+#define SUPERVISOR_NONE ((struct supervisor){ .sock = -1, .connection = -1 })
 
 /**
  * supervisor_init() - understand the command line and fork the keeper
  * @s:		filled in
  * @command:	of the back-end, NULL: none is started
- * @path:	the listening socket's path, should the command ask for one; kept, not copied
+ * @path:	with a command the listening socket's path, should it ask for one; without, that of who
+ *		listens already, or NULL; kept, not copied
  * @restart:	how to start another adapter, NULL: not at all
  * @failure:	the reason in words
  */
@@ -69,6 +78,15 @@ static inline bool supervisor_used(const struct supervisor *s)
  * Return: a connected socket, or a negative errno.
  */
 int supervisor_start(struct supervisor *s, deadline_t deadline, struct failure *failure);
+
+/**
+ * supervisor_connect() - get connected to a back-end that somebody else has started
+ * @s:		s->reaches is set
+ * @deadline:	for the connection
+ *
+ * Return: a connected socket, or a negative errno.
+ */
+int supervisor_connect(struct supervisor *s, deadline_t deadline);
 
 /* supervisor_ready() - take news from the keeper; 0, or -ECONNRESET when it is gone */
 int supervisor_ready(struct supervisor *s);

@@ -400,7 +400,9 @@ static int get_keeper(struct adapter *a, pid_t keeper)
 		close(sock);
 		return failure_set(&a->failure, ret, "--state-dir: too long");
 	}
-	ret = supervisor_adopt(&a->supervisor, sock, o->exec, path, o->sandbox, &a->failure);
+	/* where else a back-end listens is the keeper's to know */
+	ret = supervisor_adopt(&a->supervisor, sock, o->exec, o->exec ? path : NULL, o->sandbox,
+			       &a->failure);
 	a->supervisor.keeper = keeper;
 	if (ret != -ECONNRESET && ret != -EPIPE)
 		return ret;

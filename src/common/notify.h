@@ -3,7 +3,6 @@
 #ifndef VL_COMMON_NOTIFY_H
 #define VL_COMMON_NOTIFY_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -11,8 +10,12 @@
  *
  * $NOTIFY_SOCKET and $WATCHDOG_USEC are remembered and removed from the environment: what a child
  * has to say of itself must not be taken for news of this process. Call it before any is started.
+ * A socket is connected, so that a process can go on to send which may not do that any more.
  */
 void notify_take(void);
+
+/* notify_drop() - forget what notify_take() has kept */
+void notify_drop(void);
 
 /**
  * notify_send() - send a state to the socket that $NOTIFY_SOCKET names
@@ -24,9 +27,6 @@ int notify_send(const char *state);
 
 /* notify_sendf() - the same with a format */
 int notify_sendf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-/* notify_abstract() - its socket is none with a path; after notify_take() */
-bool notify_abstract(void);
 
 /* notify_watchdog_ms() - how often the service manager wants a sign of life at least; 0: never */
 uint64_t notify_watchdog_ms(void);

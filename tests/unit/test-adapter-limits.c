@@ -230,6 +230,7 @@ static void test_watched_while_slow(void **state)
 	if (rig_run(r, "SET_CONFIG: delay 600", many_slow) || !r->reached)
 		fail_msg("%s", r->adapter.failure.text);
 	assert_int_equal(notify_send("end"), 1);
+	manager_finish();
 	pthread_join(thread, &longest);
 	rig_finish(r);
 	close(sock);

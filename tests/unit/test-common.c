@@ -153,7 +153,7 @@ static void test_notify(void **state)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = "test-notify.sock" };
 	char buf[32] = { 0 };
-	int fd;
+	int fd, fds;
 
 	(void)state;
 	unsetenv("NOTIFY_SOCKET");
@@ -179,7 +179,16 @@ static void test_notify(void **state)
 	assert_int_equal(notify_sendf("STATUS=%d", 7), 1);
 	assert_int_equal(recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT), 8);
 	assert_memory_equal(buf, "STATUS=7", 8);
+
+	/* by a socket that is connected since then; and if nobody is there any more */
+	fds = open_fds();
+	assert_int_equal(notify_send("READY=1"), 1);
+	assert_int_equal(open_fds(), fds);
 	close(fd);
+	assert_int_equal(notify_send("READY=1"), -ECONNREFUSED);
+	notify_drop();
+	assert_int_equal(open_fds(), fds - 2);
+	assert_int_equal(notify_send("READY=1"), 0);
 }
 
 static void test_log_rate(void **state)

@@ -16,10 +16,18 @@
 
 #define WITHOUT 77 /* this build, or this kernel, has no such filter */
 
-/* In a child that has entered it: 0, WITHOUT or what went wrong */
-static int tried(int (*attempt)(void))
+static struct sockaddr_un abstract = { .sun_family = AF_UNIX }, somebody;
+static socklen_t abstract_length;
+static int connected[2] = { -1, -1 }, datagrams[2] = { -1, -1 };
+
+/* In a child that has entered it: 0, WITHOUT or what went wrong. @path: it connects by itself */
+static int tried(int (*attempt)(void), const char *path)
 {
-	const struct sandbox_needs needs = { .state_dir = "/tmp", .node = "/dev/null" };
+	const struct sandbox_needs needs = {
+		.state_dir = "/tmp",
+		.node = "/dev/null",
+		.socket = path,
+	};
 	struct failure failure = { 0 };
 	int status;
 	pid_t child = fork();
@@ -31,9 +39,9 @@ static int tried(int (*attempt)(void))
 	return WEXITSTATUS(status);
 }
 
-static void check(int (*attempt)(void))
+static void check(int (*attempt)(void), const char *path)
 {
-	int got = tried(attempt);
+	int got = tried(attempt, path);
 
 	if (got == WITHOUT)
 		skip();
@@ -57,7 +65,7 @@ static int signal_others(void)
 static void test_signals(void **state)
 {
 	(void)state;
-	check(signal_others);
+	check(signal_others, NULL);
 }
 
 static int other_process;
@@ -74,12 +82,12 @@ static void test_signal_to_own_user(void **state)
 {
 	(void)state;
 	other_process = getpid();
-	check(signal_child);
+	check(signal_child, NULL);
 }
 
 static int set_options(void)
 {
-	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), value = 0;
+	int sock = connected[0], value = 0;
 
 	if (syscall(SYS_getppid) >= 0)
 		return WITHOUT;
@@ -93,11 +101,45 @@ static int set_options(void)
 static void test_options(void **state)
 {
 	(void)state;
-	check(set_options);
+	check(set_options, NULL);
 }
 
-static struct sockaddr_un abstract = { .sun_family = AF_UNIX };
-static socklen_t abstract_length;
+/*
+ * Who has a keeper gets to no socket by itself, whoever listens there; by those that it has it talks
+ * on. The address of somebody who is there is of the test's own process.
+ */
+static int reach_sockets(void)
+{
+	const struct sockaddr *to = (struct sockaddr *)&somebody;
+	int pair[2];
+
+	if (syscall(SYS_getppid) >= 0)
+		return WITHOUT;
+	if (socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0)
+		return 2;
+	if (connect(datagrams[0], to, sizeof(somebody)) == 0 || errno != EPERM)
+		return 3;
+	if (sendto(datagrams[0], "x", 1, MSG_NOSIGNAL, to, sizeof(somebody)) == 1)
+		return 4;
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) == 0)
+		return 5;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return 6;
+	return send(connected[0], "x", 1, MSG_NOSIGNAL) == 1 ? 0 : 7;
+}
+
+static void test_sockets(void **state)
+{
+	int listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	somebody.sun_family = AF_UNIX;
+	snprintf(somebody.sun_path, sizeof(somebody.sun_path), "/tmp/vlb-sandbox-%d", getpid());
+	assert_int_equal(bind(listener, (struct sockaddr *)&somebody, sizeof(somebody)), 0);
+	check(reach_sockets, NULL);
+	close(listener);
+	unlink(somebody.sun_path);
+}
 
 static int connect_abstract(void)
 {
@@ -126,8 +168,15 @@ static void test_abstract_sockets(void **state)
 	abstract_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 	assert_int_equal(bind(listener, (struct sockaddr *)&abstract, abstract_length), 0);
 	assert_int_equal(listen(listener, 1), 0);
-	check(connect_abstract);
+	check(connect_abstract, "/tmp");
 	close(listener);
+}
+
+static int make_sockets(void **state)
+{
+	(void)state;
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, connected) ||
+	       socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, datagrams);
 }
 
 int main(void)
@@ -136,8 +185,9 @@ int main(void)
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_signal_to_own_user),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_sockets),
 		cmocka_unit_test(test_abstract_sockets),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_sockets, NULL);
 }

@@ -269,6 +269,112 @@ static void test_orphan_reaped(void **state)
 	supervisor_finish(&s);
 }
 
+/* ---- a back-end that somebody else has started ---- */
+
+static bool is_over(int sock)
+{
+	char byte;
+
+	return poll_fd(sock, POLLIN, deadline_after_ms(SOON_MS)) > 0 &&
+	       recv(sock, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+/* The two ends belong together, and the adapter's goes to nobody else. */
+static void check_connection(struct supervisor *s, int listener)
+{
+	int ours = supervisor_connect(s, deadline_after_ms(SOON_MS)), theirs;
+	char byte = 0;
+
+	if (ours < 0)
+		fail_msg("expected a connection, saw %s", strerror(-ours));
+	theirs = unix_accept(listener);
+	assert_true(theirs >= 0);
+	assert_int_equal(fcntl(ours, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(ours, F_GETFL) & O_NONBLOCK, 0);
+	assert_int_equal(write(ours, "x", 1), 1);
+	assert_int_equal(read(theirs, &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	close(ours);
+	assert_true(is_over(theirs));
+	close(theirs);
+}
+
+/* The answer to one that nobody waits for any longer is not that to the next. */
+static void check_late_answer(struct supervisor *s, int listener)
+{
+	int late;
+
+	assert_int_equal(kill(s->keeper, SIGSTOP), 0);
+	assert_int_equal(supervisor_connect(s, deadline_after_ms(50)), -ETIMEDOUT);
+	assert_int_equal(kill(s->keeper, SIGCONT), 0);
+	assert_true(poll_fd(listener, POLLIN, deadline_after_ms(SOON_MS)) > 0);
+	late = unix_accept(listener);
+	assert_true(late >= 0);
+	check_connection(s, listener);
+	assert_true(is_over(late));
+	close(late);
+}
+
+static void test_connect(void **state)
+{
+	struct failure f = { 0 };
+	struct supervisor s;
+	int fds = open_fds(), ours[16], listener, ret, n = 0;
+
+	(void)state;
+	assert_int_equal(supervisor_init(&s, NULL, path, NULL, &f), 0);
+	assert_true(s.reaches);
+	assert_false(supervisor_used(&s));
+	assert_int_equal(supervisor_connect(&s, deadline_after_ms(SOON_MS)), -ENOENT);
+	listener = unix_listen(path);
+	assert_true(listener >= 0);
+	check_connection(&s, listener);
+	check_late_answer(&s, listener);
+
+	/* one that takes no connections */
+	while ((ret = supervisor_connect(&s, deadline_after_ms(100))) >= 0) {
+		assert_true(n < (int)ARRAY_SIZE(ours));
+		ours[n++] = ret;
+	}
+	assert_int_equal(ret, -ETIMEDOUT);
+	close(listener);
+	assert_int_equal(supervisor_connect(&s, deadline_after_ms(SOON_MS)), -ECONNREFUSED);
+	supervisor_finish(&s);
+	unlink(path);
+	while (n)
+		close(ours[--n]);
+	assert_int_equal(open_fds(), fds);
+}
+
+/*
+ * No adapter sends descriptors, and one that does cannot hold up the keeper by them: the kernel
+ * refuses, or the keeper ends the device, without a look at what it is.
+ */
+static void test_descriptor(void **state)
+{
+	struct keeper_note note = { .what = ORDER_STOP };
+	struct iovec iov = { .iov_base = &note, .iov_len = sizeof(note) };
+	struct supervisor s;
+	int pair[2];
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	start(&s, "--socket-path {socket}");
+	check_serves(&s);
+	pid = s.backend;
+	assert_int_equal(pipe(pair), 0);
+	if (socket_send(s.sock, &iov, 1, &pair[1], 1) < 0)
+		assert_int_equal(supervisor_ready(&s), 0);
+	else
+		assert_true(ends(pid));
+	supervisor_finish(&s);
+	/* nobody has taken it in and kept it */
+	close(pair[1]);
+	assert_int_equal(read(pair[0], &byte, 1), 0);
+	close(pair[0]);
+}
+
 /* ---- a place that others may write to ---- */
 
 /* Another user, who takes the path for @ms whenever nobody has it. */
@@ -385,21 +491,17 @@ static const struct keeper_restart restart_words = {
 	.sandbox = false,
 };
 
-/*
- * Says that it is the adapter, and that another program is to follow it: as an adapter would of an
- * older version, or one that was taken over. With a descriptor that is readable, which a pidfd is
- * when its process has ended.
- */
+/* Says that it is the adapter, and that another program is to follow it. */
 static _Noreturn void adopt_with(int sock, const char *script, bool confined)
 {
-	struct keeper_message message = { .note = { .what = ORDER_ADOPT, .value = confined } };
-	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
-	int pair[2];
+	struct keeper_note note = { .what = ORDER_ADOPT, .value = confined };
+	struct iovec iov[2] = {
+		{ .iov_base = &note, .iov_len = sizeof(note) },
+		{ .iov_base = (char *)script, .iov_len = strlen(script) + 1 },
+	};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail */
-	snprintf(message.path, sizeof(message.path), "%s", script);
-	if (pipe(pair) < 0 || write(pair[1], "x", 1) != 1 ||
-	    socket_send(sock, &iov, 1, &pair[0], 1) != sizeof(message))
+	if (socket_send(sock, iov, 2, NULL, 0) != (ssize_t)(iov[0].iov_len + iov[1].iov_len))
 		_exit(1);
 	for (;;)
 		pause();
@@ -409,9 +511,11 @@ static bool is_answered(struct supervisor *s)
 {
 	struct keeper_note note = { 0 };
 
-	return poll_fd(s->sock, POLLIN, deadline_after_ms(SOON_MS)) > 0 &&
-	       recv(s->sock, &note, sizeof(note), MSG_DONTWAIT) == sizeof(note) &&
-	       note.what == NEWS_STATUS;
+	while (note.what != NEWS_STATUS)
+		if (poll_fd(s->sock, POLLIN, deadline_after_ms(SOON_MS)) <= 0 ||
+		    recv(s->sock, &note, sizeof(note), MSG_DONTWAIT) != sizeof(note))
+			return false;
+	return true;
 }
 
 /* Whoever is to follow comes by itself, or is it not there at all? */
@@ -488,7 +592,6 @@ static void check_heir(const char *as, bool confined, const char *program_then,
 	if (!adapter)
 		be_adapter(s.sock, as, script, confined);
 	assert_true(is_answered(&s));
-	/* it lives, whatever the descriptor says */
 	read_heir(text, sizeof(text), 1000);
 	if (text[0])
 		fail_msg("the adapter lives, and is followed by '%s'", text);
@@ -589,6 +692,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_group_awaited, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_group_that_stays, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_orphan_reaped, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_connect, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_descriptor, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_stranger, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_adapter_killed, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_heir, make_dir, remove_dir),

@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import can
@@ -16,7 +17,7 @@ EPERM, EACCES = 1, 13
 FILES = {"read", "write", "make", "rename", "remove", "mode", "device"}
 CALLS = {"execute", "trace", "memory", "mount", "namespace", "clone", "clone3", "signal", "kill", "type",
          "mode-of-open"}
-ALL = FILES | CALLS | {"ring", "internet", "datagrams"}
+ALL = FILES | CALLS | {"ring", "internet", "datagrams", "service"}
 STATUS = {"CapEff": "0" * 16, "CapPrm": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1",
           "Seccomp": "2"}
 NOBODY = "65534"
@@ -38,6 +39,10 @@ class Forbidden:
         t.at_end(victims.rmdir)
         self.victim = victims / "victim"
         t.at_end(lambda: [path.unlink() for path in victims.iterdir()])
+        self.service = socket.socket(socket.AF_UNIX)
+        self.service.bind(f"{self.victim}-service")
+        os.chmod(f"{self.victim}-service", 0o600)
+        self.service.listen(64)
         os.environ.update(LD_PRELOAD=str(library), FORBIDDEN=str(self.folder),
                           FORBIDDEN_VICTIM=str(self.victim))
 
@@ -167,9 +172,9 @@ def none_without(t):
     started.terminate()
 
 
-@test(timeout=60, kernels=KERNELS, tags=("hostile", "confine"))
+@test(timeout=90, kernels=KERNELS, tags=("hostile", "confine"))
 def adapter(t):
-    """An adapter with a device, and the one that follows it; the device goes on."""
+    """An adapter with a device, and the one that follows it; the device goes on, also without a keeper."""
     forbidden = Forbidden(t)
     backend = t.backend("vhost-user-rng")
     device = t.attach("rng", socket=backend.socket)
@@ -180,8 +185,15 @@ def adapter(t):
     backend.kill()
     again = t.backend("vhost-user-rng", socket=backend.socket)
     t.within(15, lambda: device.info()["state"] == "running", "the device with another back-end")
+    # nobody who connects for it is left: it gets another keeper, to whom it does not say where
+    os.kill(int(t.run("pgrep", "-x", "vlb-keeper")), signal.SIGKILL)
+    t.run("virtio-loopback", "upgrade", device.name)
+    forbidden.check("one that connects by itself", device.info()["adapter_pid"], ("service",))
+    again.kill()
+    last = t.backend("vhost-user-rng", socket=backend.socket)
+    t.within(15, lambda: device.info()["state"] == "running", "the device with the last back-end")
     device.detach()
-    again.terminate()
+    last.terminate()
 
 
 def card(t):

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* Out of the way of the program's own. */
@@ -170,6 +171,20 @@ static int try_datagrams(void)
 	return fd < 0 ? -1 : close(fd);
 }
 
+/* What listens for root alone, and believes whoever gets there. */
+static int try_service(void)
+{
+	struct sockaddr_un service = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), ret;
+
+	if (fd < 0)
+		return -1;
+	snprintf(service.sun_path, sizeof(service.sun_path), "%s-service", victim);
+	ret = connect(fd, (const struct sockaddr *)&service, sizeof(service));
+	syscall(SYS_close, fd);
+	return ret;
+}
+
 static const struct {
 	const char *name;
 	int (*try)(void);
@@ -184,7 +199,7 @@ static const struct {
 	{ "clone3", try_clone3 },     { "signal", try_signal },
 	{ "kill", try_kill },	      { "type", try_type },
 	{ "mode-of-open", try_mode_of_open }, { "datagrams", try_datagrams },
-	{ "device", try_device },
+	{ "device", try_device },     { "service", try_service },
 };
 
 static void try_all(int number)
