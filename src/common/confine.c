@@ -455,14 +455,21 @@ int confine_kinds(unsigned int kinds, struct failure *failure)
 	return load(ctx, ret, failure);
 }
 
-int confine_calls_wide(struct failure *failure)
+int confine_calls_wide(bool connects, struct failure *failure)
 {
+	static const int connect_calls[] = { SCMP_SYS(connect) };
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int ret;
 
 	if (!ctx)
 		return -ENOMEM;
 	ret = add_calls(ctx, SCMP_ACT_ERRNO(EPERM), dangerous_calls, ARRAY_SIZE(dangerous_calls));
+	if (!ret && !connects)
+		ret = add_calls(ctx, SCMP_ACT_ERRNO(EPERM), connect_calls,
+				ARRAY_SIZE(connect_calls));
+	if (!ret && !connects)
+		ret = refuse(ctx, SCMP_SYS(socket),
+			     SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_UNIX));
 	if (!ret)
 		ret = add_refusals(ctx);
 	return load(ctx, ret, failure);
@@ -489,8 +496,9 @@ int confine_calls(const int *calls, size_t n, struct failure *failure)
 	return 0;
 }
 
-int confine_calls_wide(struct failure *failure)
+int confine_calls_wide(bool connects, struct failure *failure)
 {
+	(void)connects;
 	(void)failure;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #ifndef VL_COMMON_CONFINE_H
 #define VL_COMMON_CONFINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -86,11 +87,15 @@ int confine_kinds(unsigned int kinds, struct failure *failure);
  */
 int confine_calls(const int *calls, size_t n, struct failure *failure);
 
-/*
- * confine_calls_wide() - all but those that no such process needs: children, executing programs,
- * tracing others, mounting, modules, the machine's settings. For processes with libraries, such as
- * OpenGL drivers, whose calls cannot be listed.
+/**
+ * confine_calls_wide() - all but those that no such process needs
+ * @connects:	it connects to servers, of sound or windows; else it makes no connection, and no
+ *		socket of this machine but pairs
+ * @failure:	the reason in words
+ *
+ * Children, executing programs, tracing others, mounting, modules, the machine's settings. For
+ * processes with libraries, such as OpenGL drivers, whose calls cannot be listed.
  */
-int confine_calls_wide(struct failure *failure);
+int confine_calls_wide(bool connects, struct failure *failure);
 
 #endif

@@ -235,7 +235,7 @@ static int confine(struct display *display, const struct display_options *o,
 	if (ret)
 		return ret;
 	if (is_wide(ops, o))
-		return confine_calls_wide(failure);
+		return confine_calls_wide(ops->connects, failure);
 	return confine_calls(file_calls, ARRAY_SIZE(file_calls), failure);
 }
 

@@ -339,6 +339,7 @@ const struct output_ops output_sdl = {
 	.name = "sdl",
 	.input = true,
 	.wide = true,
+	.connects = true,
 	.open = sdl_open,
 	.mode = sdl_mode,
 	.damage = sdl_damage,

@@ -19,6 +19,7 @@ struct output_ops {
 	bool input; /* somebody can type and point there */
 	bool folder; /* that argument is a folder that it writes to */
 	bool wide; /* its libraries use more of the kernel than can be listed */
+	bool connects; /* ... and connect to a server of windows */
 
 	/*
 	 * @arg: NULL when none was given. All that needs privileges is done here, or by its

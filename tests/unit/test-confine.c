@@ -38,7 +38,7 @@ static pid_t other; /* a process that is none of the confined one's */
 
 /* ---- the child ---- */
 
-enum how { LIST, WIDE, FILES };
+enum how { LIST, WIDE, WIDE_CONNECTING, FILES };
 
 struct attempt {
 	const char *name;
@@ -57,7 +57,8 @@ static int confine_as(enum how how, unsigned int kinds)
 	case LIST:
 		return confine_kinds(CONFINE_LISTEN | kinds, &failure);
 	case WIDE:
-		return confine_calls_wide(&failure);
+	case WIDE_CONNECTING:
+		return confine_calls_wide(how == WIDE_CONNECTING, &failure);
 	default:
 		return confine_files(files, ARRAY_SIZE(files), CONFINE_KEEP_ABSTRACT,
 				     &failure);
@@ -426,6 +427,37 @@ static long try_can(void)
 	return socket(AF_CAN, SOCK_RAW, 1);
 }
 
+static long try_connect(void)
+{
+	return connect(-1, NULL, 0);
+}
+
+static long try_pair(void)
+{
+	int pair[2];
+
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+}
+
+static void test_connections(void **state)
+{
+	static const struct attempt none[] = {
+		{ "connect, wide", try_connect, EPERM },
+		{ "AF_UNIX, wide", try_unix, EPERM },
+		{ "a pair, wide", try_pair, 0 },
+		{ "AF_INET, wide", try_datagram, 0 },
+	};
+	static const struct attempt connecting[] = {
+		{ "connect, to servers", try_connect, EBADF },
+		{ "AF_UNIX, to servers", try_unix, 0 },
+	};
+
+	(void)state;
+	need_filters();
+	CHECK(WIDE, 0, none);
+	CHECK(WIDE_CONNECTING, 0, connecting);
+}
+
 static void test_sockets(void **state)
 {
 	static const struct attempt attempts[] = {
@@ -514,7 +546,8 @@ int main(void)
 		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_children),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_signals_by_landlock), cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_sockets), cmocka_unit_test(test_terminals),
+		cmocka_unit_test(test_sockets), cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_terminals),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

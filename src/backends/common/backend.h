@@ -123,7 +123,7 @@ struct vu_needs {
 	unsigned int kinds; /* CONFINE_LISTEN and so on */
 	bool wide; /* of a library whose system calls cannot be listed */
 	bool override; /* CAP_DAC_OVERRIDE: files of other users */
-	bool network; /* TCP */
+	bool network; /* connections to servers, by TCP as well */
 	struct confine_path *paths;
 	size_t num_paths;
 	gid_t groups[VU_GROUPS_MAX];

@@ -405,7 +405,8 @@ static int give_up(const struct vu_needs *needs, const struct run_as *user,
 				    failure);
 	if (ret)
 		return ret;
-	return needs->wide ? confine_calls_wide(failure) : confine_kinds(needs->kinds, failure);
+	return needs->wide ? confine_calls_wide(needs->network, failure) :
+			     confine_kinds(needs->kinds, failure);
 }
 
 static int confine(const struct vu_program *program, void *dev,
