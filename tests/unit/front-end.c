@@ -196,7 +196,7 @@ int fe_set_memory(struct fe *fe)
 	return transact(fe, &msg);
 }
 
-static int set_vring_fd(struct fe *fe, uint32_t request, unsigned int index, int fd)
+int fe_set_vring_fd(struct fe *fe, uint32_t request, unsigned int index, int fd)
 {
 	struct vu_message msg;
 
@@ -230,9 +230,9 @@ int fe_start_ring(struct fe *fe, unsigned int index, uint32_t base)
 	if (!ret)
 		ret = set_vring_addr(fe, index);
 	if (!ret)
-		ret = set_vring_fd(fe, VHOST_USER_SET_VRING_CALL, index, ring->call_fd);
+		ret = fe_set_vring_fd(fe, VHOST_USER_SET_VRING_CALL, index, ring->call_fd);
 	if (!ret)
-		ret = set_vring_fd(fe, VHOST_USER_SET_VRING_KICK, index, ring->kick_fd);
+		ret = fe_set_vring_fd(fe, VHOST_USER_SET_VRING_KICK, index, ring->kick_fd);
 	if (!ret)
 		ret = fe_set_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 1);
 	return ret;

@@ -61,5 +61,6 @@ int fe_get_base(struct fe *fe, uint32_t index, uint32_t *base);
 int fe_get_config(struct fe *fe, uint32_t offset, void *buf, uint32_t size);
 int fe_set_config(struct fe *fe, uint32_t offset, const void *buf, uint32_t size);
 int fe_set_memory(struct fe *fe);
+int fe_set_vring_fd(struct fe *fe, uint32_t request, unsigned int index, int fd);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +168,33 @@ static void test_stop_under_load(void **state)
 	for (; f.open; f.open--)
 		assert_true(drv_wait(&f.fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
 	bt_finish(&f.fe);
+}
+
+/* The call goes somewhere else while requests are in flight: none of them is waited for in vain. */
+static void test_other_call_under_load(void **state)
+{
+	struct request reqs[16];
+	unsigned int round, i;
+	struct fe fe;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	for (i = 0; i < ARRAY_SIZE(reqs); i++)
+		bt_make_request(&fe, &reqs[i], 65536);
+	for (round = 0; round < 200; round++) {
+		int call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+		assert_true(call >= 0);
+		for (i = 0; i < ARRAY_SIZE(reqs); i++)
+			assert_true(bt_submit(&fe, &reqs[i], VIRTIO_BLK_T_IN, i * 128, 65536) >= 0);
+		drv_kick(&fe.rings[0]);
+		assert_int_equal(fe_set_vring_fd(&fe, VHOST_USER_SET_VRING_CALL, 0, call), 0);
+		close(fe.rings[0].call_fd);
+		fe.rings[0].call_fd = call;
+		for (i = 0; i < ARRAY_SIZE(reqs); i++)
+			assert_true(drv_wait(&fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	}
+	bt_finish(&fe);
 }
 
 /* The memory table is replaced, and a region added and removed, while requests are in flight. */
@@ -609,6 +637,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_stop_and_go),
 		cmocka_unit_test(test_stop_under_load),
+		cmocka_unit_test(test_other_call_under_load),
 		cmocka_unit_test(test_memory_under_load),
 		cmocka_unit_test(test_kill_and_replay),
 		cmocka_unit_test(test_call_after_death),

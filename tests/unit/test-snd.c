@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -588,6 +589,41 @@ static void test_queue_stops(void **state)
 	finish(&fe);
 }
 
+/*
+ * A front-end that masks an interrupt, as QEMU does when it moves to another CPU, has the call go
+ * somewhere else for a moment: nothing is heard of that.
+ */
+static void test_other_call(void **state)
+{
+	struct message msgs[3];
+	struct drv_ring *tx;
+	struct fe fe;
+	int i, call = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	start_null(&fe);
+	tx = &fe.rings[VIRTIO_SND_VQ_TX];
+	get_ready(&fe, 0);
+	for (i = 0; i < 3; i++) {
+		make(&fe, &msgs[i], 0);
+		send(&fe, VIRTIO_SND_VQ_TX, &msgs[i]);
+	}
+	assert_int_equal(fe_set_vring_fd(&fe, VHOST_USER_SET_VRING_CALL, VIRTIO_SND_VQ_TX, call),
+			 0);
+	assert_int_equal(fe_set_vring_fd(&fe, VHOST_USER_SET_VRING_ERR, VIRTIO_SND_VQ_TX, call),
+			 0);
+	/* not started yet, so all three are there */
+	assert_int_equal(drv_get(tx, NULL), -1);
+	close(tx->call_fd);
+	tx->call_fd = call;
+	assert_int_equal(command(&fe, VIRTIO_SND_R_PCM_START, 0), OK);
+	for (i = 0; i < 3; i++) {
+		assert_true(drv_wait(tx, NULL, FE_TIMEOUT_MS) >= 0);
+		assert_int_equal(msgs[i].status->status, OK);
+	}
+	finish(&fe);
+}
+
 static void test_xrun_event(void **state)
 {
 	struct virtio_snd_event *event;
@@ -627,6 +663,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_recorded),
 		cmocka_unit_test(test_bad_messages),
 		cmocka_unit_test(test_queue_stops),
+		cmocka_unit_test(test_other_call),
 		cmocka_unit_test(test_xrun_event),
 	};
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/virtio_config.h>
 
@@ -281,61 +282,112 @@ static int get_vring_base(struct vu_backend *backend, struct vu_message *msg,
 }
 
 /*
- * Takes over the descriptor of SET_VRING_KICK, _CALL, _ERR. The other end could let a read or
+ * The descriptor of SET_VRING_KICK, _CALL, _ERR becomes ours. The other end could let a read or
  * write of it block for ever, so it must not block.
+ *
+ * Return: it, -1 when there is none, or another negative errno.
  */
-static int replace_vring_fd(struct vu_backend *backend, struct vu_message *msg,
-			    struct vu_ring *ring, int *fd)
+static int take_vring_fd(struct vu_message *msg)
 {
-	int new = vu_message_take_fd(msg, 0);
+	int fd = vu_message_take_fd(msg, 0);
 	int flags;
 
-	if (new >= 0) {
-		flags = fcntl(new, F_GETFL);
-		if (flags < 0 || fcntl(new, F_SETFL, flags | O_NONBLOCK) < 0) {
-			fd_close(&new);
-			return -EINVAL;
-		}
+	if (fd < 0)
+		return -1;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		fd_close(&fd);
+		return -EINVAL;
 	}
+	return fd;
+}
+
+static void replace_vring_fd(struct vu_backend *backend, struct vu_ring *ring, int *fd, int new)
+{
 	vu_ring_stop(backend, ring);
 	fd_close(fd);
 	*fd = new;
 	vu_ring_update(backend, ring);
-	return 0;
+}
+
+/*
+ * One that is only written to can be another one at any time, and the ring goes on: to stop it
+ * would end a stream of sound. Front-ends do so to mask an interrupt (QEMU, each time that the
+ * guest has it come to another CPU). The number stays, so a thread that is just about to write to
+ * it writes to the one or the other. That there is to be none any more stops the ring.
+ *
+ * @in_use: what the running ring has of it
+ *
+ * Return: 1 when the ring goes on with it, 0 when it has started, or not, as it would with any
+ * other change, or a negative errno.
+ */
+static int exchange_vring_fd(struct vu_backend *backend, struct vu_message *msg,
+			     struct vu_ring *ring, int *fd, int *in_use)
+{
+	int new = take_vring_fd(msg);
+	int ret = 1;
+
+	if (new < -1)
+		return new;
+	if (!ring->running || new < 0) {
+		replace_vring_fd(backend, ring, fd, new);
+		return 0;
+	}
+	if (*fd < 0) {
+		*fd = new;
+		WRITE_ONCE(*in_use, new);
+		return 1;
+	}
+	if (dup3(new, *fd, O_CLOEXEC) < 0)
+		ret = -errno;
+	fd_close(&new);
+	return ret;
 }
 
 static int set_vring_kick(struct vu_backend *backend, struct vu_message *msg,
 			  struct vu_message *reply)
 {
 	struct vu_ring *ring = find_ring(backend, msg->payload.u64 & VHOST_USER_VRING_INDEX_MASK);
+	int fd;
 
 	(void)reply;
 	/* without a descriptor the device would have to poll the ring */
 	if (!ring || !msg->nfds)
 		return -EINVAL;
-	return replace_vring_fd(backend, msg, ring, &ring->queue.kick_fd);
+	fd = take_vring_fd(msg);
+	if (fd < 0)
+		return fd;
+	replace_vring_fd(backend, ring, &ring->queue.kick_fd, fd);
+	return 0;
 }
 
 static int set_vring_call(struct vu_backend *backend, struct vu_message *msg,
 			  struct vu_message *reply)
 {
 	struct vu_ring *ring = find_ring(backend, msg->payload.u64 & VHOST_USER_VRING_INDEX_MASK);
+	int ret;
 
 	(void)reply;
 	if (!ring)
 		return -EINVAL;
-	return replace_vring_fd(backend, msg, ring, &ring->call_fd);
+	ret = exchange_vring_fd(backend, msg, ring, &ring->call_fd, &ring->queue.vq.call_fd);
+	/* what was told by the last one may have been told to nobody */
+	if (ret > 0)
+		vu_ring_call(ring);
+	return MIN(ret, 0);
 }
 
 static int set_vring_err(struct vu_backend *backend, struct vu_message *msg,
 			 struct vu_message *reply)
 {
 	struct vu_ring *ring = find_ring(backend, msg->payload.u64 & VHOST_USER_VRING_INDEX_MASK);
+	int ret;
 
 	(void)reply;
 	if (!ring)
 		return -EINVAL;
-	return replace_vring_fd(backend, msg, ring, &ring->err_fd);
+	ret = exchange_vring_fd(backend, msg, ring, &ring->err_fd, &ring->queue.vq.err_fd);
+	return MIN(ret, 0);
 }
 
 static int set_vring_enable(struct vu_backend *backend, struct vu_message *msg,

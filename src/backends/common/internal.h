@@ -45,6 +45,12 @@ struct vu_backend {
 
 void vu_rings_init(struct vu_backend *backend);
 
+/*
+ * vu_ring_call() - where a call may have been lost: one too many does no harm, one too few stops
+ * the driver for good
+ */
+void vu_ring_call(const struct vu_ring *ring);
+
 /* vu_ring_update() - start the ring if it has all that it needs and does not run */
 void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring);
 

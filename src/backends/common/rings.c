@@ -128,6 +128,16 @@ err_vq:
 	return ret;
 }
 
+void vu_ring_call(const struct vu_ring *ring)
+{
+	uint64_t one = 1;
+
+	if (ring->call_fd >= 0 && write(ring->call_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_ratelimited(LOG_LEVEL_WARNING,
+				"queue %u: the call eventfd cannot be written: %m",
+				ring->queue.index);
+}
+
 void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
 {
 	const struct vu_device *device = &backend->device;
@@ -148,18 +158,8 @@ void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
 	}
 	ring->running = true;
 	ring->ran = true;
-	/*
-	 * An earlier instance can have died between an answer and its call: one call too many does
-	 * no harm, one too few stops the driver for good.
-	 */
-	if (ring->call_fd >= 0) {
-		uint64_t one = 1;
-
-		if (write(ring->call_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-			log_ratelimited(LOG_LEVEL_WARNING,
-					"queue %u: the call eventfd cannot be written: %m",
-					ring->queue.index);
-	}
+	/* An earlier instance can have died between an answer and its call. */
+	vu_ring_call(ring);
 	/* What was made available before has no kick to come. */
 	if (device->ops->queue_kick)
 		device->ops->queue_kick(device->dev, &ring->queue);

@@ -65,25 +65,27 @@ uint32_t vq_stop(struct virtqueue *vq)
 
 void vq_call(struct virtqueue *vq)
 {
+	int fd = READ_ONCE(vq->call_fd);
 	uint64_t one = 1;
 
-	if (vq->call_fd < 0)
+	if (fd < 0)
 		return;
 	vq->stats.calls++;
 	/* EAGAIN: the counter is full, so there is a call already */
-	if (write(vq->call_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	if (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		log_ratelimited(LOG_LEVEL_WARNING,
 				"queue %u: the call eventfd cannot be written: %m", vq->index);
 }
 
 int vq_break(struct virtqueue *vq, const char *why)
 {
+	int fd = READ_ONCE(vq->err_fd);
 	uint64_t one = 1;
 
 	if (!vq->broken) {
 		log_ratelimited(LOG_LEVEL_WARNING, "queue %u: %s: the queue is stopped", vq->index,
 				why);
-		if (vq->err_fd >= 0 && write(vq->err_fd, &one, sizeof(one)) < 0)
+		if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
 			log_debug("queue %u: the error eventfd cannot be written", vq->index);
 	}
 	vq->broken = true;

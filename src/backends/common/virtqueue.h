@@ -83,7 +83,7 @@ struct virtqueue {
 	bool signalled_valid;
 	bool last_replayed; /* what vq_pop() said last is one of them */
 	const struct mem_table *mem;
-	int call_fd;
+	int call_fd; /* the control side may set this and the next one meanwhile, from -1 */
 	int err_fd;
 
 	uint16_t npushed; /* answers not shown yet */
