@@ -11,6 +11,12 @@
 /* Parts of one request: the driver's are in one piece each, but for what it has of ours */
 #define CONTROL_IOVS 1024
 
+/*
+ * The most that a driver can know of an item. It names its buffers, and can name the same memory
+ * many times: what is filled with zeroes for a driver that knows more has to have a bound.
+ */
+#define ITEM_MOST 4096
+
 /* High Definition Audio, 7.3.3.31 and 7.3.4.9 */
 #define DEFCONF_REAR (1U << 24)
 #define DEFCONF_LINE_OUT (0U << 20)
@@ -74,7 +80,7 @@ static uint32_t query(const struct snd_device *snd, const union request *req, un
 	} info;
 	uint32_t i;
 
-	if (start > items || count > items - start || !size ||
+	if (start > items || count > items - start || !size || size > ITEM_MOST ||
 	    !reply_has_room(reply, (uint64_t)count * size))
 		return VIRTIO_SND_S_BAD_MSG;
 	for (i = start; i < start + count; i++) {
