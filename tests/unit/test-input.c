@@ -405,6 +405,7 @@ static void test_dropped(void **state)
 	set_slot(1, -1, 10);
 	set_slot(3, 6, 30);
 	happens(EV_SYN, SYN_REPORT, 0);
+	input_eventq_work(&input);
 	happens(EV_KEY, KEY_MICMUTE, 0);
 	happens(EV_SYN, SYN_REPORT, 0);
 	input_eventq_work(&input);
@@ -418,6 +419,36 @@ static void test_dropped(void **state)
 	expect(EV_KEY, KEY_MICMUTE, 1);
 	expect(EV_SYN, SYN_REPORT, 0);
 	expect(EV_KEY, KEY_MICMUTE, 0);
+	expect(EV_SYN, SYN_REPORT, 0);
+	expect_none();
+}
+
+/*
+ * Events behind the overflow are older than how the device stands, and of those that it still has
+ * when it is asked evdev drops the keys: none of them is told.
+ */
+static void test_stale_after_overflow(void **state)
+{
+	(void)state;
+	start();
+	happens(EV_SYN, SYN_DROPPED, 0);
+	happens(EV_SYN, SYN_REPORT, 0);
+	happens(EV_KEY, KEY_A, 1); /* its release is what evdev drops */
+	happens(EV_ABS, ABS_MT_POSITION_X, 77); /* of slot 0 */
+	happens(EV_SYN, SYN_REPORT, 0);
+	mock.now.slot = 2;
+	mock.now.abs[ABS_MT_SLOT] = 2;
+	set_slot(2, 6, 30);
+	input_eventq_work(&input);
+	expect(EV_ABS, ABS_MT_SLOT, 2);
+	expect(EV_ABS, ABS_MT_POSITION_X, 30);
+	expect(EV_ABS, ABS_MT_TRACKING_ID, 6);
+	expect(EV_SYN, SYN_REPORT, 0);
+	expect_none();
+	happens(EV_ABS, ABS_MT_POSITION_X, 31);
+	happens(EV_SYN, SYN_REPORT, 0);
+	input_eventq_work(&input);
+	expect(EV_ABS, ABS_MT_POSITION_X, 31);
 	expect(EV_SYN, SYN_REPORT, 0);
 	expect_none();
 }
@@ -568,6 +599,7 @@ int main(void)
 		INPUT_TEST(test_repeats),     INPUT_TEST(test_few_buffers),
 		INPUT_TEST(test_restart),     INPUT_TEST(test_beginning),
 		INPUT_TEST(test_dropped),     INPUT_TEST(test_most),
+		INPUT_TEST(test_stale_after_overflow),
 		INPUT_TEST(test_small_buffers), INPUT_TEST(test_gone),
 		INPUT_TEST(test_status),	INPUT_TEST(test_turns),
 	};

@@ -48,20 +48,50 @@ static bool for_driver(const struct input_device *input, const struct input_even
 	}
 }
 
-static void take(struct input_device *input, const struct input_event *event)
+/* Return: true when evdev has no more to say than how it stands: the difference is to be told */
+static bool take(struct input_device *input, const struct input_event *event)
 {
 	bool report = event->type == EV_SYN && event->code == SYN_REPORT;
 
-	if (event->type == EV_SYN && event->code == SYN_DROPPED) {
+	if (event->type == EV_SYN && event->code == SYN_DROPPED)
 		input->dropped = true;
-	} else if (input->dropped) {
-		if (!report)
-			return;
-		input->dropped = false;
-		input_catch_up(input, true);
-	} else if (for_driver(input, event)) {
+	else if (input->dropped)
+		return report;
+	else if (for_driver(input, event))
 		input_send(input, event->type, event->code, event->value);
-	}
+	return false;
+}
+
+/* Return: number of events, 0: none, or none any more */
+static int read_events(struct input_device *input, struct input_event events[INPUT_READ])
+{
+	int n = input->ops->read(input->dev, events, INPUT_READ);
+
+	if (n >= 0)
+		return n;
+	log_error("the input device cannot be read: %s", strerror(-n));
+	input_gone(input);
+	return 0;
+}
+
+static void pass_over(struct input_device *input)
+{
+	struct input_event events[INPUT_READ];
+	unsigned int reads;
+
+	for (reads = 0; reads < READS_AT_MOST && read_events(input, events); reads++)
+		;
+}
+
+/*
+ * What evdev still has is older than how it stands. Told after that, a key whose release it drops
+ * as it is asked would stay down, and the axes of a touch would go to another one.
+ */
+static void recover(struct input_device *input)
+{
+	pass_over(input);
+	input->dropped = false;
+	input_catch_up(input, true);
 }
 
 /* Return: whether there is something to deliver now */
@@ -72,14 +102,13 @@ static bool refill(struct input_device *input)
 
 	input->head = 0;
 	input->tail = 0;
-	n = input->ops->read(input->dev, events, INPUT_READ);
-	if (n < 0) {
-		log_error("the input device cannot be read: %s", strerror(-n));
-		input_gone(input);
-		return false;
+	n = read_events(input, events);
+	for (i = 0; i < n; i++) {
+		if (!take(input, &events[i]))
+			continue;
+		recover(input);
+		break;
 	}
-	for (i = 0; i < n; i++)
-		take(input, &events[i]);
 	return n > 0;
 }
 
@@ -89,10 +118,7 @@ static bool refill(struct input_device *input)
  */
 static void begin(struct input_device *input)
 {
-	unsigned int reads;
-
-	for (reads = 0; reads < READS_AT_MOST && refill(input); reads++)
-		;
+	pass_over(input);
 	input->head = 0;
 	input->tail = 0;
 	input->frame = false;
