@@ -148,8 +148,6 @@ static int step_rw(struct blk_requests *requests, struct blk_request *req, int64
 {
 	struct blk_io *io = &req->io;
 
-	if (unlikely(result == -EINTR))
-		return 1;
 	if (unlikely(result < 0))
 		return fail(requests, req, strerror((int)-result));
 	if (unlikely(result == 0))
@@ -380,6 +378,8 @@ int blk_request_begin(struct blk_requests *requests, uint16_t id, struct blk_req
 
 int blk_request_step(struct blk_requests *requests, struct blk_request *req, int64_t result)
 {
+	if (unlikely(result == -EINTR)) /* nothing of the step was done */
+		return 1;
 	switch (req->type) {
 	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_OUT:

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A request of vhost-user-blk step by step, from inside: what is asked of the image, and what
+ * follows from how that went.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "backends/blk/request.h"
+#include "check.h"
+#include "common/util.h"
+#include "in-process.h"
+
+#define NUM 16
+#define LENGTH 4096U
+
+static struct world {
+	struct ip_memory mem;
+	struct ip_queue queue;
+	struct blk_device blk;
+	struct blk_requests requests;
+	struct virtio_blk_outhdr *header;
+	uint8_t *data;
+	uint8_t *status;
+} w;
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&w, 0, sizeof(w));
+	w.blk.image.kind = BLK_IMAGE_FILE;
+	w.blk.image.fd = -1;
+	w.blk.image.size = 1 << 20;
+	w.blk.seg_max = BLK_DEFAULT_SEG_MAX;
+	w.blk.serial = "";
+	w.blk.wce = 1;
+	assert_int_equal(ip_memory_init(&w.mem), 0);
+	assert_int_equal(ip_queue_init(&w.queue, &w.mem, NUM), 0);
+	assert_int_equal(blk_requests_init(&w.requests, &w.blk, &w.queue.vq,
+					   BIT_ULL(VIRTIO_BLK_F_FLUSH) |
+						   BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE)),
+			 0);
+	w.header = drv_alloc(&w.mem.driver, sizeof(*w.header), 16);
+	w.data = drv_alloc(&w.mem.driver, LENGTH, 512);
+	w.status = drv_alloc(&w.mem.driver, 1, 1);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	blk_requests_finish(&w.requests);
+	ip_queue_finish(&w.queue);
+	ip_memory_finish(&w.mem);
+	return 0;
+}
+
+/* Its first step */
+static struct blk_request *ask(uint32_t type, uint32_t len)
+{
+	struct drv_buf bufs[] = {
+		{ w.header, sizeof(*w.header), false },
+		{ w.data, len, !(type & VIRTIO_BLK_T_OUT) },
+		{ w.status, 1, true },
+	};
+	struct blk_request *req = NULL;
+	uint16_t id;
+
+	w.header->type = htole32(type);
+	*w.status = 0xff;
+	assert_true(drv_add(&w.queue.ring, bufs, 3, true) >= 0);
+	assert_int_equal(vq_pop(&w.queue.vq, &id), 1);
+	assert_int_equal(blk_request_begin(&w.requests, id, &req), 1);
+	return req;
+}
+
+static void answered(uint8_t status)
+{
+	vq_flush(&w.queue.vq);
+	assert_true(drv_get(&w.queue.ring, NULL) >= 0);
+	assert_int_equal(*w.status, status);
+}
+
+/* A step that a signal ended is done again, whatever it is; FUSE for one does so. */
+static void test_interrupted(void **state)
+{
+	static const uint32_t types[] = {
+		VIRTIO_BLK_T_IN,      VIRTIO_BLK_T_OUT,		 VIRTIO_BLK_T_FLUSH,
+		VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES,
+	};
+	const struct virtio_blk_discard_write_zeroes segment = { .num_sectors = htole32(8) };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		bool rw = types[i] <= VIRTIO_BLK_T_OUT;
+		struct blk_request *req;
+		struct blk_io io;
+
+		memcpy(w.data, &segment, sizeof(segment));
+		req = ask(types[i], rw ? LENGTH : sizeof(segment));
+		io = req->io;
+		assert_int_equal(blk_request_step(&w.requests, req, -EINTR), 1);
+		assert_memory_equal(&req->io, &io, sizeof(io));
+		assert_int_equal(*w.status, 0xff);
+		assert_int_equal(blk_request_step(&w.requests, req, rw ? LENGTH : 0), 0);
+		answered(VIRTIO_BLK_S_OK);
+	}
+}
+
+#define BLK_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BLK_TEST(test_interrupted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
