@@ -83,6 +83,52 @@ static void answered(uint8_t status)
 	assert_int_equal(*w.status, status);
 }
 
+static void set_wce(uint8_t value)
+{
+	assert_int_equal(
+		blk_set_config(&w.blk, &value, offsetof(struct virtio_blk_config, wce), 1), 0);
+}
+
+/*
+ * The cache is turned off while a write is under way: its driver does not flush any more, so the
+ * write is not answered before it is stable.
+ */
+static void test_cache_off_meanwhile(void **state)
+{
+	struct blk_request *req;
+
+	(void)state;
+	req = ask(VIRTIO_BLK_T_OUT, LENGTH);
+	assert_int_equal(req->io.op, BLK_OP_WRITE);
+	assert_false(req->io.stable);
+	set_wce(0);
+	/* in two pieces, for that matter */
+	assert_int_equal(blk_request_step(&w.requests, req, 1024), 1);
+	assert_int_equal(req->io.op, BLK_OP_WRITE);
+	assert_int_equal(blk_request_step(&w.requests, req, LENGTH - 1024), 1);
+	assert_int_equal(req->io.op, BLK_OP_SYNC);
+	assert_int_equal(*w.status, 0xff);
+	assert_int_equal(blk_request_step(&w.requests, req, 0), 0);
+	answered(VIRTIO_BLK_S_OK);
+	/* which can fail, too */
+	set_wce(1);
+	req = ask(VIRTIO_BLK_T_OUT, LENGTH);
+	set_wce(0);
+	assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 1);
+	assert_int_equal(blk_request_step(&w.requests, req, -EIO), 0);
+	answered(VIRTIO_BLK_S_IOERR);
+	/* one that was written as stable needs nothing more, nor do reads */
+	req = ask(VIRTIO_BLK_T_OUT, LENGTH);
+	assert_true(req->io.stable);
+	assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
+	answered(VIRTIO_BLK_S_OK);
+	set_wce(1);
+	req = ask(VIRTIO_BLK_T_IN, LENGTH);
+	set_wce(0);
+	assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
+	answered(VIRTIO_BLK_S_OK);
+}
+
 /* A step that a signal ended is done again, whatever it is; FUSE for one does so. */
 static void test_interrupted(void **state)
 {
@@ -115,6 +161,7 @@ static void test_interrupted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		BLK_TEST(test_cache_off_meanwhile),
 		BLK_TEST(test_interrupted),
 	};
 

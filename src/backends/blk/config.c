@@ -62,10 +62,11 @@ int blk_set_config(void *dev, const void *buf, uint32_t offset, uint32_t size)
 	if (offset != offsetof(struct virtio_blk_config, wce) || size != sizeof(blk->wce) ||
 	    *value > 1)
 		return -EINVAL;
-	__atomic_store_n(&blk->wce, *value, __ATOMIC_RELAXED);
 	/*
-	 * From now on each write is stable when it is answered; so must be those answered before.
+	 * From now on each write is stable when it is answered; so must be those answered before. A
+	 * queue that has not seen the one has done its write before the other.
 	 */
+	__atomic_store_n(&blk->wce, *value, __ATOMIC_SEQ_CST);
 	if (!*value && blk->image.fd >= 0 && fdatasync(blk->image.fd) < 0) {
 		log_error("%s: cannot be flushed: %m", blk->path);
 		return -EIO;

@@ -144,10 +144,35 @@ static int begin_rw(struct blk_requests *requests, struct blk_request *req, enum
 	return 1;
 }
 
+static int step_last(struct blk_requests *requests, struct blk_request *req, int64_t result)
+{
+	if (result < 0)
+		return fail(requests, req, strerror((int)-result));
+	return finish(requests, req, VIRTIO_BLK_S_OK);
+}
+
+/*
+ * All is moved. The driver may have turned the cache off since the write was begun: then it relies
+ * on each answer from there on, and does not flush any more.
+ */
+static int finish_rw(struct blk_requests *requests, struct blk_request *req)
+{
+	struct blk_io *io = &req->io;
+
+	if (io->op == BLK_OP_WRITE && !io->stable &&
+	    unlikely(!blk_writeback(requests->blk, requests->features))) {
+		io->op = BLK_OP_SYNC;
+		return 1;
+	}
+	return finish(requests, req, VIRTIO_BLK_S_OK);
+}
+
 static int step_rw(struct blk_requests *requests, struct blk_request *req, int64_t result)
 {
 	struct blk_io *io = &req->io;
 
+	if (unlikely(io->op == BLK_OP_SYNC))
+		return step_last(requests, req, result);
 	if (unlikely(result < 0))
 		return fail(requests, req, strerror((int)-result));
 	if (unlikely(result == 0))
@@ -164,7 +189,7 @@ static int step_rw(struct blk_requests *requests, struct blk_request *req, int64
 			bounce_piece(req);
 		return 1;
 	}
-	return finish(requests, req, VIRTIO_BLK_S_OK);
+	return finish_rw(requests, req);
 }
 
 /* ---- flush ---- */
@@ -175,13 +200,6 @@ static int begin_flush(struct blk_requests *requests, struct blk_request *req)
 		return finish(requests, req, VIRTIO_BLK_S_OK);
 	req->io.op = BLK_OP_SYNC;
 	return 1;
-}
-
-static int step_last(struct blk_requests *requests, struct blk_request *req, int64_t result)
-{
-	if (result < 0)
-		return fail(requests, req, strerror((int)-result));
-	return finish(requests, req, VIRTIO_BLK_S_OK);
 }
 
 /* ---- discard and write zeroes: a list of segments, one after the other ---- */
