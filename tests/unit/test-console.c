@@ -476,6 +476,64 @@ static void test_many_complaints(void **state)
 	assert_in_range(lines, 2, 200);
 }
 
+static off_t size_of(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return st.st_size;
+}
+
+/*
+ * A file takes whatever is written, and a driver can name the same memory many times in a request:
+ * others have their turn in the middle of it.
+ */
+static void test_endless_request(void **state)
+{
+	static const char *const extra[] = { "--stdio", NULL };
+	int file = memfd_create("file", MFD_CLOEXEC), saved = dup(STDOUT_FILENO);
+	const off_t all = (off_t)DRV_TABLE << 20;
+	struct drv_buf bufs[DRV_TABLE];
+	uint64_t one = 1;
+	uint8_t end[4];
+	struct tester t;
+	unsigned int i;
+	off_t size;
+
+	(void)state;
+	assert_true(file >= 0 && saved >= 0);
+	dup2(file, STDOUT_FILENO);
+	start(&t, extra, 2, ~BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	put_out(&t, 1, 1); /* the first request of a ring may be that of a new driver */
+	assert_true(drv_wait(&t.fe.rings[1], NULL, FE_TIMEOUT_MS) >= 0);
+	assert_int_equal(ftruncate(file, 0), 0);
+	assert_int_equal(lseek(file, 0, SEEK_SET), 0);
+	memcpy(t.out + (1 << 20) - sizeof(end), "ends", sizeof(end));
+	for (i = 0; i < DRV_TABLE; i++)
+		bufs[i] = (struct drv_buf){ t.out, 1 << 20, false };
+	assert_true(drv_add(&t.fe.rings[1], bufs, DRV_TABLE, true) >= 0);
+	drv_kick(&t.fe.rings[1]);
+	while (!size_of(file))
+		poll(NULL, 0, 1);
+	assert_int_equal(fe_get_config(&t.fe, 0, end, sizeof(end)), 0);
+	size = size_of(file);
+	print_message("a message was answered after %ld of %ld bytes\n", (long)size, (long)all);
+	assert_true(size < all);
+	/* it is written as a whole all the same, also when its queue is stopped in the middle */
+	assert_int_equal(fe_set_memory(&t.fe), 0);
+	assert_int_equal(write(t.fe.rings[1].kick_fd, &one, sizeof(one)), sizeof(one));
+	assert_true(drv_wait(&t.fe.rings[1], NULL, FE_TIMEOUT_MS) >= 0);
+	assert_int_equal(size_of(file), all);
+	for (i = 1; i <= DRV_TABLE; i++) {
+		assert_int_equal(pread(file, end, 4, ((off_t)i << 20) - 4), 4);
+		assert_memory_equal(end, "ends", 4);
+	}
+	finish(&t);
+	close(file);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,7 +542,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_emergency_write), cmocka_unit_test(test_size),
 		cmocka_unit_test(test_one_port),	cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_pty_opened_again_at_once),
-		cmocka_unit_test(test_many_complaints),
+		cmocka_unit_test(test_many_complaints), cmocka_unit_test(test_endless_request),
 	};
 
 	if (argc < 2) {

@@ -10,6 +10,11 @@
 /* A request of more parts breaks its queue. */
 #define PORT_MAX_IOVS 256
 /*
+ * Bytes of a request that are moved before others have their turn. A driver can name the same
+ * memory many times, and a file takes, or has, whatever it is asked for.
+ */
+#define PORT_MOST (256U << 10)
+/*
  * The message that a port is closed can overtake what was written to it before, see
  * console_port_set_open().
  */
@@ -20,29 +25,37 @@
 /*
  * Writes one request.
  *
- * Return: 1 when it is done with, 0 when it has to wait, -EPROTO when the queue is broken.
+ * Return: 1 when it is done with, 0 when it has to wait for the endpoint, -EAGAIN for its next
+ * turn, -EPROTO when the queue is broken.
  */
 static int write_request(struct console_port *port, struct virtqueue *vq, uint16_t id)
 {
 	struct iovec parts[PORT_MAX_IOVS], *iov = parts;
 	struct vq_buffers bufs = { .iov = parts, .max = PORT_MAX_IOVS };
 	unsigned int n;
+	uint64_t left;
 	ssize_t done;
 
 	if (vq_chain(vq, id, &bufs))
 		return -EPROTO;
 	n = bufs.out_num;
-	iov_drop_front(&iov, &n, port->tx_done);
+	left = bufs.out_len - iov_drop_front(&iov, &n, port->tx_done);
+	if (left > PORT_MOST)
+		iov_drop_back(iov, &n, left - PORT_MOST);
 	while (n) {
 		done = endpoint_write(&port->ep, iov, n);
 		/* a terminal that nobody looks at: its driver would wait for ever */
-		if (done == -EPIPE && port->terminal)
+		if (done == -EPIPE && port->terminal) {
+			left = 0;
 			break;
+		}
 		if (done < 0)
 			return 0;
 		port->tx_done += (size_t)done;
 		iov_drop_front(&iov, &n, (size_t)done);
 	}
+	if (left > PORT_MOST)
+		return -EAGAIN;
 	port->tx_done = 0;
 	return 1;
 }
@@ -57,10 +70,13 @@ static bool output(struct console_port *port, struct virtqueue *vq, unsigned int
 		if (vq_pop(vq, &id) <= 0)
 			return true;
 		ret = write_request(port, vq, id);
-		if (ret < 0)
+		if (ret == -EPROTO)
 			return true;
-		if (!ret) {
+		if (ret <= 0)
 			vq_untake(vq, id);
+		if (ret < 0)
+			break;
+		if (!ret) {
 			endpoint_want(&port->ep, port->ep.want_in, true);
 			return false;
 		}
@@ -110,6 +126,8 @@ static int read_request(struct console_port *port, struct virtqueue *vq, uint16_
 
 	if (vq_chain(vq, id, &bufs))
 		return -EPROTO;
+	if (bufs.in_len > PORT_MOST)
+		iov_drop_back(iov + bufs.out_num, &bufs.in_num, bufs.in_len - PORT_MOST);
 	if (bufs.in_len)
 		done = endpoint_read(&port->ep, iov + bufs.out_num, bufs.in_num);
 	if (done < 0)
