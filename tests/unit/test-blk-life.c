@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -397,6 +398,27 @@ static void test_broken_ring(void **state)
 	bt_finish(&fe);
 }
 
+/* A queue cannot start for lack of descriptors: the front-end hears of it, and tries again. */
+static void test_start_fails(void **state)
+{
+	struct rlimit limit, none;
+	struct request req;
+	struct fe fe;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	bt_make_request(&fe, &req, 4096);
+	assert_int_equal(fe_set_state(&fe, VHOST_USER_SET_VRING_ENABLE, 0, 0), 0);
+	assert_int_equal(prlimit(fe.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	assert_int_equal(prlimit(fe.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	assert_int_equal(fe_set_state(&fe, VHOST_USER_SET_VRING_ENABLE, 0, 1), 1);
+	assert_int_equal(prlimit(fe.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+	assert_int_equal(fe_set_state(&fe, VHOST_USER_SET_VRING_ENABLE, 0, 1), 0);
+	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_IN, 0, 4096), VIRTIO_BLK_S_OK);
+	bt_finish(&fe);
+}
+
 /* Sizes and bases that only a packed ring can have, and those that none can have */
 static void test_ring_setup(void **state)
 {
@@ -644,6 +666,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_truncated_memory),
 		cmocka_unit_test(test_no_eventfd),
 		cmocka_unit_test(test_broken_ring),
+		cmocka_unit_test(test_start_fails),
 		cmocka_unit_test(test_ring_setup),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_queue_reset),

@@ -89,8 +89,7 @@ static int set_features(struct vu_backend *backend, struct vu_message *msg,
 		return 0;
 	vu_rings_stop(backend);
 	backend->features = features;
-	vu_rings_update(backend);
-	return 0;
+	return vu_rings_update(backend);
 }
 
 static int get_protocol_features(struct vu_backend *backend, struct vu_message *msg,
@@ -164,7 +163,7 @@ static int set_mem_table(struct vu_backend *backend, struct vu_message *msg,
 {
 	const struct vhost_user_memory *memory = &msg->payload.memory;
 	unsigned int i;
-	int ret = 0;
+	int ret = 0, error;
 
 	(void)reply;
 	vu_rings_stop(backend);
@@ -173,8 +172,8 @@ static int set_mem_table(struct vu_backend *backend, struct vu_message *msg,
 		ret = mem_add(&backend->mem, &memory->regions[i], msg->fds[i]);
 	if (ret)
 		mem_finish(&backend->mem);
-	vu_rings_update(backend);
-	return ret;
+	error = vu_rings_update(backend);
+	return ret ? ret : error;
 }
 
 static int get_max_mem_slots(struct vu_backend *backend, struct vu_message *msg,
@@ -188,24 +187,24 @@ static int get_max_mem_slots(struct vu_backend *backend, struct vu_message *msg,
 
 static int add_mem_reg(struct vu_backend *backend, struct vu_message *msg, struct vu_message *reply)
 {
-	int ret;
+	int ret, error;
 
 	(void)reply;
 	vu_rings_stop(backend);
 	ret = mem_add(&backend->mem, &msg->payload.region.region, msg->fds[0]);
-	vu_rings_update(backend);
-	return ret;
+	error = vu_rings_update(backend);
+	return ret ? ret : error;
 }
 
 static int rem_mem_reg(struct vu_backend *backend, struct vu_message *msg, struct vu_message *reply)
 {
-	int ret;
+	int ret, error;
 
 	(void)reply;
 	vu_rings_stop(backend);
 	ret = mem_remove(&backend->mem, &msg->payload.region.region);
-	vu_rings_update(backend);
-	return ret;
+	error = vu_rings_update(backend);
+	return ret ? ret : error;
 }
 
 /* ---- rings ---- */
@@ -228,8 +227,7 @@ static int set_vring_num(struct vu_backend *backend, struct vu_message *msg,
 		return -EINVAL;
 	vu_ring_stop(backend, ring);
 	ring->num = num;
-	vu_ring_update(backend, ring);
-	return 0;
+	return vu_ring_update(backend, ring);
 }
 
 static int set_vring_addr(struct vu_backend *backend, struct vu_message *msg,
@@ -243,8 +241,7 @@ static int set_vring_addr(struct vu_backend *backend, struct vu_message *msg,
 	vu_ring_stop(backend, ring);
 	ring->addr = msg->payload.addr;
 	ring->have_addr = true;
-	vu_ring_update(backend, ring);
-	return 0;
+	return vu_ring_update(backend, ring);
 }
 
 static int set_vring_base(struct vu_backend *backend, struct vu_message *msg,
@@ -258,8 +255,7 @@ static int set_vring_base(struct vu_backend *backend, struct vu_message *msg,
 	vu_ring_stop(backend, ring);
 	ring->base = msg->payload.state.num;
 	ring->have_base = true;
-	vu_ring_update(backend, ring);
-	return 0;
+	return vu_ring_update(backend, ring);
 }
 
 static int get_vring_base(struct vu_backend *backend, struct vu_message *msg,
@@ -302,12 +298,12 @@ static int take_vring_fd(struct vu_message *msg)
 	return fd;
 }
 
-static void replace_vring_fd(struct vu_backend *backend, struct vu_ring *ring, int *fd, int new)
+static int replace_vring_fd(struct vu_backend *backend, struct vu_ring *ring, int *fd, int new)
 {
 	vu_ring_stop(backend, ring);
 	fd_close(fd);
 	*fd = new;
-	vu_ring_update(backend, ring);
+	return vu_ring_update(backend, ring);
 }
 
 /*
@@ -329,10 +325,8 @@ static int exchange_vring_fd(struct vu_backend *backend, struct vu_message *msg,
 
 	if (new < -1)
 		return new;
-	if (!ring->running || new < 0) {
-		replace_vring_fd(backend, ring, fd, new);
-		return 0;
-	}
+	if (!ring->running || new < 0)
+		return replace_vring_fd(backend, ring, fd, new);
 	if (*fd < 0) {
 		*fd = new;
 		WRITE_ONCE(*in_use, new);
@@ -357,8 +351,7 @@ static int set_vring_kick(struct vu_backend *backend, struct vu_message *msg,
 	fd = take_vring_fd(msg);
 	if (fd < 0)
 		return fd;
-	replace_vring_fd(backend, ring, &ring->queue.kick_fd, fd);
-	return 0;
+	return replace_vring_fd(backend, ring, &ring->queue.kick_fd, fd);
 }
 
 static int set_vring_call(struct vu_backend *backend, struct vu_message *msg,
@@ -400,9 +393,8 @@ static int set_vring_enable(struct vu_backend *backend, struct vu_message *msg,
 		return -EINVAL;
 	ring->enabled = msg->payload.state.num;
 	if (ring->enabled)
-		vu_ring_update(backend, ring);
-	else
-		vu_ring_stop(backend, ring);
+		return vu_ring_update(backend, ring);
+	vu_ring_stop(backend, ring);
 	return 0;
 }
 
@@ -480,15 +472,15 @@ static int set_inflight_fd(struct vu_backend *backend, struct vu_message *msg,
 			   struct vu_message *reply)
 {
 	unsigned int i;
-	int ret;
+	int ret, error;
 
 	(void)reply;
 	vu_rings_stop(backend);
 	for (i = 0; i < backend->device.num_queues; i++)
 		backend->rings[i].ran = false;
 	ret = inflight_area_attach(&backend->inflight, &msg->payload.inflight, msg->fds[0]);
-	vu_rings_update(backend);
-	return ret;
+	error = vu_rings_update(backend);
+	return ret ? ret : error;
 }
 
 /* ---- dispatch ---- */

@@ -51,8 +51,12 @@ void vu_rings_init(struct vu_backend *backend);
  */
 void vu_ring_call(const struct vu_ring *ring);
 
-/* vu_ring_update() - start the ring if it has all that it needs and does not run */
-void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring);
+/*
+ * vu_ring_update() - start the ring if it has all that it needs and does not run; Return: 0, or a
+ * negative errno when the device cannot: the front-end is to hear of it, or its driver waits for
+ * ever
+ */
+int vu_ring_update(struct vu_backend *backend, struct vu_ring *ring);
 
 /*
  * vu_ring_stop() - returns when all its I/O has ended; remembers the base; takes one that is
@@ -65,7 +69,7 @@ void vu_ring_reset(struct vu_backend *backend, struct vu_ring *ring);
 
 /* Around a change that concerns all rings */
 void vu_rings_stop(struct vu_backend *backend);
-void vu_rings_update(struct vu_backend *backend);
+int vu_rings_update(struct vu_backend *backend);
 
 /* ---- control.c ---- */
 

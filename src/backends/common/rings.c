@@ -87,6 +87,10 @@ static int ring_watch(struct vu_backend *backend, struct vu_ring *ring)
 	return ring->kick_source ? 0 : -errno;
 }
 
+/*
+ * Return: 0, -EINVAL when its addresses or numbers are not of a ring in the shared memory, which
+ * another message may change, or another negative errno: there is not what it takes.
+ */
 static int ring_start(struct vu_backend *backend, struct vu_ring *ring)
 {
 	bool packed = backend->features & BIT_ULL(VIRTIO_F_RING_PACKED);
@@ -125,7 +129,7 @@ err_watch:
 	ring->kick_source = NULL;
 err_vq:
 	vq_stop(&ring->queue.vq);
-	return ret;
+	return ret == -EINVAL ? -EIO : ret;
 }
 
 void vu_ring_call(const struct vu_ring *ring)
@@ -138,13 +142,13 @@ void vu_ring_call(const struct vu_ring *ring)
 				ring->queue.index);
 }
 
-void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
+int vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
 {
 	const struct vu_device *device = &backend->device;
 	int ret;
 
 	if (ring->running || !ring_ready(backend, ring))
-		return;
+		return 0;
 	ret = ring_start(backend, ring);
 	if (ret) {
 		uint64_t one = 1;
@@ -154,7 +158,7 @@ void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
 		if (ring->err_fd >= 0 && write(ring->err_fd, &one, sizeof(one)) < 0)
 			log_debug("queue %u: the error eventfd cannot be written",
 				  ring->queue.index);
-		return;
+		return ret == -EINVAL ? 0 : ret;
 	}
 	ring->running = true;
 	ring->ran = true;
@@ -163,6 +167,7 @@ void vu_ring_update(struct vu_backend *backend, struct vu_ring *ring)
 	/* What was made available before has no kick to come. */
 	if (device->ops->queue_kick)
 		device->ops->queue_kick(device->dev, &ring->queue);
+	return 0;
 }
 
 void vu_ring_stop(struct vu_backend *backend, struct vu_ring *ring)
@@ -194,10 +199,15 @@ void vu_rings_stop(struct vu_backend *backend)
 		vu_ring_stop(backend, &backend->rings[i]);
 }
 
-void vu_rings_update(struct vu_backend *backend)
+int vu_rings_update(struct vu_backend *backend)
 {
 	unsigned int i;
+	int ret = 0;
 
-	for (i = 0; i < backend->device.num_queues; i++)
-		vu_ring_update(backend, &backend->rings[i]);
+	for (i = 0; i < backend->device.num_queues; i++) {
+		int error = vu_ring_update(backend, &backend->rings[i]);
+
+		ret = ret ? ret : error;
+	}
+	return ret;
 }
