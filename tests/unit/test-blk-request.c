@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/blk/request.h"
 #include "check.h"
@@ -117,16 +118,56 @@ static void test_cache_off_meanwhile(void **state)
 	assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 1);
 	assert_int_equal(blk_request_step(&w.requests, req, -EIO), 0);
 	answered(VIRTIO_BLK_S_IOERR);
-	/* one that was written as stable needs nothing more, nor do reads */
-	req = ask(VIRTIO_BLK_T_OUT, LENGTH);
-	assert_true(req->io.stable);
-	assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
-	answered(VIRTIO_BLK_S_OK);
+	/* nothing of that concerns reads */
 	set_wce(1);
 	req = ask(VIRTIO_BLK_T_IN, LENGTH);
 	set_wce(0);
 	assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
 	answered(VIRTIO_BLK_S_OK);
+}
+
+/*
+ * What was answered before the cache is turned off is stable before the next write, in each queue.
+ * It is not waited for where it is turned off: a disk can take longer than front-ends wait.
+ */
+static void test_cache_off(void **state)
+{
+	struct blk_request *req;
+	unsigned int i;
+
+	(void)state;
+	w.blk.image.fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* cannot be flushed */
+	assert_true(w.blk.image.fd >= 0);
+	req = ask(VIRTIO_BLK_T_OUT, LENGTH);
+	assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
+	answered(VIRTIO_BLK_S_OK);
+	for (i = 0; i < 2; i++) {
+		set_wce(0);
+		req = ask(VIRTIO_BLK_T_IN, LENGTH);
+		assert_int_equal(req->io.op, BLK_OP_READ);
+		assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
+		answered(VIRTIO_BLK_S_OK);
+		/* as long as that fails so do writes */
+		req = ask(VIRTIO_BLK_T_OUT, LENGTH);
+		assert_int_equal(req->io.op, BLK_OP_SYNC);
+		assert_int_equal(blk_request_step(&w.requests, req, -EIO), 0);
+		answered(VIRTIO_BLK_S_IOERR);
+		req = ask(VIRTIO_BLK_T_OUT, LENGTH);
+		assert_int_equal(req->io.op, BLK_OP_SYNC);
+		assert_int_equal(blk_request_step(&w.requests, req, 0), 1);
+		assert_int_equal(req->io.op, BLK_OP_WRITE);
+		assert_true(req->io.stable);
+		assert_int_equal(req->io.len, LENGTH);
+		assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
+		answered(VIRTIO_BLK_S_OK);
+		/* once */
+		req = ask(VIRTIO_BLK_T_OUT, LENGTH);
+		assert_int_equal(req->io.op, BLK_OP_WRITE);
+		assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
+		answered(VIRTIO_BLK_S_OK);
+		set_wce(1);
+	}
+	close(w.blk.image.fd);
 }
 
 /* A step that a signal ended is done again, whatever it is; FUSE for one does so. */
@@ -162,6 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BLK_TEST(test_cache_off_meanwhile),
+		BLK_TEST(test_cache_off),
 		BLK_TEST(test_interrupted),
 	};
 

@@ -39,6 +39,7 @@ struct blk_device {
 	unsigned int lock_wait_s;
 
 	uint8_t wce; /* the config space's writeback; queues read it: use blk_writeback() */
+	unsigned int cache_offs; /* times that it was turned off; before @wce, as queues see it */
 };
 
 /**

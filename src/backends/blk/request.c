@@ -114,6 +114,19 @@ static int bounce(struct blk_request *req, uint32_t align)
 	return 0;
 }
 
+/*
+ * The cache has been turned off since this queue wrote last: what any of them wrote before is
+ * stable before something is that may refer to it.
+ */
+static void begin_stable(struct blk_requests *requests, struct blk_request *req)
+{
+	const struct blk_device *blk = requests->blk;
+
+	req->cache_offs = __atomic_load_n(&blk->cache_offs, __ATOMIC_SEQ_CST);
+	if (unlikely(requests->cache_offs != req->cache_offs))
+		req->io.op = BLK_OP_SYNC;
+}
+
 static int begin_rw(struct blk_requests *requests, struct blk_request *req, enum blk_op op,
 		    uint64_t sector, uint64_t len)
 {
@@ -141,6 +154,8 @@ static int begin_rw(struct blk_requests *requests, struct blk_request *req, enum
 		if (!buffers_aligned(req, image->memory_align) && bounce(req, image->memory_align))
 			return fail(requests, req, "no memory to align it");
 	}
+	if (io->stable)
+		begin_stable(requests, req);
 	return 1;
 }
 
@@ -152,8 +167,8 @@ static int step_last(struct blk_requests *requests, struct blk_request *req, int
 }
 
 /*
- * All is moved. The driver may have turned the cache off since the write was begun: then it relies
- * on each answer from there on, and does not flush any more.
+ * All is moved. The cache may have been turned off since the write was begun: then its driver does
+ * not flush any more.
  */
 static int finish_rw(struct blk_requests *requests, struct blk_request *req)
 {
@@ -162,9 +177,20 @@ static int finish_rw(struct blk_requests *requests, struct blk_request *req)
 	if (io->op == BLK_OP_WRITE && !io->stable &&
 	    unlikely(!blk_writeback(requests->blk, requests->features))) {
 		io->op = BLK_OP_SYNC;
+		io->len = 0;
 		return 1;
 	}
 	return finish(requests, req, VIRTIO_BLK_S_OK);
+}
+
+/* A flush with a write: before it, or after */
+static int step_sync(struct blk_requests *requests, struct blk_request *req, int64_t result)
+{
+	if (result < 0 || !req->io.len)
+		return step_last(requests, req, result);
+	requests->cache_offs = req->cache_offs;
+	req->io.op = BLK_OP_WRITE;
+	return 1;
 }
 
 static int step_rw(struct blk_requests *requests, struct blk_request *req, int64_t result)
@@ -172,7 +198,7 @@ static int step_rw(struct blk_requests *requests, struct blk_request *req, int64
 	struct blk_io *io = &req->io;
 
 	if (unlikely(io->op == BLK_OP_SYNC))
-		return step_last(requests, req, result);
+		return step_sync(requests, req, result);
 	if (unlikely(result < 0))
 		return fail(requests, req, strerror((int)-result));
 	if (unlikely(result == 0))

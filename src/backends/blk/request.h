@@ -29,7 +29,7 @@ struct blk_io {
 	unsigned int niov;
 	const struct iovec *iov;
 	uint64_t offset;
-	uint64_t len; /* what is left; @iov may be a piece of it */
+	uint64_t len; /* what is left to be moved; @iov may be a piece of it */
 };
 
 struct blk_request {
@@ -37,6 +37,7 @@ struct blk_request {
 	struct iovec *iov; /* the data; what is left of it, for reads and writes */
 	unsigned int niov;
 	uint8_t *status; /* where the driver waits for it */
+	unsigned int cache_offs; /* of the device, before a flush that comes before a write */
 	uint32_t written; /* bytes that the driver is told of */
 	uint16_t id;
 	bool unmap; /* WRITE_ZEROES: the flag of the segment at hand */
@@ -52,6 +53,7 @@ struct blk_requests {
 	const struct blk_device *blk;
 	struct virtqueue *vq;
 	uint64_t features;
+	unsigned int cache_offs; /* of the device, up to which all that was answered is stable */
 	unsigned int iov_stride; /* iovecs for each id */
 	struct blk_request *table;
 	struct iovec *iovs;
