@@ -454,7 +454,8 @@ static void test_played_at_its_pace(void **state)
 /* STOP holds on in the middle of a message; RELEASE gives all back. */
 static void test_stop_and_release(void **state)
 {
-	struct message msgs[3];
+	struct message msgs[3], late;
+	struct drv_buf lates[3];
 	uint8_t seen[4 * PERIOD];
 	size_t played, later;
 	struct fe fe;
@@ -479,6 +480,12 @@ static void test_stop_and_release(void **state)
 	assert_int_equal(later, played);
 	assert_int_equal(command(&fe, VIRTIO_SND_R_PCM_START, 0), OK);
 	assert_int_equal(command(&fe, VIRTIO_SND_R_PCM_STOP, 0), OK);
+	/* the kick for this one comes too late */
+	make(&fe, &late, 0);
+	lates[0] = (struct drv_buf){ late.xfer, sizeof(*late.xfer), false };
+	lates[1] = (struct drv_buf){ late.data, PERIOD, false };
+	lates[2] = (struct drv_buf){ late.status, sizeof(*late.status), true };
+	assert_true(drv_add(&fe.rings[2], lates, 3, true) >= 0);
 	assert_int_equal(command(&fe, VIRTIO_SND_R_PCM_RELEASE, 0), OK);
 	/* by the time that it is answered the messages are, too */
 	while (drv_get(&fe.rings[2], NULL) >= 0)

@@ -195,13 +195,20 @@ static uint32_t handle_prepare(struct snd_device *snd, const union request *req,
 	return stream ? snd_stream_prepare(stream) : VIRTIO_SND_S_BAD_MSG;
 }
 
+/* 5.14.6.6.5.1: nothing is pending when it is answered, also of what is still in the virtqueue. */
 static uint32_t handle_release(struct snd_device *snd, const union request *req,
 			       struct reply *reply)
 {
 	struct snd_stream *stream = find_stream(snd, req);
+	struct vu_queue *queue;
 
 	(void)reply;
-	return stream ? snd_stream_release(stream) : VIRTIO_SND_S_BAD_MSG;
+	if (!stream)
+		return VIRTIO_SND_S_BAD_MSG;
+	queue = snd->queues[stream->capture ? VIRTIO_SND_VQ_RX : VIRTIO_SND_VQ_TX];
+	if (queue)
+		snd_io_work(snd, queue);
+	return snd_stream_release(stream);
 }
 
 static uint32_t handle_start(struct snd_device *snd, const union request *req, struct reply *reply)
