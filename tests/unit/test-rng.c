@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* vhost-user-rng from outside: the program, over its socket, with a ring of our own. */
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "common/deadline.h"
 #include "common/util.h"
 #include "front-end.h"
 
@@ -104,6 +108,41 @@ static void test_file(void **state)
 	finish(&fe);
 	close(fd);
 	unlink("test-rng.bytes");
+}
+
+/*
+ * A generator at a serial port: what it sends is no text, whose line ends and control characters
+ * mean something.
+ */
+static void test_terminal(void **state)
+{
+	const char *extra[] = { "--source", NULL, NULL };
+	uint8_t sent[256], *data;
+	struct fe fe;
+	int master, got;
+	unsigned int i, n = 0;
+	char name[64];
+
+	(void)state;
+	master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(master >= 0 && !grantpt(master) && !unlockpt(master));
+	assert_int_equal(ptsname_r(master, name, sizeof(name)), 0);
+	extra[1] = name;
+	start(&fe, extra);
+	data = drv_alloc(&fe.mem, sizeof(sent), 64);
+	for (i = 0; i < sizeof(sent); i++)
+		sent[i] = (uint8_t)i;
+	assert_int_equal(write(master, sent, sizeof(sent)), sizeof(sent));
+	for (; n < sizeof(sent); n += (unsigned int)got) {
+		got = ask(&fe, data, sizeof(sent), FE_TIMEOUT_MS);
+		if (got <= 0)
+			fail_msg("expected %zu bytes, saw %u", sizeof(sent), n);
+		assert_memory_equal(data, sent + n, (size_t)got);
+	}
+	/* none of it was sent back */
+	assert_int_equal(poll_fd(master, POLLIN, deadline_after_ms(50)), -ETIMEDOUT);
+	finish(&fe);
+	close(master);
 }
 
 static void test_rate(void **state)
@@ -206,6 +245,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),	cmocka_unit_test(test_file),
+		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_rate),	cmocka_unit_test(test_stop_while_waiting),
 		cmocka_unit_test(test_stop_while_an_old_one_waits),
 		cmocka_unit_test(test_hostile),

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "backends/common/backend.h"
@@ -219,14 +220,35 @@ static const struct vu_device_ops ops = {
 	.queue_kick = queue_kick,
 };
 
+/*
+ * A generator at a serial port: what it sends is no text. As one, line ends would be others, and
+ * control characters would be gone, with what stands before them; and it would be sent back.
+ *
+ * Return: 0, or -1 with errno set.
+ */
+static int make_raw(int fd)
+{
+	struct termios mode;
+
+	if (!isatty(fd))
+		return 0;
+	if (tcgetattr(fd, &mode) < 0)
+		return -1;
+	cfmakeraw(&mode);
+	mode.c_cflag |= CREAD | CLOCAL; /* its wires for modems mean nothing either */
+	if (tcsetattr(fd, TCSANOW, &mode) < 0)
+		return -1;
+	return tcflush(fd, TCIFLUSH); /* what came before, as text */
+}
+
 static int open_source(struct rng_device *rng)
 {
 	struct stat st;
 
 	if (!rng->source)
 		return 0;
-	rng->source_fd = open(rng->source, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (rng->source_fd < 0 || fstat(rng->source_fd, &st) < 0) {
+	rng->source_fd = open(rng->source, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (rng->source_fd < 0 || fstat(rng->source_fd, &st) < 0 || make_raw(rng->source_fd)) {
 		log_error("%s: %m", rng->source);
 		return -EINVAL;
 	}
