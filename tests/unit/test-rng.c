@@ -112,14 +112,14 @@ static void test_file(void **state)
 
 /*
  * A generator at a serial port: what it sends is no text, whose line ends and control characters
- * mean something.
+ * mean something. When it is unplugged there will be nothing more from it, which is told.
  */
 static void test_terminal(void **state)
 {
 	const char *extra[] = { "--source", NULL, NULL };
 	uint8_t sent[256], *data;
 	struct fe fe;
-	int master, got;
+	int master, got, status;
 	unsigned int i, n = 0;
 	char name[64];
 
@@ -141,8 +141,12 @@ static void test_terminal(void **state)
 	}
 	/* none of it was sent back */
 	assert_int_equal(poll_fd(master, POLLIN, deadline_after_ms(50)), -ETIMEDOUT);
-	finish(&fe);
+	assert_int_equal(ask(&fe, data, 64, 100), -1);
 	close(master);
+	status = fe_wait(&fe);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	fe_finish(&fe);
 }
 
 static void test_rate(void **state)

@@ -2,6 +2,7 @@
 /* vhost-user-rng: an entropy device (virtio 1.x, 5.4). One queue of buffers to fill. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -38,6 +39,7 @@ struct rng_device {
 	uint64_t rate; /* bytes a second, 0: as fast as it goes */
 
 	int source_fd; /* -1: getrandom() */
+	bool source_is_device;
 	int timer_fd;
 	struct loop_source *timer;
 	struct bucket bucket;
@@ -113,6 +115,29 @@ static ssize_t read_source(const struct rng_device *rng, void *buf, size_t len)
 }
 
 /*
+ * What has hung up, as a serial port that was unplugged, reads as ended for ever. It is not opened
+ * again: it may come back by another name, or as something else.
+ */
+static bool source_gone(const struct rng_device *rng)
+{
+	struct pollfd pfd = { .fd = rng->source_fd };
+
+	return rng->source_is_device && poll(&pfd, 1, 0) == 1 &&
+	       pfd.revents & (POLLHUP | POLLERR);
+}
+
+/* Nothing can be had: it is tried again, if there is any use in it. */
+static void no_bytes(struct rng_device *rng)
+{
+	if (!source_gone(rng)) {
+		set_timer(rng, RNG_RETRY_MS * 1000000ULL);
+		return;
+	}
+	log_error("%s has gone", rng->source);
+	loop_quit(vu_loop(rng->backend), -ENODEV);
+}
+
+/*
  * Fills one request as far as tokens and source allow. Something is always given in the end: the
  * driver asks again for the rest.
  *
@@ -143,7 +168,7 @@ static bool fill(struct rng_device *rng, struct virtqueue *vq, uint16_t id)
 	}
 	bucket_return(&rng->bucket, want - (size_t)n);
 	if (!n && bufs.in_len) { /* also the end of a file: bytes are not given out twice */
-		set_timer(rng, RNG_RETRY_MS * 1000000ULL);
+		no_bytes(rng);
 		return false;
 	}
 	iov_from_buf(bufs.iov + bufs.out_num, bufs.in_num, 0, chunk, (size_t)n);
@@ -256,6 +281,7 @@ static int open_source(struct rng_device *rng)
 		log_error("%s: is a directory", rng->source);
 		return -EINVAL;
 	}
+	rng->source_is_device = S_ISCHR(st.st_mode);
 	return 0;
 }
 
