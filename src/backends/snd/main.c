@@ -173,6 +173,7 @@ static int queue_start(void *dev, struct vu_queue *queue)
 
 	snd->queues[queue->index] = queue;
 	snd->features = queue->features;
+	snd_io_resume(snd, queue);
 	return 0;
 }
 

@@ -90,6 +90,7 @@ struct snd_stream {
 	const char *target; /* option: which device, file, node; NULL: the default one */
 	struct snd_caps caps;
 	enum snd_state state;
+	enum snd_state interrupted; /* when its queue was stopped; SND_IDLE: not by that */
 	struct snd_params params;
 	struct gain gain;
 
@@ -165,8 +166,11 @@ void snd_stream_reset(struct snd_stream *stream);
 /* snd_io_work() - take what is in the queue of messages to play or to fill */
 void snd_io_work(struct snd_device *snd, struct vu_queue *queue);
 
-/* snd_io_cancel() - answer all messages of a queue that is to stop */
+/* snd_io_cancel() - answer all messages of a queue that is to stop; its streams are interrupted */
 void snd_io_cancel(struct snd_device *snd, struct vu_queue *queue);
+
+/* snd_io_resume() - a queue starts: its streams go on, if it is their driver's still */
+void snd_io_resume(struct snd_device *snd, const struct vu_queue *queue);
 
 /*
  * What sinks use. Positions are bytes since PREPARE.

@@ -233,8 +233,46 @@ void snd_io_cancel(struct snd_device *snd, struct vu_queue *queue)
 	for (i = 0; i < snd->num_streams; i++) {
 		struct snd_stream *stream = &snd->streams[i];
 
-		if (stream_queue(stream) == queue && takes_messages(stream))
+		if (stream_queue(stream) == queue && takes_messages(stream)) {
+			enum snd_state state = stream->state;
+
 			snd_stream_reset(stream);
+			stream->interrupted = state;
+		}
+	}
+}
+
+/*
+ * The driver believes its stream to be as it was: a virtual machine was paused, or has other
+ * memory. Without its messages it runs dry, which its programs can cope with; messages of a stream
+ * that is not there would be answered at once, and never heard.
+ */
+static void resume(struct snd_stream *stream)
+{
+	enum snd_state state = stream->interrupted;
+
+	stream->state = SND_PARAMS;
+	if (snd_stream_prepare(stream) != VIRTIO_SND_S_OK)
+		return;
+	if (state != SND_PREPARED)
+		stream->state = SND_STOPPED;
+	if (state == SND_RUNNING)
+		snd_stream_start(stream);
+}
+
+void snd_io_resume(struct snd_device *snd, const struct vu_queue *queue)
+{
+	unsigned int i;
+
+	for (i = 0; i < snd->num_streams; i++) {
+		struct snd_stream *stream = &snd->streams[i];
+
+		if (stream_queue(stream) != queue || stream->interrupted == SND_IDLE)
+			continue;
+		/* at its start it may be a new driver's */
+		if (!vq_at_start(&queue->vq))
+			resume(stream);
+		stream->interrupted = SND_IDLE;
 	}
 }
 
@@ -391,6 +429,7 @@ uint32_t snd_stream_set_params(struct snd_stream *stream,
 	if (code != VIRTIO_SND_S_OK)
 		return code;
 	let_go(stream);
+	stream->interrupted = SND_IDLE;
 	stream->params = params;
 	stream->state = SND_PARAMS;
 	stream->fresh = true;
@@ -447,6 +486,7 @@ uint32_t snd_stream_release(struct snd_stream *stream)
 	if (stream->state == SND_RUNNING)
 		return VIRTIO_SND_S_BAD_MSG;
 	let_go(stream);
+	stream->interrupted = SND_IDLE;
 	if (stream->state != SND_IDLE)
 		stream->state = SND_RELEASED;
 	return VIRTIO_SND_S_OK;
@@ -456,4 +496,5 @@ void snd_stream_reset(struct snd_stream *stream)
 {
 	let_go(stream);
 	stream->state = SND_IDLE;
+	stream->interrupted = SND_IDLE;
 }
