@@ -297,6 +297,7 @@ static const int data_calls[] = {
 static const int uring_calls[] = {
 	SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
 };
+static const int sched_calls[] = { SCMP_SYS(sched_setscheduler) };
 static const int network_calls[] = {
 	SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(setsockopt), SCMP_SYS(getsockname),
 	SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(shutdown),
@@ -320,7 +321,7 @@ static const struct {
 	KIND(CONFINE_LISTEN, listen_calls),   KIND(CONFINE_THREADS, thread_calls),
 	KIND(CONFINE_OPEN, open_calls),	      KIND(CONFINE_DEVICES, device_calls),
 	KIND(CONFINE_DATA, data_calls),	      KIND(CONFINE_URING, uring_calls),
-	KIND(CONFINE_NETWORK, network_calls),
+	KIND(CONFINE_NETWORK, network_calls), KIND(CONFINE_SCHED, sched_calls),
 };
 
 static int add_calls(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t n)

@@ -68,6 +68,7 @@ extern const char *const confine_card_nodes[CONFINE_CARD_NODES];
 #define CONFINE_DATA	(1U << 4) /* what is in open files, at any place */
 #define CONFINE_URING	(1U << 5) /* io_uring: what it does is not looked at */
 #define CONFINE_NETWORK	(1U << 6) /* sockets of its own: of CAN, and for news of links */
+#define CONFINE_SCHED	(1U << 7) /* another scheduling policy, as far as privileges go */
 
 /*
  * confine_never() - from now on no signals to other processes, no new namespaces, no typing into

@@ -2,17 +2,23 @@
 /* vhost-user-snd: a sound card that plays to, and records from, what this system has. */
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "backends/snd/chmap.h"
 #include "backends/snd/sink.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 
 #define SND_RT_PRIORITY 5 /* below sound servers and the kernel's threads for interrupts */
 #define SND_NICE (-11) /* as sound servers have it */
+/* Most time at that without a pause; playing takes a thousandth of it */
+#define SND_RT_CPU_US 1000000U
 #define SOUND_NODES "/dev/snd"
 
 enum {
@@ -257,18 +263,61 @@ static int open_streams(struct snd_device *snd)
 	return ret;
 }
 
+static void too_busy(void *data, uint32_t events)
+{
+	static const struct sched_param none;
+	struct snd_device *snd = data;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(snd->busy_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	/* the flag stays: to take that back is a privilege */
+	if (sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none) < 0)
+		log_ratelimited(LOG_LEVEL_ERROR, "the real-time policy cannot be given up: %m");
+	else
+		log_warning("busy for a second without a pause, by its driver or front-end: no "
+			    "real-time policy any more");
+}
+
+/*
+ * A driver can keep the main loop busy for as long as it likes. At a real-time priority that would
+ * be at the cost of the whole machine, so that is over when the kernel says that it has been too
+ * long. The limit is for threads that libraries start as well.
+ */
+static int limit_priority(struct snd_device *snd)
+{
+	struct rlimit limit;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGXCPU);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	snd->busy_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (snd->busy_fd < 0 || !loop_add(snd->loop, snd->busy_fd, EPOLLIN, too_busy, snd) ||
+	    getrlimit(RLIMIT_RTTIME, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = MIN(limit.rlim_max, (rlim_t)SND_RT_CPU_US);
+	return setrlimit(RLIMIT_RTTIME, &limit) < 0 ? -errno : 0;
+}
+
 /*
  * Sound is the thing that people notice first when a machine has much to do, and ALSA gives up a
  * card that is late. Where a real-time policy is not allowed, a priority has to do; where that is
  * not either, it goes without.
  */
-static void ask_for_priority(void)
+static void ask_for_priority(struct snd_device *snd)
 {
 	const struct sched_param param = { .sched_priority = SND_RT_PRIORITY };
+	int ret = limit_priority(snd);
 
-	if (!sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param))
+	if (ret)
+		log_warning("no real-time policy without a limit: %s", strerror(-ret));
+	else if (!sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param))
 		return;
-	log_debug("no real-time policy: %m");
+	else
+		log_debug("no real-time policy: %m");
 	if (setpriority(PRIO_PROCESS, 0, SND_NICE) < 0)
 		log_debug("no priority of %d: %m", SND_NICE);
 }
@@ -282,9 +331,9 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 		log_error("which sound? Give --backend pipewire, alsa, wav or null (see --help)");
 		return -EINVAL;
 	}
-	ask_for_priority();
 	snd->backend = backend;
 	snd->loop = vu_loop(backend);
+	ask_for_priority(snd);
 	snd_mixer_reset(snd);
 	ret = default_streams(snd);
 	if (!ret && snd->ops->open)
@@ -311,7 +360,7 @@ static void needs(void *dev, struct vu_needs *needs)
 	struct snd_device *snd = dev;
 
 	if (!snd->ops->wide) {
-		needs->kinds |= CONFINE_DATA;
+		needs->kinds |= CONFINE_DATA | CONFINE_SCHED;
 		return;
 	}
 	/*
@@ -341,6 +390,7 @@ static void close_device(void *dev)
 	}
 	if (snd->ops && snd->ops->close)
 		snd->ops->close(snd);
+	fd_close(&snd->busy_fd);
 }
 
 int main(int argc, char **argv)
@@ -355,7 +405,7 @@ int main(int argc, char **argv)
 		.needs = needs,
 		.close = close_device,
 	};
-	static struct snd_device snd;
+	static struct snd_device snd = { .busy_fd = -1 };
 
 	return vu_main(&program, &snd, argc, argv);
 }

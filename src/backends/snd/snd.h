@@ -124,6 +124,7 @@ struct snd_device {
 	const char *role;
 	unsigned int num_streams;
 	struct snd_stream streams[SND_MAX_STREAMS];
+	int busy_fd; /* a signalfd: too long at a real-time priority; -1: there is none */
 	uint64_t features; /* acknowledged */
 	struct vu_queue *queues[SND_QUEUES]; /* NULL while stopped */
 
