@@ -379,6 +379,42 @@ static void test_beginning(void **state)
 	expect_none();
 }
 
+/*
+ * Another driver, of which the front-end says nothing (QEMU before 8.2, as a guest boots again): it
+ * knows nothing either. One that was only stopped does.
+ */
+static void test_another_driver(void **state)
+{
+	(void)state;
+	mock.now.slot = 2;
+	mock.now.abs[ABS_MT_SLOT] = 2;
+	input_assign_bit(mock.now.switches, SW_LID, true);
+	start();
+	expect(EV_ABS, ABS_MT_SLOT, 2);
+	expect(EV_SW, SW_LID, 1);
+	expect(EV_SYN, SYN_REPORT, 0);
+	input_eventq_stop(&input);
+	input_eventq_start(&input, &w.event.vq);
+	happens(EV_KEY, KEY_MICMUTE, 1);
+	happens(EV_SYN, SYN_REPORT, 0);
+	input_eventq_work(&input);
+	expect(EV_KEY, KEY_MICMUTE, 1);
+	expect(EV_SYN, SYN_REPORT, 0);
+	expect_none();
+	input_eventq_stop(&input);
+	ip_queue_finish(&w.event);
+	assert_int_equal(ip_queue_init(&w.event, &w.mem, NUM), 0);
+	happens(EV_KEY, KEY_A, 1); /* before it was there */
+	happens(EV_SYN, SYN_REPORT, 0);
+	start();
+	expect(EV_ABS, ABS_MT_SLOT, 2);
+	expect(EV_SW, SW_LID, 1);
+	/* in case that it is the same driver after all */
+	expect(EV_KEY, KEY_MICMUTE, 0);
+	expect(EV_SYN, SYN_REPORT, 0);
+	expect_none();
+}
+
 /* evdev's buffer overflowed: the driver is told the difference, and no torn frame. */
 static void test_dropped(void **state)
 {
@@ -599,7 +635,7 @@ int main(void)
 		INPUT_TEST(test_repeats),     INPUT_TEST(test_few_buffers),
 		INPUT_TEST(test_restart),     INPUT_TEST(test_beginning),
 		INPUT_TEST(test_dropped),     INPUT_TEST(test_most),
-		INPUT_TEST(test_stale_after_overflow),
+		INPUT_TEST(test_stale_after_overflow), INPUT_TEST(test_another_driver),
 		INPUT_TEST(test_small_buffers), INPUT_TEST(test_gone),
 		INPUT_TEST(test_status),	INPUT_TEST(test_turns),
 	};

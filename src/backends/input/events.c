@@ -118,16 +118,23 @@ static bool refill(struct input_device *input)
  */
 static void begin(struct input_device *input)
 {
+	struct input_state before = input->told;
+	bool fresh = input->fresh;
+
 	pass_over(input);
 	input->head = 0;
 	input->tail = 0;
 	input->frame = false;
 	input->dropped = false;
 	input->fresh = false;
+	input->delivered = false;
 	memset(&input->told, 0, sizeof(input->told));
 	/* no touch; a tracking id of 0 would be one */
 	memset(input->told.mt[ABS_MT_TRACKING_ID - INPUT_MT_FIRST], 0xff,
 	       sizeof(input->told.mt[0]));
+	/* if it is the same driver, none of its keys stays down */
+	if (!fresh)
+		memcpy(input->told.keys, before.keys, sizeof(before.keys));
 	input_catch_up(input, false);
 }
 
@@ -187,6 +194,7 @@ void input_eventq_work(struct input_device *input)
 			while (buffers && input->head < input->tail) {
 				buffers = deliver(vq, &input->pending[input->head]);
 				input->head += buffers;
+				input->delivered |= buffers;
 				useless = buffers ? 0 : useless;
 			}
 		} while (buffers && reads++ < READS_AT_MOST && refill(input));
@@ -201,10 +209,14 @@ void input_eventq_work(struct input_device *input)
 	} while (vq_arm(vq));
 }
 
+/*
+ * Not every front-end says that its driver has reset the device. A new one's ring is at its start;
+ * one that only comes by there is told how the device stands as well.
+ */
 void input_eventq_start(struct input_device *input, struct virtqueue *vq)
 {
 	input->eventq = vq;
-	if (input->fresh)
+	if (input->fresh || (input->delivered && vq_at_start(vq)))
 		begin(input);
 }
 

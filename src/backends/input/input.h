@@ -41,6 +41,7 @@ struct input_device {
 	bool frame; /* something was sent since the last SYN_REPORT */
 	bool dropped; /* evdev's buffer overflowed: nothing counts until the next SYN_REPORT */
 	bool fresh; /* the driver knows nothing yet */
+	bool delivered; /* something, so that its ring is not where it began */
 	bool gone;
 	struct input_state told; /* what the driver knows */
 };
@@ -80,7 +81,7 @@ void input_follow(struct input_device *input, uint16_t type, uint16_t code, int3
 /**
  * input_catch_up() - send what the driver does not know yet
  * @input:	the device, with nothing pending
- * @keys:	also keys that are held down
+ * @keys:	also keys that are held down; without, those that are not any more
  */
 void input_catch_up(struct input_device *input, bool keys);
 

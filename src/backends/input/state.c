@@ -78,12 +78,14 @@ static void catch_up_axes(struct input_device *input, const struct input_state *
 void input_catch_up(struct input_device *input, bool keys)
 {
 	struct input_state now = input->told;
+	size_t i;
 
 	input->ops->get_state(input->dev, &input->info, &now);
 	catch_up_axes(input, &now);
 	catch_up_bits(input, EV_SW, now.switches, input->told.switches, SW_CNT);
-	if (keys)
-		catch_up_bits(input, EV_KEY, now.keys, input->told.keys, KEY_CNT);
+	for (i = 0; i < sizeof(now.keys) && !keys; i++)
+		now.keys[i] &= input->told.keys[i];
+	catch_up_bits(input, EV_KEY, now.keys, input->told.keys, KEY_CNT);
 	if (input->frame)
 		input_send(input, EV_SYN, SYN_REPORT, 0);
 }
