@@ -4,6 +4,7 @@
  * once; on the way it fails, falls short or is refused as the input says.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -29,6 +30,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	blk.image.size = IMAGE;
 	blk.image.path = "image";
 	return 0;
+}
+
+/* The driver turns the cache on and off, whatever is under way. */
+static void turn_cache(uint8_t value)
+{
+	if (blk_set_config(&blk, &value, offsetof(struct virtio_blk_config, wce), 1))
+		abort();
 }
 
 /* A step on the image, bent as the input says. It must never reach past the end of the disk. */
@@ -68,6 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	blk.image.logical_block = data[0] & 4 ? 4096 : 512;
 	blk.image.memory_align = data[0] & 8 ? 512 : 4;
 	features = data[0] & 16 ? BIT_ULL(VIRTIO_BLK_F_FLUSH) : 0;
+	features |= data[0] & 64 ? BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) : 0;
+	turn_cache(1);
 	setup = rig_setup(&rig, 0,
 			  BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | rig_packed(data[0] & 32));
 	how = data + 1;
@@ -80,8 +90,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct blk_request *req;
 		int more = blk_request_begin(&requests, id, &req);
 
-		while (more > 0 && steps++ < MOST_STEPS)
-			more = blk_request_step(&requests, req, step(&req->io, how[steps % 17]));
+		while (more > 0 && steps++ < MOST_STEPS) {
+			int64_t result = step(&req->io, how[steps % 17]);
+
+			turn_cache(how[steps % 17] >> 7);
+			more = blk_request_step(&requests, req, result);
+		}
 		if (more > 0) /* EINTR for ever; what it holds is the test's to release */
 			free(req->bounce);
 		vq_flush(&vq);
