@@ -62,8 +62,8 @@ struct keeper {
 /* ---- talking ---- */
 
 /*
- * @fd: goes with it, -1: none. What a dead adapter does not read is not missed: the next one is told
- * how things are when it says ADOPT.
+ * @fd: goes with it, -1: none. What a dead adapter does not read is not missed: the next one is
+ * told how things are when it says ADOPT.
  */
 static void tell_with(struct keeper_note note, int fd)
 {
@@ -416,8 +416,8 @@ static ssize_t receive(struct keeper_note *note, struct ucred *from, int flags)
 }
 
 /*
- * Takes an order, or notices that nobody gives any more. No adapter sends a descriptor, and one that
- * does stays in the queue: where the kernel cannot refuse it, to take it out is to wait for it.
+ * Takes an order, or notices that nobody gives any more. No adapter sends a descriptor. One that
+ * is there stays in the queue: where the kernel cannot refuse it, to take it out is to wait for it.
  */
 static void take_order(struct keeper *k)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The keeper: a small process beside the adapter, forked before the adapter gives up its
- * privileges. It starts and ends the back-end of --exec, connects to the back-end, and starts another
- * adapter when this one was killed and its device waits for a successor. What it starts is not
- * sandboxed.
+ * privileges. It starts and ends the back-end of --exec, connects to the back-end, and starts
+ * another adapter when this one was killed and its device waits for a successor. What it starts is
+ * not sandboxed.
  *
  * It outlives the adapter: the adapter's end of the socket between them is kept with the device.
  * When that end is closed everywhere there is neither an adapter nor a device to come back to, and

@@ -159,8 +159,8 @@ static int allow_calls(scmp_filter_ctx ctx, const int *calls, size_t n)
 }
 
 /*
- * User 0 is believed at sockets of root's. So no way leads there: by a pair of streams there is none,
- * and what is sent without an address goes to whom the socket is connected to.
+ * User 0 is believed at sockets of root's. So no way leads there: by a pair of streams there is
+ * none, and what is sent without an address goes to whom the socket is connected to.
  */
 static int allow_sockets(scmp_filter_ctx ctx, bool connects)
 {

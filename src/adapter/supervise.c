@@ -132,11 +132,9 @@ int supervisor_init(struct supervisor *s, const char *command, const char *path,
 
 static int send_order(struct supervisor *s, int what, int value)
 {
-	struct keeper_note note = { .what = what, .value = value };
-	struct iovec iov = { .iov_base = &note, .iov_len = sizeof(note) };
-	ssize_t n = socket_send(s->sock, &iov, 1, NULL, 0);
+	const struct keeper_note note = { .what = what, .value = value };
 
-	return n < 0 ? (int)n : 0;
+	return send(s->sock, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 /* Takes one note, and what comes with it, if there is one: 1, 0, or -ECONNRESET. */

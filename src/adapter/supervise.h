@@ -35,8 +35,8 @@ struct supervisor {
  * supervisor_init() - understand the command line and fork the keeper
  * @s:		filled in
  * @command:	of the back-end, NULL: none is started
- * @path:	with a command the listening socket's path, should it ask for one; without, that of who
- *		listens already, or NULL; kept, not copied
+ * @path:	with a command the listening socket's path, should it ask for one; without, that of
+ *		who listens already, or NULL; kept, not copied
  * @restart:	how to start another adapter, NULL: not at all
  * @failure:	the reason in words
  */

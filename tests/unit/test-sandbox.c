@@ -105,8 +105,8 @@ static void test_options(void **state)
 }
 
 /*
- * Who has a keeper gets to no socket by itself, whoever listens there; by those that it has it talks
- * on. The address of somebody who is there is of the test's own process.
+ * Who has a keeper gets to no socket by itself, whoever listens there; by those that it has it
+ * talks on. The address of somebody who is there is of the test's own process.
  */
 static int reach_sockets(void)
 {
