@@ -164,6 +164,8 @@ static int allow_calls(scmp_filter_ctx ctx, const int *calls, size_t n)
  */
 static int allow_sockets(scmp_filter_ctx ctx, bool connects)
 {
+	static const unsigned int options[] = { SO_PASSRIGHTS, SO_OOBINLINE };
+	size_t i;
 	int ret;
 
 	ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
@@ -171,11 +173,11 @@ static int allow_sockets(scmp_filter_ctx ctx, bool connects)
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1,
 				       SCMP_A4(SCMP_CMP_EQ, 0, 0));
-	/* Of the options of a socket, the one that refuses descriptors. */
-	if (!ret)
+	/* Of the options of a socket, those that refuse descriptors, and show which are there. */
+	for (i = 0; i < ARRAY_SIZE(options) && !ret; i++)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
 				       SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET, 0),
-				       SCMP_A2(SCMP_CMP_EQ, SO_PASSRIGHTS, 0));
+				       SCMP_A2(SCMP_CMP_EQ, options[i], 0));
 	if (ret || !connects)
 		return ret;
 	/* No other sockets than those of this machine: there is no network. */

@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/state-dir.h"
+#include "common/unwanted.h"
 #include "common/util.h"
 
 #define YIELD_MS 15000 /* it may be waiting for its back-end's answer */
@@ -242,6 +243,16 @@ static int fetch(struct adapter *a, unsigned int slot)
 	return fd < 0 ? -1 : fd;
 }
 
+/* A socket need not be one that an adapter made: so it is prepared like one. */
+static int fetch_socket(struct adapter *a, unsigned int slot)
+{
+	int sock = fetch(a, slot);
+
+	if (sock >= 0)
+		unwanted_refuse(sock, true); /* best effort */
+	return sock;
+}
+
 /*
  * A log that nobody has named here is not opened by its name, for that is the old adapter's word.
  * The keeper's heirs have it already; of another one it is what the old one had open. An adapter
@@ -334,8 +345,8 @@ static void get_backend(struct adapter *a, const struct snapshot *s)
 {
 	struct recovery *r = &a->recovery;
 
-	a->fe.sock = fetch(a, HANDOVER_BACKEND);
-	a->fe.channel = fetch(a, HANDOVER_CHANNEL);
+	a->fe.sock = fetch_socket(a, HANDOVER_BACKEND);
+	a->fe.channel = fetch_socket(a, HANDOVER_CHANNEL);
 	a->fe.features = s->backend_features;
 	a->fe.protocol = s->protocol;
 	a->fe.max_queues = (unsigned int)s->max_queues;

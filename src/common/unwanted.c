@@ -4,20 +4,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "common/cleanup.h"
-#include "common/util.h"
 
 #define PIECE 4096
-#define PIECES 256 /* more than a socket takes, unless somebody has allowed that */
+#define PIECES 1024 /* more than a socket takes, unless somebody has allowed that */
 
 static bool kernel_refuses; /* as it said last */
+
+/*
+ * A byte that is sent out of band (MSG_OOB, from Linux 5.15 on) is passed over where it is looked
+ * for what comes next, and the next read drops it, with its descriptor. In line it is seen.
+ */
+static void see_out_of_band(int sock)
+{
+	const int on = 1;
+
+	setsockopt(sock, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)); /* there need not be any */
+}
 
 int unwanted_refuse(int sock, bool refuse)
 {
 	const int pass = !refuse;
 
+	see_out_of_band(sock);
 	kernel_refuses = setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &pass, sizeof(pass)) == 0;
 	return kernel_refuses ? 0 : -errno;
 }
@@ -26,9 +36,10 @@ int unwanted_refuse(int sock, bool refuse)
  * Nothing is taken out of the queue, so that no reference is the last one. MSG_CTRUNC says that
  * there was something that the control buffer, which is none, has no room for.
  */
-static ssize_t peek(int sock, struct iovec *iov, size_t niov)
+ssize_t unwanted_look(int sock, void *buf, size_t len)
 {
-	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = niov };
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
 	do {
@@ -37,13 +48,6 @@ static ssize_t peek(int sock, struct iovec *iov, size_t niov)
 	if (n < 0)
 		return -errno;
 	return mh.msg_flags & MSG_CTRUNC ? -EBADFD : n;
-}
-
-ssize_t unwanted_look(int sock, void *buf, size_t len)
-{
-	struct iovec iov = { .iov_base = buf, .iov_len = len };
-
-	return peek(sock, &iov, 1);
 }
 
 ssize_t unwanted_recv(int sock, void *buf, size_t len)
@@ -62,22 +66,30 @@ ssize_t unwanted_recv(int sock, void *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-/* A stream is looked through up to the first descriptor, so this sees all of its queue. */
-int unwanted_close(int *sock)
+/* As much as is known to have no descriptor is read, which leads on to what is behind it. */
+static ssize_t skip_piece(int sock)
 {
 	static char piece[PIECE]; /* nobody reads it */
-	struct iovec iov[PIECES];
-	ssize_t n;
-	size_t i;
+	ssize_t n = unwanted_look(sock, piece, sizeof(piece));
+
+	if (n > 0 && recv(sock, piece, (size_t)n, MSG_DONTWAIT) != n)
+		return -EBADFD;
+	return n;
+}
+
+int unwanted_close(int *sock)
+{
+	unsigned int i;
+	ssize_t n = 1;
 
 	if (*sock < 0)
 		return 0;
+	see_out_of_band(*sock);
 	/* nothing comes any more behind what is seen */
 	shutdown(*sock, SHUT_RDWR);
-	for (i = 0; i < ARRAY_SIZE(iov); i++)
-		iov[i] = (struct iovec){ .iov_base = piece, .iov_len = sizeof(piece) };
-	n = peek(*sock, iov, ARRAY_SIZE(iov));
-	if (n == -EBADFD || n == PIECE * PIECES) {
+	for (i = 0; i < PIECES && n > 0; i++)
+		n = skip_piece(*sock);
+	if (n == -EBADFD || n > 0) {
 		*sock = -1;
 		return -EBADFD;
 	}

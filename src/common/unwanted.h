@@ -27,7 +27,8 @@
  * @sock:	before it is connected, or before its other end is given away
  * @refuse:	none from now on; those that are in the queue stay there
  *
- * An accepted socket has it from its listener.
+ * An accepted socket has it from its listener. From then on a look at it also sees what is sent out
+ * of band, so this is for one that comes from elsewhere, too.
  *
  * Return: 0, or a negative errno when this kernel cannot: then the others here do more.
  */

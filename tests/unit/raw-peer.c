@@ -7,7 +7,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-long raw_peer_send(int sock, const void *bytes, size_t len, int fd, unsigned int copies)
+static long send_flags(int sock, const void *bytes, size_t len, int fd, unsigned int copies,
+		       int flags)
 {
 	union {
 		struct cmsghdr align;
@@ -29,5 +30,15 @@ long raw_peer_send(int sock, const void *bytes, size_t len, int fd, unsigned int
 		for (i = 0; i < copies; i++)
 			memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &fd, sizeof(fd));
 	}
-	return sendmsg(sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return sendmsg(sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+}
+
+long raw_peer_send(int sock, const void *bytes, size_t len, int fd, unsigned int copies)
+{
+	return send_flags(sock, bytes, len, fd, copies, 0);
+}
+
+long raw_peer_send_urgent(int sock, const void *bytes, size_t len, int fd, unsigned int copies)
+{
+	return send_flags(sock, bytes, len, fd, copies, MSG_OOB);
 }

@@ -19,4 +19,7 @@
  */
 long raw_peer_send(int sock, const void *bytes, size_t len, int fd, unsigned int copies);
 
+/* raw_peer_send_urgent() - the same; the last byte with MSG_OOB, and of one byte the descriptor */
+long raw_peer_send_urgent(int sock, const void *bytes, size_t len, int fd, unsigned int copies);
+
 #endif

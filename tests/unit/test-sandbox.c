@@ -95,6 +95,8 @@ static int set_options(void)
 	if (setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof(value)) < 0 &&
 	    errno != ENOPROTOOPT)
 		return 2;
+	if (setsockopt(sock, SOL_SOCKET, SO_OOBINLINE, &value, sizeof(value)) < 0)
+		return 4;
 	return setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value)) == 0 ? 3 : 0;
 }
 

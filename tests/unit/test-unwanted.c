@@ -94,18 +94,30 @@ static void lingering_finish(struct lingering *l)
 	close(l->sock);
 }
 
+static long lingering_sent(struct lingering *l, long n)
+{
+	if (n < 0)
+		return -errno;
+	close(l->sock);
+	l->sock = -1;
+	return n;
+}
+
 /* From here on the message holds the last references. Return: bytes sent or a negative errno */
 static long lingering_send(struct lingering *l, int sock, const void *bytes, size_t len,
 			   unsigned int copies)
 {
-	long n = raw_peer_send(sock, bytes, len, l->sock, copies);
-	int error = errno;
+	return lingering_sent(l, raw_peer_send(sock, bytes, len, l->sock, copies));
+}
 
-	if (n < 0)
-		return -error;
-	close(l->sock);
-	l->sock = -1;
-	return n;
+/* The same with a byte out of band, where the kernel knows that for such sockets */
+static void lingering_send_urgent(struct lingering *l, int sock, unsigned int copies)
+{
+	long n = lingering_sent(l, raw_peer_send_urgent(sock, "x", 1, l->sock, copies));
+
+	if (n == -EOPNOTSUPP)
+		n = lingering_send(l, sock, "x", 1, copies);
+	assert_int_equal(n, 1);
 }
 
 static uint64_t now_ms(void)
@@ -143,6 +155,10 @@ static void ends_init(struct ends *e)
 	frontend_init(&e->fe);
 	e->ours[0] = e->fe.sock = sock[0];
 	e->ours[1] = e->fe.channel = channel[0];
+	old_kernel = true;
+	unwanted_refuse(e->fe.sock, true);
+	unwanted_refuse(e->fe.channel, true);
+	old_kernel = false;
 	e->fe.protocol = BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
 	e->fe.features = BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES);
 	e->sock = sock[1];
@@ -193,25 +209,32 @@ static const struct lie {
 	{ "records", VHOST_USER_GET_INFLIGHT_FD, VHOST_USER_FLAG_REPLY, false, 2, get_record },
 };
 
-static void meet(const struct lie *lie)
+/* @urgent: the descriptors come out of band, behind the header */
+static void meet(const struct lie *lie, bool urgent)
 {
 	const struct vhost_user_header header = { lie->request, VHOST_USER_VERSION | lie->flags,
 						  8 };
 	struct lingering l;
 	struct ends e;
 	uint64_t start;
-	int ret;
+	int ret, sock;
 
 	ends_init(&e);
 	lingering_init(&l);
-	assert_int_equal(lingering_send(&l, lie->on_channel ? e.channel : e.sock, &header,
-					sizeof(header), lie->copies),
-			 sizeof(header));
+	sock = lie->on_channel ? e.channel : e.sock;
+	if (urgent) {
+		assert_int_equal(send(sock, &header, sizeof(header), 0), sizeof(header));
+		lingering_send_urgent(&l, sock, lie->copies);
+	} else {
+		assert_int_equal(lingering_send(&l, sock, &header, sizeof(header), lie->copies),
+				 sizeof(header));
+	}
 	start = now_ms();
 	ret = lie->meet(&e.fe);
 	frontend_finish(&e.fe);
 	check_quick(start, lie->name);
-	if (ret != -EBADFD || !e.fe.left_open)
+	/* out of band they come behind what may be wrong by itself */
+	if ((urgent ? ret >= 0 : ret != -EBADFD) || !e.fe.left_open)
 		fail_msg("%s: expected %d, saw %d", lie->name, -EBADFD, ret);
 	close(e.sock);
 	close(e.channel);
@@ -227,7 +250,47 @@ static void test_backend(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(lies); i++)
-		meet(&lies[i]);
+		meet(&lies[i], false);
+}
+
+static void test_backend_out_of_band(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(lies); i++)
+		meet(&lies[i], true);
+}
+
+/* Behind it there can be more, and it need not be the first. */
+static void close_out_of_band(const char *before, const char *behind)
+{
+	struct lingering l;
+	uint64_t start;
+	int pair[2], ours;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	lingering_init(&l);
+	assert_int_equal(send(pair[1], before, strlen(before), 0), strlen(before));
+	lingering_send_urgent(&l, pair[1], 1);
+	assert_int_equal(send(pair[1], behind, strlen(behind), 0), strlen(behind));
+	ours = pair[0];
+	start = now_ms();
+	assert_int_equal(unwanted_close(&pair[0]), -EBADFD);
+	check_quick(start, "unwanted_close");
+	assert_true(pair[0] < 0);
+	close(pair[1]);
+	lingering_finish(&l);
+	close(ours);
+}
+
+static void test_close_out_of_band(void **state)
+{
+	(void)state;
+	close_out_of_band("", "");
+	close_out_of_band("", "behind");
+	close_out_of_band("before", "");
+	close_out_of_band("before", "behind");
 }
 
 /* Closed with something in the queue, behind what was read or would have been. */
@@ -481,7 +544,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_backend),
+		cmocka_unit_test(test_backend_out_of_band),
 		cmocka_unit_test(test_queue_is_closed),
+		cmocka_unit_test(test_close_out_of_band),
 		cmocka_unit_test(test_backend_is_refused),
 		cmocka_unit_test(test_display),
 		cmocka_unit_test(test_order),
