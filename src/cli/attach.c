@@ -14,6 +14,7 @@
 #include "adapter/options.h"
 #include "cli/adapter-client.h"
 #include "cli/backend-search.h"
+#include "cli/child.h"
 #include "cli/command.h"
 #include "cli/modules.h"
 #include "cli/sysfs.h"
@@ -325,8 +326,7 @@ static int start(struct attach *at, const char *name, struct adapter_started *st
 		return ret;
 	ret = adapter_wait_ready(started, deadline_after_ms(READY_MS), failure);
 	if (ret) {
-		kill(started->pid, SIGKILL);
-		waitpid(started->pid, NULL, 0);
+		child_kill(started->pid);
 		if (ret != -EEXIST) /* that one is somebody else's */
 			wait_gone(at->name);
 	}
@@ -430,8 +430,7 @@ static void undo(const struct attach *at, const struct adapter_started *started)
 	kill(started->pid, SIGTERM);
 	while (waitpid(started->pid, NULL, WNOHANG) == 0) {
 		if (deadline_passed(deadline)) {
-			kill(started->pid, SIGKILL);
-			waitpid(started->pid, NULL, 0);
+			child_kill(started->pid);
 			break;
 		}
 		poll(NULL, 0, NODES_POLL_MS);

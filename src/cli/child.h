@@ -16,4 +16,13 @@
  */
 int child_wait(pid_t child, deadline_t deadline);
 
+/**
+ * child_kill() - kill a child
+ * @child:	whose end is waited for a moment only: what it has in hand in the kernel can hold
+ *		it up for ever, a file for example whose file system does not answer
+ *
+ * Return: 0, or -ETIMEDOUT: it has not ended yet.
+ */
+int child_kill(pid_t child);
+
 #endif

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/wait.h>
 
 #include "adapter/transport.h"
 #include "cli/adapter-client.h"
 #include "cli/arguments.h"
+#include "cli/child.h"
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "common/log.h"
@@ -74,10 +73,8 @@ static int upgrade(const struct upgrade *u, struct failure *failure)
 	ret = adapter_spawn(args, ready, sizeof(ready), false, &started, failure);
 	if (!ret) {
 		ret = adapter_wait_ready(&started, deadline_after_ms(READY_MS), failure);
-		if (ret) { /* the device is left to the old one, or to the next */
-			kill(started.pid, SIGKILL);
-			waitpid(started.pid, NULL, 0);
-		}
+		if (ret) /* the device is left to the old one, or to the next */
+			child_kill(started.pid);
 	}
 	if (!ret && !devices_find(name, &entry))
 		print_line(&entry);

@@ -2,6 +2,7 @@
 /* Commands as a whole, with a state directory of their own: a mount that only this process sees. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +22,7 @@
 #include "adapter/control.h"
 #include "check.h"
 #include "cli/command.h"
+#include "common/cleanup.h"
 #include "common/deadline.h"
 #include "common/state-dir.h"
 #include "common/util.h"
@@ -171,6 +175,105 @@ static void test_detach_behind_yield(void **state)
 	check_detach(start_adapter(&(struct habits){ .refusals = 2 }), "two refusals");
 }
 
+/* ---- an adapter that cannot be killed ---- */
+
+#define BESIDE "/run/beside"
+
+/* As this program is called by adapter_spawn(): what it says is heard, and its end is not. */
+static int be_stuck(int argc, char **argv)
+{
+	pid_t self = getpid();
+	int i, ready[2];
+	char byte;
+
+	alarm(20);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return 1;
+	/* one that is traced is its tracer's to reap */
+	if (fork() == 0) {
+		alarm(10);
+		if (ptrace(PTRACE_SEIZE, self, NULL, NULL) == 0 && write(ready[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	for (i = 1; i < argc - 1 && strcmp(argv[i], "--ready-fd") != 0; i++)
+		;
+	dprintf((int)strtol(argv[i + 1], NULL, 10), "error %d %s\n", EIO,
+		read(ready[0], &byte, 1) == 1 ? "a word" : "no ptrace");
+	for (;;)
+		pause();
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	char block[65536];
+	ssize_t n;
+
+	assert_true(in >= 0 && out >= 0);
+	while ((n = read(in, block, sizeof(block))) > 0)
+		assert_int_equal(write(out, block, (size_t)n), n);
+}
+
+static int run_upgrade(void)
+{
+	static char program[] = "upgrade", name[] = NAME;
+	char *args[] = { program, name, NULL };
+
+	optind = 0;
+	return command_upgrade(2, args);
+}
+
+static int run_attach(void)
+{
+	static char program[] = "attach", type_option[] = "--type", type[] = "blk",
+		    socket_option[] = "--socket", path[] = "/nonexistent",
+		    node_option[] = "--node", node[] = "/dev/null";
+	char *args[] = { program, type_option, type, socket_option, path, node_option, node, NULL };
+
+	optind = 0;
+	return command_attach(7, args);
+}
+
+static void check_stuck(int (*command)(void), const char *what)
+{
+	deadline_t begin = now_ns();
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		alarm(8);
+		_exit(command());
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1)
+		fail_msg("%s: expected exit status 1, saw wait status %#x after %u ms", what,
+			 (unsigned int)status, (unsigned int)((now_ns() - begin) / 1000000));
+}
+
+/* Its failure is told, whatever becomes of the process. */
+static void test_adapter_stuck(void **state)
+{
+	char self[PATH_MAX] = "";
+	pid_t adapter;
+
+	(void)state;
+	need_mount();
+	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	assert_int_equal(mkdir(BESIDE, 0700), 0);
+	copy_file(self, BESIDE "/virtio-loopback-adapter");
+	*strrchr(self, '/') = '\0';
+	assert_int_equal(mount(BESIDE, self, NULL, MS_BIND, NULL), 0);
+	adapter = start_adapter(&(struct habits){ 0 });
+	check_stuck(run_upgrade, "upgrade");
+	check_detach(adapter, "at once");
+	check_stuck(run_attach, "attach");
+	assert_int_equal(umount2(self, MNT_DETACH), 0);
+}
+
 /* ---- what is shown ---- */
 
 /* What a command says, in a static buffer */
@@ -253,15 +356,18 @@ static void test_answer_of_lies(void **state)
 	check_detach(adapter, "at once");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_detach_late),
 		cmocka_unit_test(test_detach_full_queue),
 		cmocka_unit_test(test_detach_behind_yield),
+		cmocka_unit_test(test_adapter_stuck),
 		cmocka_unit_test(test_list_of_lies),
 		cmocka_unit_test(test_answer_of_lies),
 	};
 
+	if (argc > 1)
+		return be_stuck(argc, argv);
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
