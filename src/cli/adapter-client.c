@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "adapter/control.h"
@@ -22,11 +22,14 @@
 
 /* ---- starting ---- */
 
-static _Noreturn void become_adapter(char **args, int ready_fd, bool foreground)
+static _Noreturn void become_adapter(char **args, int ready_fd, bool foreground, pid_t parent)
 {
 	char path[PATH_MAX];
 	int error, null;
 
+	/* It ends with the command, whatever ends that: a terminal that is closed (SIGHUP), too. */
+	if (foreground && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent))
+		_exit(127);
 	fcntl(ready_fd, F_SETFD, 0);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (!foreground) {
@@ -47,6 +50,7 @@ static _Noreturn void become_adapter(char **args, int ready_fd, bool foreground)
 int adapter_spawn(char **args, char *ready, size_t ready_size, bool foreground,
 		  struct adapter_started *started, struct failure *failure)
 {
+	pid_t self = getpid();
 	int pair[2];
 
 	if (pipe2(pair, O_CLOEXEC) < 0)
@@ -56,7 +60,7 @@ int adapter_spawn(char **args, char *ready, size_t ready_size, bool foreground,
 		(struct adapter_started){ .ready_fd = pair[0], .parent = -1, .virtio_index = -1 };
 	started->pid = fork();
 	if (started->pid == 0)
-		become_adapter(args, pair[1], foreground);
+		become_adapter(args, pair[1], foreground, self);
 	close(pair[1]);
 	if (started->pid < 0) {
 		fd_close(&started->ready_fd);

@@ -15,6 +15,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -206,6 +207,29 @@ static int be_stuck(int argc, char **argv)
 		pause();
 }
 
+/* One that stays: it says who it is. */
+static int be_foreground(void)
+{
+	FILE *f = fopen(BESIDE "/pid.new", "we");
+
+	alarm(20);
+	if (!f || fprintf(f, "%d", getpid()) < 0 || fclose(f) != 0 ||
+	    rename(BESIDE "/pid.new", BESIDE "/pid") < 0)
+		return 1;
+	for (;;)
+		pause();
+}
+
+static int called_as_adapter(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--no-takeover"))
+			return be_foreground();
+	return be_stuck(argc, argv);
+}
+
 static void copy_file(const char *from, const char *to)
 {
 	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
@@ -227,15 +251,21 @@ static int run_upgrade(void)
 	return command_upgrade(2, args);
 }
 
-static int run_attach(void)
+static int run_attach_with(char *option)
 {
 	static char program[] = "attach", type_option[] = "--type", type[] = "blk",
 		    socket_option[] = "--socket", path[] = "/nonexistent",
 		    node_option[] = "--node", node[] = "/dev/null";
-	char *args[] = { program, type_option, type, socket_option, path, node_option, node, NULL };
+	char *args[] = { program,     type_option, type,   socket_option, path,
+			 node_option, node,	   option, NULL };
 
 	optind = 0;
-	return command_attach(7, args);
+	return command_attach(option ? 8 : 7, args);
+}
+
+static int run_attach(void)
+{
+	return run_attach_with(NULL);
 }
 
 static void check_stuck(int (*command)(void), const char *what)
@@ -254,6 +284,25 @@ static void check_stuck(int (*command)(void), const char *what)
 			 (unsigned int)status, (unsigned int)((now_ns() - begin) / 1000000));
 }
 
+/* This program stands where the adapter does. */
+static void stand_in(char *self)
+{
+	need_mount();
+	assert_true(readlink("/proc/self/exe", self, PATH_MAX - 1) > 0);
+	assert_int_equal(mkdir(BESIDE, 0700), 0);
+	copy_file(self, BESIDE "/virtio-loopback-adapter");
+	*strrchr(self, '/') = '\0';
+	assert_int_equal(mount(BESIDE, self, NULL, MS_BIND, NULL), 0);
+}
+
+static void stand_down(const char *self)
+{
+	assert_int_equal(umount2(self, MNT_DETACH), 0);
+	unlink(BESIDE "/virtio-loopback-adapter");
+	unlink(BESIDE "/pid");
+	assert_int_equal(rmdir(BESIDE), 0);
+}
+
 /* Its failure is told, whatever becomes of the process. */
 static void test_adapter_stuck(void **state)
 {
@@ -261,17 +310,58 @@ static void test_adapter_stuck(void **state)
 	pid_t adapter;
 
 	(void)state;
-	need_mount();
-	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-	assert_int_equal(mkdir(BESIDE, 0700), 0);
-	copy_file(self, BESIDE "/virtio-loopback-adapter");
-	*strrchr(self, '/') = '\0';
-	assert_int_equal(mount(BESIDE, self, NULL, MS_BIND, NULL), 0);
+	stand_in(self);
 	adapter = start_adapter(&(struct habits){ 0 });
 	check_stuck(run_upgrade, "upgrade");
 	check_detach(adapter, "at once");
 	check_stuck(run_attach, "attach");
-	assert_int_equal(umount2(self, MNT_DETACH), 0);
+	stand_down(self);
+}
+
+static pid_t written_pid(void)
+{
+	deadline_t deadline = deadline_after_ms(5000);
+	char text[16] = "";
+	FILE *f;
+
+	while (!(f = fopen(BESIDE "/pid", "re")) && !deadline_passed(deadline))
+		poll(NULL, 0, 10);
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+static void check_foreground(int signal)
+{
+	static char option[] = "--foreground";
+	pid_t child = fork();
+	int pidfd;
+
+	if (!child) {
+		alarm(20);
+		_exit(run_attach_with(option));
+	}
+	pidfd = (int)syscall(SYS_pidfd_open, written_pid(), 0);
+	assert_true(pidfd >= 0);
+	unlink(BESIDE "/pid");
+	kill(child, signal);
+	waitpid(child, NULL, 0);
+	if (poll_fd(pidfd, POLLIN, deadline_after_ms(5000)) < 0)
+		fail_msg("signal %d ended the command, and the adapter lives", signal);
+	close(pidfd);
+}
+
+/* Whatever ends the command, the adapter ends with it: here when its terminal is closed. */
+static void test_foreground(void **state)
+{
+	char self[PATH_MAX] = "";
+
+	(void)state;
+	stand_in(self);
+	check_foreground(SIGHUP);
+	check_foreground(SIGKILL);
+	stand_down(self);
 }
 
 /* ---- what is shown ---- */
@@ -363,11 +453,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_detach_full_queue),
 		cmocka_unit_test(test_detach_behind_yield),
 		cmocka_unit_test(test_adapter_stuck),
+		cmocka_unit_test(test_foreground),
 		cmocka_unit_test(test_list_of_lies),
 		cmocka_unit_test(test_answer_of_lies),
 	};
 
 	if (argc > 1)
-		return be_stuck(argc, argv);
+		return called_as_adapter(argc, argv);
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
