@@ -165,6 +165,12 @@ static bool same(const char *given, const char *left)
 	return !strcmp(given ? given : "", left);
 }
 
+/* The keeper starts what it was told in the beginning, and is told nothing else. */
+static bool keeps_command(const struct inheritance *in)
+{
+	return in->given->exec && in->snapshot.exec[0];
+}
+
 /*
  * What the command line says of the device, and the old adapter otherwise, is an attempt to have
  * this one do something else; or a mistake. Only who describes the whole device may have changed
@@ -194,8 +200,10 @@ static int check_against_words(struct adapter *a, const struct inheritance *in)
 					   "told '%.200s': not taken over", a->options->name,
 					   words[i].option, words[i].left,
 					   words[i].given ? words[i].given : "");
-		log_warning("%s: %s is another one than before, and is used from the next start of "
-			    "its back-end on", a->options->name, words[i].option);
+		log_warning("%s: %s is another one than before, and is used %s", a->options->name,
+			    words[i].option, keeps_command(in) ?
+			    "when the device is ended and started again" :
+			    "from the next start of its back-end on");
 	}
 	return 0;
 }
@@ -397,15 +405,18 @@ static int open_keeper(struct adapter *a)
 			   "more, virtio-loopback upgrade --exec 'COMMAND' %s", o->name, o->name);
 }
 
-static int get_keeper(struct adapter *a, pid_t keeper)
+static int get_keeper(struct adapter *a, struct inheritance *in)
 {
-	const struct adapter_options *o = a->options;
+	struct adapter_options *o = &in->options;
 	int sock = fetch(a, HANDOVER_KEEPER);
 	static char path[PATH_MAX]; /* the supervisor keeps it */
 	int ret;
 
 	if (sock < 0)
 		return open_keeper(a);
+	/* its command says how the back-end gets its socket; by this name nothing is executed */
+	if (keeps_command(in))
+		o->exec = in->snapshot.exec;
 	ret = state_path(path, sizeof(path), o->state_dir, o->name, "sock");
 	if (ret) {
 		close(sock);
@@ -414,12 +425,14 @@ static int get_keeper(struct adapter *a, pid_t keeper)
 	/* where else a back-end listens is the keeper's to know */
 	ret = supervisor_adopt(&a->supervisor, sock, o->exec, o->exec ? path : NULL, o->sandbox,
 			       &a->failure);
-	a->supervisor.keeper = keeper;
+	a->supervisor.keeper = (pid_t)in->snapshot.keeper_pid;
 	if (ret != -ECONNRESET && ret != -EPIPE)
 		return ret;
 	/* It died, and a back-end of its own with it. */
 	failure_clear(&a->failure);
 	supervisor_leave(&a->supervisor);
+	if (keeps_command(in))
+		o->exec = in->given->exec;
 	return open_keeper(a);
 }
 
@@ -533,7 +546,7 @@ static int inherit(struct adapter *a, struct inheritance *in)
 		return ret;
 	get_backend(a, &in->snapshot);
 	settle_inflight(a, &in->snapshot);
-	ret = get_keeper(a, (pid_t)in->snapshot.keeper_pid);
+	ret = get_keeper(a, in);
 	return ret ? ret : adapter_confine(a);
 }
 

@@ -2,6 +2,7 @@
 /* One adapter leaves its device, in good order or killed; another one goes on with it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -315,15 +316,62 @@ static void test_takeover_without_connection(void **state)
 	run_second(r, 1);
 }
 
-/* ---- a predecessor that was taken over ---- */
+/* ---- a configuration that was edited ---- */
 
-/* It writes what it likes into its snapshot. */
+/* It writes what there is to say, or what it likes, into its snapshot. */
 static void lie(struct rig *r)
 {
 	handover_begin(&r->adapter);
 	handover_end(&r->adapter);
 	adapter_finish(&r->adapter);
 }
+
+#define KEPT_COMMAND "sh -c 'exec sleep 100' {socket}"
+
+/* As a service manager starts it, which describes the whole device. */
+static void follow_with(struct rig *r, const char *command, const char *expected, bool listens)
+{
+	struct adapter_options options = heir_options(r);
+
+	options.type = r->options.type;
+	options.exec = command;
+	adapter_init(&r->adapter, &options);
+	mock_reopen(&r->kernel, &r->adapter.device);
+	assert_int_equal(adapter_takeover(&r->adapter), 0);
+	assert_string_equal(r->adapter.options->exec, expected);
+	if (!r->adapter.supervisor.path == listens)
+		fail_msg("'%s': the keeper starts it, and its socket is %s", expected,
+			 r->adapter.supervisor.path ? "one that it listens on" : "inherited");
+}
+
+/* The keeper goes on with the command that it has; the next one has the new one. */
+static void test_takeover_other_command(void **state)
+{
+	struct rig *r = *state;
+	struct failure f = { 0 };
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/unit.sock", r->dir);
+	run_first(r);
+	r->options.exec = KEPT_COMMAND;
+	r->options.socket = NULL;
+	assert_int_equal(supervisor_init(&r->adapter.supervisor, KEPT_COMMAND, path, NULL, &f), 0);
+	lie(r);
+	follow_with(r, "sleep 100 {fd}", KEPT_COMMAND, true);
+	adapter_yield(&r->adapter, SNAPSHOT_VERSION);
+	adapter_finish(&r->adapter);
+	/* also where that one is followed by another */
+	follow_with(r, "sleep 100 {fd}", KEPT_COMMAND, true);
+	adapter_yield(&r->adapter, SNAPSHOT_VERSION);
+	kill(r->adapter.supervisor.keeper, SIGKILL);
+	adapter_finish(&r->adapter);
+	follow_with(r, "sleep 100 {fd}", "sleep 100 {fd}", false);
+	adapter_end(&r->adapter);
+	adapter_run(&r->adapter);
+	rig_finish(r);
+}
+
+/* ---- a predecessor that was taken over ---- */
 
 static int try_to_take_over(struct rig *r, const struct adapter_options *options)
 {
@@ -452,6 +500,7 @@ int main(void)
 		RIG_TEST(test_takeover_remembers),
 		RIG_TEST(test_takeover_kicks_nothing_new),
 		RIG_TEST(test_takeover_without_connection),
+		RIG_TEST(test_takeover_other_command),
 		RIG_TEST(test_takeover_of_a_liar),
 		RIG_TEST(test_takeover_elsewhere),
 		RIG_TEST(test_takeover_log),
