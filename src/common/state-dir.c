@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +13,14 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/deadline.h"
 #include "common/parse.h"
 #include "common/util.h"
 
 /* Of a state file: a value may be twice as long in it as PATH_MAX, and the others are short. */
 #define TEXT_MAX (4 * PATH_MAX)
+#define LOOK_MS 100
+#define LOOK_POLL_MS 5
 
 int state_path(char *path, size_t size, const char *dir, const char *name, const char *suffix)
 {
@@ -64,6 +68,21 @@ static int open_regular(const char *path, int flags)
 	return S_ISREG(st.st_mode) ? fd_steal(&fd) : -EINVAL;
 }
 
+/* Whoever only looks at the lock has it for a moment, too: that is no device. */
+static int take_lock(int fd)
+{
+	deadline_t deadline = deadline_after_ms(LOOK_MS);
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (deadline_passed(deadline))
+			return -EEXIST;
+		poll(NULL, 0, LOOK_POLL_MS);
+	}
+	return 0;
+}
+
 int state_lock(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
@@ -90,8 +109,9 @@ int state_lock(const char *dir, const char *name)
 			continue;
 		if (fd < 0)
 			return fd;
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-			return errno == EWOULDBLOCK ? -EEXIST : -errno;
+		ret = take_lock(fd);
+		if (ret)
+			return ret;
 		/*
 		 * The one before us removes the file last: then this is no longer the file of that
 		 * name.

@@ -2,10 +2,12 @@
 /* src/common: words, JSON, device types, the state directory. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -290,6 +292,36 @@ static void test_lock(void **state)
 	close(ready[1]);
 }
 
+/* Whoever looks for the devices that there are has each lock for a moment. */
+static void test_lock_looked_at(void **state)
+{
+	char path[PATH_MAX], byte;
+	int ready[2], fd;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(state_path(path, sizeof(path), dir, "n", "lock"), 0);
+	close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640));
+	child = fork();
+	if (child == 0) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (flock(fd, LOCK_SH) < 0 || write(ready[1], "", 1) != 1)
+			_exit(1);
+		poll(NULL, 0, 30);
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	fd = state_lock(dir, "n");
+	waitpid(child, NULL, 0);
+	if (fd < 0)
+		fail_msg("expected the lock, saw %d: the name is taken by who looks", fd);
+	state_clean(dir, "n", false);
+	close(fd);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 /* In a process of its own, which an alarm ends if it waits. */
 static int in_time(int (*look)(void))
 {
@@ -413,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_config_sizes),
 		cmocka_unit_test_setup_teardown(test_record, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_lock, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_lock_looked_at, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_foreign_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_names_like_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_unsafe_directory, make_dir, remove_dir),
