@@ -190,13 +190,22 @@ static bool interface_up(const struct nodes *nodes, char *why, size_t size)
 
 /* ---- opened ---- */
 
-static const char *match_number(const struct numbers *numbers, const struct stat *st)
+/*
+ * What the kernel knows of it by itself: who has a file open can be anybody, and the file on a file
+ * system (FUSE, NFS) that does not answer whoever asks it.
+ */
+static const char *match_number(const struct numbers *numbers, int dir, const char *name)
 {
+	struct statx st;
 	unsigned int i;
+	dev_t number;
 
+	if (statx(dir, name, AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+		return NULL;
+	number = makedev(st.stx_rdev_major, st.stx_rdev_minor);
 	for (i = 0; i < numbers->count; i++) {
-		if (numbers->list[i].kind == (st->st_mode & S_IFMT) &&
-		    numbers->list[i].number == st->st_rdev)
+		if (numbers->list[i].kind == (st.stx_mode & S_IFMT) &&
+		    numbers->list[i].number == number)
 			return numbers->list[i].path;
 	}
 	return NULL;
@@ -214,12 +223,8 @@ static bool opened_by(const char *pid, const struct numbers *numbers, char *why,
 	if (!dir)
 		return false;
 	while (!found && (entry = readdir(dir))) {
-		const char *node;
-		struct stat st;
+		const char *node = match_number(numbers, dirfd(dir), entry->d_name);
 
-		if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
-			continue;
-		node = match_number(numbers, &st);
 		if (!node)
 			continue;
 		found = true;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/virtio_ids.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@
 #include "adapter/control.h"
 #include "check.h"
 #include "cli/command.h"
+#include "cli/in-use.h"
 #include "common/cleanup.h"
 #include "common/deadline.h"
 #include "common/state-dir.h"
@@ -364,6 +367,66 @@ static void test_foreground(void **state)
 	stand_down(self);
 }
 
+/* ---- whether a device is in use ---- */
+
+#define NODE "/run/node"
+#define SILENT "/run/silent"
+
+static bool node_in_use(void)
+{
+	const struct loopback_device device = { .device_id = VIRTIO_ID_CONSOLE };
+	struct nodes nodes = { .count = 1 };
+	char why[256];
+
+	snprintf(nodes.name[0], sizeof(nodes.name[0]), NODE);
+	return in_use(&device, &nodes, why, sizeof(why));
+}
+
+static void check_in_use(bool expected, const char *what)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		alarm(5);
+		_exit(node_in_use() ? 42 : 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != (expected ? 42 : 0))
+		fail_msg("%s: expected %s, saw wait status %#x", what,
+			 expected ? "that it is in use" : "that it is not", (unsigned int)status);
+}
+
+/* Any process can have a file open on a file system that does not answer. */
+static void test_in_use(void **state)
+{
+	int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC), node, silent;
+	char options[96];
+
+	(void)state;
+	need_mount();
+	if (fuse < 0) {
+		print_message("needs /dev/fuse\n");
+		skip();
+	}
+	/* a number that no driver has */
+	assert_int_equal(mknod(NODE, S_IFCHR | 0600, makedev(240, 77)), 0);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=100000,user_id=0,group_id=0", fuse);
+	close(open(SILENT, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(mount("silent", SILENT, "fuse", 0, options), 0);
+	silent = open(SILENT, O_PATH | O_CLOEXEC);
+	assert_true(silent >= 0);
+	check_in_use(false, "a file whose file system is silent");
+	node = open(NODE, O_PATH | O_CLOEXEC);
+	check_in_use(true, "the node, and such a file");
+	close(node);
+	close(fuse); /* this ends it */
+	close(silent);
+	assert_int_equal(umount2(SILENT, MNT_DETACH), 0);
+	unlink(SILENT);
+	unlink(NODE);
+}
+
 /* ---- what is shown ---- */
 
 /* What a command says, in a static buffer */
@@ -454,6 +517,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_detach_behind_yield),
 		cmocka_unit_test(test_adapter_stuck),
 		cmocka_unit_test(test_foreground),
+		cmocka_unit_test(test_in_use),
 		cmocka_unit_test(test_list_of_lies),
 		cmocka_unit_test(test_answer_of_lies),
 	};
