@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,6 +65,33 @@ static bool owns(const struct device_entry *entry, pid_t pid)
 	return entry->owner == 0 || (stat(path, &st) == 0 && st.st_uid == entry->owner);
 }
 
+/*
+ * Whether a process has the lock of the device's name, as its adapter has. What the lock of others
+ * is, no file system is asked about: see in-use.c.
+ */
+static bool has_lock(const char *name, pid_t pid)
+{
+	struct statx lock, st;
+	struct dirent *entry;
+	bool found = false;
+	char path[PATH_MAX];
+	DIR *dir;
+
+	if (state_path(path, sizeof(path), STATE_DIR, name, "lock") ||
+	    statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_INO, &lock) < 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while (!found && (entry = readdir(dir)))
+		found = statx(dirfd(dir), entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
+			st.stx_ino == lock.stx_ino && st.stx_dev_major == lock.stx_dev_major &&
+			st.stx_dev_minor == lock.stx_dev_minor;
+	closedir(dir);
+	return found;
+}
+
 /* It would start another adapter. */
 static void stop_keeper(const struct device_entry *entry)
 {
@@ -90,8 +120,9 @@ static void kill_adapter(const struct device_entry *entry)
 	if (entry->adapter_pid <= 0)
 		return;
 	pidfd = (int)syscall(SYS_pidfd_open, entry->adapter_pid, 0);
-	/* with the lock still held, this process is the one that the record names */
-	if (pidfd < 0 || !state_alive(STATE_DIR, entry->name) || !owns(entry, entry->adapter_pid))
+	/* an adapter that was taken over, or another user, can have written down any process */
+	if (pidfd < 0 || !owns(entry, entry->adapter_pid) ||
+	    !has_lock(entry->name, entry->adapter_pid))
 		return;
 	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }

@@ -179,6 +179,51 @@ static void test_detach_behind_yield(void **state)
 	check_detach(start_adapter(&(struct habits){ .refusals = 2 }), "two refusals");
 }
 
+/* ---- a process that is none of the device's ---- */
+
+/* Whoever wrote the record names somebody else in it as the adapter. */
+static _Noreturn void be_liar(pid_t victim, int ready)
+{
+	struct state_record record = { .adapter_pid = victim, .device_id = 2, .parent = -1 };
+
+	if (state_lock(STATE_DIR, NAME) < 0 || state_write(STATE_DIR, NAME, &record) ||
+	    write(ready, "", 1) != 1)
+		_exit(1);
+	poll(NULL, 0, 1000);
+	_exit(0);
+}
+
+static void test_detach_of_a_liar(void **state)
+{
+	static char program[] = "detach", force[] = "--force", name[] = NAME;
+	char *args[] = { program, force, name, NULL }, byte;
+	pid_t victim, liar;
+	int ready[2];
+
+	(void)state;
+	need_mount();
+	victim = fork();
+	if (!victim) {
+		alarm(60);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	liar = fork();
+	if (!liar)
+		be_liar(victim, ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	optind = 0;
+	assert_int_equal(command_detach(3, args), 0);
+	waitpid(liar, NULL, 0);
+	if (waitpid(victim, NULL, WNOHANG) != 0)
+		fail_msg("a process was killed that is not the device's");
+	kill(victim, SIGKILL);
+	waitpid(victim, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 /* ---- an adapter that cannot be killed ---- */
 
 #define BESIDE "/run/beside"
@@ -515,6 +560,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_detach_late),
 		cmocka_unit_test(test_detach_full_queue),
 		cmocka_unit_test(test_detach_behind_yield),
+		cmocka_unit_test(test_detach_of_a_liar),
 		cmocka_unit_test(test_adapter_stuck),
 		cmocka_unit_test(test_foreground),
 		cmocka_unit_test(test_in_use),
