@@ -39,6 +39,9 @@ static char display_input_option[] = "--display-input";
 static char display_node_option[] = "--display-render-node";
 static char no_takeover_option[] = "--no-takeover";
 static char exec_option[] = "--exec";
+static char socket_option[] = "--socket";
+static char node_option[] = "--node";
+static char state_option[] = "--state-dir";
 
 static void attach_usage(void)
 {
@@ -102,6 +105,9 @@ struct attach {
 	bool help;
 	char name[STATE_NAME_MAX];
 	char log[PATH_MAX];
+	char socket[PATH_MAX];
+	char node[PATH_MAX];
+	char state_dir[PATH_MAX];
 	char ready[16];
 	char display[PATH_MAX];
 	char display_input[PATH_MAX];
@@ -110,7 +116,7 @@ struct attach {
 };
 
 /* Room for what is added to the caller's words. */
-#define ARGS_ADDED 16
+#define ARGS_ADDED 24
 
 /* What is this command's own is kept, all else is the adapter's. */
 static int sort_words(struct attach *at, int argc, char **argv, struct failure *failure)
@@ -226,7 +232,7 @@ static int complete_path(struct attach *at, char *option, const char *prefix, co
 	size_t skip = strlen(prefix);
 	char here[PATH_MAX];
 
-	if (!value || strncmp(value, prefix, skip) != 0 || value[skip] == '/')
+	if (!value || strncmp(value, prefix, skip) != 0 || !value[skip] || value[skip] == '/')
 		return 0;
 	if (!getcwd(here, sizeof(here)) ||
 	    snprintf(whole, PATH_MAX, "%s%s/%s", prefix, here, value + skip) >= PATH_MAX)
@@ -239,15 +245,27 @@ static int complete_path(struct attach *at, char *option, const char *prefix, co
 
 static int complete_paths(struct attach *at, struct failure *failure)
 {
-	int ret = complete_path(at, display_option, "png=", at->options.display, at->display,
-				failure);
+	const struct adapter_options *o = &at->options;
+	const struct {
+		char *option;
+		const char *prefix, *value;
+		char *whole;
+	} paths[] = {
+		{ display_option, "png=", o->display, at->display },
+		{ display_input_option, "", o->display_input, at->display_input },
+		{ display_node_option, "", o->display_render_node, at->display_node },
+		/* where a file of its own says it, that is no word of who calls here */
+		{ socket_option, "", o->config ? NULL : o->socket, at->socket },
+		{ node_option, "", o->node, at->node },
+		{ state_option, "", o->state_dir, at->state_dir },
+		{ log_option, "", o->log, at->log },
+	};
+	int ret = 0;
+	size_t i;
 
-	if (!ret)
-		ret = complete_path(at, display_input_option, "", at->options.display_input,
-				    at->display_input, failure);
-	if (!ret)
-		ret = complete_path(at, display_node_option, "", at->options.display_render_node,
-				    at->display_node, failure);
+	for (i = 0; i < ARRAY_SIZE(paths) && !ret; i++)
+		ret = complete_path(at, paths[i].option, paths[i].prefix, paths[i].value,
+				    paths[i].whole, failure);
 	return ret;
 }
 

@@ -255,13 +255,18 @@ static int be_stuck(int argc, char **argv)
 		pause();
 }
 
-/* One that stays: it says who it is. */
-static int be_foreground(void)
+/* One that stays: it says who it is, and how it was called. */
+static int be_foreground(int argc, char **argv)
 {
 	FILE *f = fopen(BESIDE "/pid.new", "we");
+	int i;
 
 	alarm(20);
-	if (!f || fprintf(f, "%d", getpid()) < 0 || fclose(f) != 0 ||
+	if (!f || fprintf(f, "%d", getpid()) < 0)
+		return 1;
+	for (i = 1; i < argc; i++)
+		fprintf(f, " %s", argv[i]);
+	if (fclose(f) != 0 ||
 	    rename(BESIDE "/pid.new", BESIDE "/pid") < 0)
 		return 1;
 	for (;;)
@@ -274,7 +279,7 @@ static int called_as_adapter(int argc, char **argv)
 
 	for (i = 1; i < argc; i++)
 		if (!strcmp(argv[i], "--no-takeover"))
-			return be_foreground();
+			return be_foreground(argc, argv);
 	return be_stuck(argc, argv);
 }
 
@@ -366,10 +371,11 @@ static void test_adapter_stuck(void **state)
 	stand_down(self);
 }
 
-static pid_t written_pid(void)
+/* In a static buffer: "PID WORD..." */
+static const char *written(void)
 {
 	deadline_t deadline = deadline_after_ms(5000);
-	char text[16] = "";
+	static char text[1024];
 	FILE *f;
 
 	while (!(f = fopen(BESIDE "/pid", "re")) && !deadline_passed(deadline))
@@ -377,7 +383,7 @@ static pid_t written_pid(void)
 	assert_non_null(f);
 	assert_non_null(fgets(text, sizeof(text), f));
 	fclose(f);
-	return (pid_t)strtol(text, NULL, 10);
+	return text;
 }
 
 static void check_foreground(int signal)
@@ -390,7 +396,7 @@ static void check_foreground(int signal)
 		alarm(20);
 		_exit(run_attach_with(option));
 	}
-	pidfd = (int)syscall(SYS_pidfd_open, written_pid(), 0);
+	pidfd = (int)syscall(SYS_pidfd_open, (pid_t)strtol(written(), NULL, 10), 0);
 	assert_true(pidfd >= 0);
 	unlink(BESIDE "/pid");
 	kill(child, signal);
@@ -410,6 +416,40 @@ static void test_foreground(void **state)
 	check_foreground(SIGHUP);
 	check_foreground(SIGKILL);
 	stand_down(self);
+}
+
+/* The adapter runs in another folder than the command: what is said here is meant from here. */
+static void test_relative_paths(void **state)
+{
+	static char program[] = "attach", type_option[] = "--type", type[] = "blk",
+		    socket_option[] = "--socket", path[] = "some.sock", node_option[] = "--node",
+		    node[] = "../dev/null", log_option[] = "--log", log[] = "some.log",
+		    foreground[] = "--foreground";
+	char *args[] = { program,     type_option, type,       socket_option, path, node_option,
+			 node,	      log_option,  log,	       foreground,    NULL };
+	static const char *const wanted[] = { " --socket /run/some.sock ",
+					      " --node /run/../dev/null ",
+					      " --log /run/some.log " };
+	char self[PATH_MAX] = "";
+	const char *words;
+	pid_t child;
+	size_t i;
+
+	(void)state;
+	stand_in(self);
+	child = fork();
+	if (!child) {
+		alarm(20);
+		optind = 0;
+		_exit(chdir("/run") < 0 || command_attach(10, args));
+	}
+	words = written();
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	stand_down(self);
+	for (i = 0; i < ARRAY_SIZE(wanted); i++)
+		if (!strstr(words, wanted[i]))
+			fail_msg("expected '%s' among '%s'", wanted[i], words);
 }
 
 /* ---- whether a device is in use ---- */
@@ -563,6 +603,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_detach_of_a_liar),
 		cmocka_unit_test(test_adapter_stuck),
 		cmocka_unit_test(test_foreground),
+		cmocka_unit_test(test_relative_paths),
 		cmocka_unit_test(test_in_use),
 		cmocka_unit_test(test_list_of_lies),
 		cmocka_unit_test(test_answer_of_lies),
