@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/virtio_ids.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,19 +160,17 @@ static void take_mistake(void *context, unsigned int number, const char *what)
 
 /* ---- the whole ---- */
 
-static void check_gpu(struct reader *r)
+/* What would be taken, and not do anything. */
+static void check_own(struct reader *r)
 {
-	static const char *const keys[] = { "display", "display-input", "display-program",
-					    "display-render-node", "resolution", "heads" };
-	size_t i;
+	unsigned int i;
 
-	if (!r->options->type.id || r->options->type.id == VIRTIO_ID_GPU)
-		return;
-	for (i = 0; i < ARRAY_SIZE(keys); i++) {
-		unsigned int line = line_of(r, "device", keys[i]);
+	for (i = 0; i < r->count && r->options->type.id; i++) {
+		const struct seen *seen = &r->seen[i];
+		const char *only = options_only_for(seen->key, &r->options->type);
 
-		if (line)
-			mistake(r, line, "%s: is for type = gpu only", keys[i]);
+		if (only && !strcmp(seen->section, "device"))
+			mistake(r, seen->line, "%s: is for type = %s only", seen->key, only);
 	}
 }
 
@@ -208,7 +205,7 @@ static void check_whole(struct reader *r)
 	if (r->backend_line && !line_of(r, "backend", "exec"))
 		mistake(r, r->backend_line, "[backend] has no exec");
 	check_queue_size(r);
-	check_gpu(r);
+	check_own(r);
 }
 
 /* The name is the file's. */

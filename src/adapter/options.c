@@ -424,6 +424,63 @@ static int make_up_mac(uint8_t mac[6])
 	return 0;
 }
 
+const char *options_only_for(const char *key, const struct device_type *type)
+{
+	static const struct {
+		const char *key;
+		uint32_t id;
+	} own[] = {
+		{ "mac", VIRTIO_ID_NET },
+		{ "mtu", VIRTIO_ID_NET },
+		{ "tag", VIRTIO_ID_FS },
+		{ "display", VIRTIO_ID_GPU },
+		{ "display-input", VIRTIO_ID_GPU },
+		{ "display-program", VIRTIO_ID_GPU },
+		{ "display-render-node", VIRTIO_ID_GPU },
+		{ "resolution", VIRTIO_ID_GPU },
+		{ "heads", VIRTIO_ID_GPU },
+	};
+	size_t i;
+
+	if (!strcmp(key, "config-size"))
+		return type->layout == QUEUES_BACKEND ? NULL : "N (a type without a name)";
+	for (i = 0; i < ARRAY_SIZE(own); i++) {
+		if (!strcmp(own[i].key, key) && own[i].id != type->id)
+			return device_type_by_id(own[i].id)->name;
+	}
+	return NULL;
+}
+
+/* What would be taken, and not do anything. */
+static int check_own(const struct adapter_options *o, struct failure *failure)
+{
+	const struct {
+		const char *key;
+		bool given;
+	} own[] = {
+		{ "config-size", o->config_size },
+		{ "mac", memcmp(o->mac, (uint8_t[6]){ 0 }, 6) != 0 },
+		{ "mtu", o->mtu },
+		{ "tag", o->tag },
+		{ "display", o->display },
+		{ "display-input", o->display_input },
+		{ "display-program", o->display_program },
+		{ "display-render-node", o->display_render_node },
+		{ "resolution", o->resolution },
+		{ "heads", o->heads },
+	};
+	const char *only;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(own); i++) {
+		only = own[i].given ? options_only_for(own[i].key, &o->type) : NULL;
+		if (only)
+			return failure_set(failure, -EINVAL, "--%s is for --type %s", own[i].key,
+					   only);
+	}
+	return 0;
+}
+
 static int check_options(struct adapter_options *o, struct failure *failure)
 {
 	int ret;
@@ -449,11 +506,9 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 		return failure_set(failure, -EINVAL,
 				   "--queue-size %u: a power of two, or with --packed",
 				   o->queue_size);
-	if (o->type.id != VIRTIO_ID_GPU &&
-	    (o->display || o->display_program || o->display_input || o->display_render_node ||
-	     o->resolution || o->heads))
-		return failure_set(failure, -EINVAL,
-				   "--display, --resolution and --heads are for --type gpu");
+	ret = check_own(o, failure);
+	if (ret)
+		return ret;
 	if (o->display_input &&
 	    (!o->display ||
 	     (strncmp(o->display, "vnc", 3) != 0 && strcmp(o->display, "sdl") != 0)))

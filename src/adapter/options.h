@@ -85,6 +85,15 @@ int options_check_name(const char *name);
 /* options_queue_size_fits() - the layout of its virtqueues */
 bool options_queue_size_fits(const struct adapter_options *options);
 
+/**
+ * options_only_for() - which types have an option that others do not have
+ * @key:	its name, without the dashes
+ * @type:	of the device
+ *
+ * Return: NULL: this one has it; or what to say instead of it, as "gpu".
+ */
+const char *options_only_for(const char *key, const struct device_type *type);
+
 void options_usage(void);
 
 #endif

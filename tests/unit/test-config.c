@@ -131,8 +131,7 @@ static void test_all_settings(void **state)
 			      "exec = vhost-user-gpu '--virgl' \\\n"
 			      "       --fd {fd}\n"
 			      "queues = 2\nqueue-size = 96\npacked = yes\npool = 128M\nreconnect = 30\n"
-			      "timeout = 7\nheartbeat = 9\nconfig-size = 16\ntag = t\n"
-			      "mac = 02:00:00:00:00:01\nmtu = 1400\n"
+			      "timeout = 7\nheartbeat = 9\n"
 			      "display = vnc=127.0.0.1:1\ndisplay-program = /bin/true\n"
 			      "resolution = 800x600\nheads = 2\n"
 			      "verbose = yes\nno-sandbox = no\nno-takeover = yes\n"),
@@ -149,10 +148,6 @@ static void test_all_settings(void **state)
 	assert_int_equal(o.reconnect_ms, 30000);
 	assert_int_equal(o.timeout_ms, 7000);
 	assert_int_equal(o.heartbeat_ms, 9000);
-	assert_int_equal(o.config_size, 16);
-	assert_string_equal(o.tag, "t");
-	assert_int_equal(o.mac[5], 1);
-	assert_int_equal(o.mtu, 1400);
 	assert_string_equal(o.display, "vnc=127.0.0.1:1");
 	assert_string_equal(o.display_program, "/bin/true");
 	assert_string_equal(o.resolution, "800x600");
@@ -161,6 +156,20 @@ static void test_all_settings(void **state)
 	assert_true(o.sandbox);
 	assert_int_equal(o.keep_ms, 0);
 	assert_null(file.backend);
+	config_free(&file);
+	/* what other types have */
+	assert_int_equal(load(&file, &o, "x.conf", "[device]\ntype = net\nsocket = /s\n"
+			      "mac = 02:00:00:00:00:01\nmtu = 1400\n"), 0);
+	assert_int_equal(o.mac[5], 1);
+	assert_int_equal(o.mtu, 1400);
+	config_free(&file);
+	assert_int_equal(load(&file, &o, "x.conf",
+			      "[device]\ntype = fs\nsocket = /s\ntag = t\n"), 0);
+	assert_string_equal(o.tag, "t");
+	config_free(&file);
+	assert_int_equal(load(&file, &o, "x.conf",
+			      "[device]\ntype = 42\nsocket = /s\nconfig-size = 16\n"), 0);
+	assert_int_equal(o.config_size, 16);
 	config_free(&file);
 }
 
@@ -212,6 +221,9 @@ static void test_mistakes(void **state)
 		{ "[device]\ntype = blk\nexec =\n", "x.conf:3: exec = : not understood\n" },
 		{ "[device]\ntype = blk\nexec = b\nheads = 2\n",
 		  "x.conf:4: heads: is for type = gpu only\n" },
+		{ "[device]\nmtu = 1400\ntype = blk\nsocket = /s\nconfig-size = 8\n",
+		  "x.conf:2: mtu: is for type = net only\n"
+		  "x.conf:5: config-size: is for type = N (a type without a name) only\n" },
 		{ "[device]\ntype = blk\nexec = b\n[disk]\nimage = x\n",
 		  "x.conf:4: [disk]: there are [device] and [backend] only\n" },
 		{ "[device]\ntype = blk\nexec = b\n[backend]\nexec = c\n",

@@ -166,6 +166,11 @@ static void test_bad_options(void **state)
 		"--type gpu --name d0 --socket /s --resolution 123456789012345678x600",
 		"--type blk --name d0 --socket /s --display none",
 		"--type blk --name d0 --socket /s --heads 1",
+		"--type blk --name d0 --socket /s --mac 02:00:00:00:00:01",
+		"--type blk --name d0 --socket /s --mtu 1400",
+		"--type net --name d0 --socket /s --tag t",
+		"--type spi --name d0 --socket /s --config-size 16",
+		"--type 45 --name d0 --socket /s --config-size 16",
 	};
 	struct adapter_options o;
 	struct failure f = { 0 };
