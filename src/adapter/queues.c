@@ -144,6 +144,8 @@ static int share_inflight(struct adapter *a, bool replay, deadline_t deadline)
 
 	if (!frontend_has(&a->fe, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD)) {
 		inflight_finish(&a->inflight);
+		/* before the back-end goes on without it, and it says what was once */
+		handover_put(a, HANDOVER_INFLIGHT, -1);
 		return 0;
 	}
 	if (!replay || a->inflight.fd < 0) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -316,6 +317,29 @@ static void test_takeover_without_connection(void **state)
 	run_second(r, 1);
 }
 
+/*
+ * A back-end without a record follows one with a record, and the adapter is killed before it wrote
+ * that down: what the last one had in flight is not what this one has.
+ */
+static void test_takeover_record_is_over(void **state)
+{
+	struct rig *r = *state;
+	struct adapter *a = &r->adapter;
+
+	run_first(r);
+	a->fe.protocol &= ~BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	handover_begin(a);
+	inflight_finish(&a->inflight);
+	a->inflight.fd = memfd_create("record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	handover_end(a);
+	assert_true(r->kernel.store[HANDOVER_INFLIGHT] >= 0);
+	handover_begin(a);
+	assert_int_equal(queues_start_all(a, true, deadline_after_ms(TIMEOUT_MS)), 0);
+	if (r->kernel.store[HANDOVER_INFLIGHT] >= 0)
+		fail_msg("expected that a successor finds no record, saw one");
+	run_second(r, 1);
+}
+
 /* ---- a configuration that was edited ---- */
 
 /* It writes what there is to say, or what it likes, into its snapshot. */
@@ -500,6 +524,7 @@ int main(void)
 		RIG_TEST(test_takeover_remembers),
 		RIG_TEST(test_takeover_kicks_nothing_new),
 		RIG_TEST(test_takeover_without_connection),
+		RIG_TEST(test_takeover_record_is_over),
 		RIG_TEST(test_takeover_other_command),
 		RIG_TEST(test_takeover_of_a_liar),
 		RIG_TEST(test_takeover_elsewhere),
