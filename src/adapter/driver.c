@@ -99,6 +99,9 @@ static int let_go_of_buffers(struct adapter *a, int error, deadline_t deadline)
 		backend_lost(a);
 		error = 0;
 	}
+	/* the device is unplugged: its driver has them back, and the next one gets a new pool */
+	if (!error && a->device.fd < 0)
+		return 0;
 	if (!error && !backend_wait_quiet(a, deadline)) {
 		failure_clear(&a->fe.failure);
 		error = failure_set(&a->fe.failure, -ETIMEDOUT,

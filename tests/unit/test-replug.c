@@ -85,6 +85,33 @@ static void test_next_one_is_tried(void **state)
 			 5);
 }
 
+/* Its driver lets go of the device as the back-end goes. */
+static void reset_until_back(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	if (!r->step++)
+		mock_push(k, VIRTIO_LOOPBACK_MSG_RESET, true);
+	if (!r->adapter.recovery.count || r->adapter.recovery.waiting)
+		return;
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+/* Nobody waits for the buffers any more, who would have the device fail if that takes too long. */
+static void test_lost_at_reset(void **state)
+{
+	struct rig *r = *state;
+
+	prepare(r);
+	r->options.timeout_ms = 500;
+	if (rig_run(r, "GET_VRING_BASE#1: close", reset_until_back))
+		fail_msg("expected the device back, saw: %s", r->adapter.failure.text);
+	assert_true(r->reached);
+	rig_finish(r);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -92,6 +119,7 @@ int main(void)
 		RIG_TEST(test_comes_back),
 		RIG_TEST(test_lost_while_probing),
 		RIG_TEST(test_next_one_is_tried),
+		RIG_TEST(test_lost_at_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
