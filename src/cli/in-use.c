@@ -88,6 +88,35 @@ static void add_sound_card(struct numbers *numbers, const char *card)
 	closedir(dir);
 }
 
+/* Who only computes or draws into memory opens the card by its other node, and no other one. */
+static void add_render_nodes(struct numbers *numbers, const char *node)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/class/drm/%s/device/drm", strrchr(node, '/') + 1);
+	dir = opendir(path);
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "renderD", strlen("renderD")) != 0)
+			continue;
+		snprintf(path, sizeof(path), "/dev/dri/%s", entry->d_name);
+		add_path(numbers, path);
+	}
+	closedir(dir);
+}
+
+/* It is called by its number, and has a node where the module i2c-dev is loaded. */
+static void add_bus(struct numbers *numbers, const char *bus)
+{
+	char path[NODE_NAME_MAX + 8];
+
+	snprintf(path, sizeof(path), "/dev/%s", bus);
+	add_path(numbers, path);
+}
+
 static void collect(const struct loopback_device *device, const struct nodes *nodes,
 		    struct numbers *numbers)
 {
@@ -99,6 +128,8 @@ static void collect(const struct loopback_device *device, const struct nodes *no
 
 		if (device->device_id == VIRTIO_ID_SOUND && !strncmp(node, "hw:", 3))
 			add_sound_card(numbers, node + 3);
+		if (device->device_id == VIRTIO_ID_I2C_ADAPTER)
+			add_bus(numbers, node);
 		/*
 		 * one node for all sources of the system, and whoever reads it reads on from the
 		 * next
@@ -107,6 +138,8 @@ static void collect(const struct loopback_device *device, const struct nodes *no
 			continue;
 		add_path(numbers, node);
 		add_partitions(numbers, node);
+		if (device->device_id == VIRTIO_ID_GPU)
+			add_render_nodes(numbers, node);
 	}
 }
 

@@ -457,14 +457,19 @@ static void test_relative_paths(void **state)
 #define NODE "/run/node"
 #define SILENT "/run/silent"
 
-static bool node_in_use(void)
+static bool node_of_in_use(uint32_t device_id, const char *node)
 {
-	const struct loopback_device device = { .device_id = VIRTIO_ID_CONSOLE };
+	const struct loopback_device device = { .device_id = device_id };
 	struct nodes nodes = { .count = 1 };
 	char why[256];
 
-	snprintf(nodes.name[0], sizeof(nodes.name[0]), NODE);
+	snprintf(nodes.name[0], sizeof(nodes.name[0]), "%s", node);
 	return in_use(&device, &nodes, why, sizeof(why));
+}
+
+static bool node_in_use(void)
+{
+	return node_of_in_use(VIRTIO_ID_CONSOLE, NODE);
 }
 
 static void check_in_use(bool expected, const char *what)
@@ -510,6 +515,49 @@ static void test_in_use(void **state)
 	assert_int_equal(umount2(SILENT, MNT_DETACH), 0);
 	unlink(SILENT);
 	unlink(NODE);
+}
+
+/* In the child. Return: 0 when it is in use by a node that is not the one of its name */
+static int have_other_nodes(void)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/dev", "tmpfs", 0, NULL) < 0 ||
+	    mount("none", "/sys/class", "tmpfs", 0, NULL) < 0)
+		return 2;
+	if (mkdir("/dev/dri", 0700) < 0 ||
+	    mknod("/dev/i2c-7", S_IFCHR | 0600, makedev(240, 80)) < 0 ||
+	    mknod("/dev/dri/card7", S_IFCHR | 0600, makedev(240, 78)) < 0 ||
+	    mknod("/dev/dri/renderD77", S_IFCHR | 0600, makedev(240, 79)) < 0 ||
+	    mkdir("/sys/class/drm", 0700) < 0 || mkdir("/sys/class/drm/card7", 0700) < 0 ||
+	    mkdir("/sys/class/drm/card7/device", 0700) < 0 ||
+	    mkdir("/sys/class/drm/card7/device/drm", 0700) < 0 ||
+	    mkdir("/sys/class/drm/card7/device/drm/card7", 0700) < 0 ||
+	    mkdir("/sys/class/drm/card7/device/drm/renderD77", 0700) < 0)
+		return 2;
+	if (node_of_in_use(VIRTIO_ID_GPU, "/dev/dri/card7") ||
+	    node_of_in_use(VIRTIO_ID_I2C_ADAPTER, "i2c-7"))
+		return 3;
+	if (open("/dev/dri/renderD77", O_PATH | O_CLOEXEC) < 0 ||
+	    open("/dev/i2c-7", O_PATH | O_CLOEXEC) < 0)
+		return 2;
+	return !node_of_in_use(VIRTIO_ID_GPU, "/dev/dri/card7") ||
+	       !node_of_in_use(VIRTIO_ID_I2C_ADAPTER, "i2c-7");
+}
+
+/* A card has another node, that of what renders, and a bus is called by its number. */
+static void test_other_nodes_in_use(void **state)
+{
+	pid_t child;
+	int status;
+
+	(void)state;
+	need_mount();
+	child = fork();
+	if (!child)
+		_exit(have_other_nodes());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (status)
+		fail_msg("expected that card and bus are in use, saw wait status %#x",
+			 (unsigned int)status);
 }
 
 /* ---- what is shown ---- */
@@ -605,6 +653,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_foreground),
 		cmocka_unit_test(test_relative_paths),
 		cmocka_unit_test(test_in_use),
+		cmocka_unit_test(test_other_nodes_in_use),
 		cmocka_unit_test(test_list_of_lies),
 		cmocka_unit_test(test_answer_of_lies),
 	};
