@@ -113,6 +113,21 @@ static int let_go_of_buffers(struct adapter *a, int error, deadline_t deadline)
 	return -EIO;
 }
 
+/* What a driver has written into the configuration space goes with the reset. */
+static int stop_backend(struct adapter *a, deadline_t deadline)
+{
+	struct config_write kept;
+	int ret;
+
+	ret = queues_stop_all(a, deadline);
+	if (!ret)
+		ret = frontend_reset(&a->fe, deadline);
+	if (!ret &&
+	    personality_config_kept(a->options, a->accepted, a->config, a->config_size, &kept))
+		ret = config_refresh(a, 0, deadline);
+	return ret;
+}
+
 static int driver_reset(struct adapter *a)
 {
 	deadline_t deadline = adapter_deadline(a);
@@ -122,11 +137,8 @@ static int driver_reset(struct adapter *a)
 	a->status = 0;
 	a->features_ok = false;
 	a->driver_ok = false;
-	if (used && frontend_connected(&a->fe)) {
-		ret = queues_stop_all(a, deadline);
-		if (!ret)
-			ret = frontend_reset(&a->fe, deadline);
-	}
+	if (used && frontend_connected(&a->fe))
+		ret = stop_backend(a, deadline);
 	/* There is one of them at a time: the next start makes the next. */
 	display_disconnect(&a->display);
 	net_stop(a);

@@ -249,6 +249,18 @@ bool personality_config_write(const struct adapter_options *options, const uint8
 	return true;
 }
 
+bool personality_config_kept(const struct adapter_options *options, uint64_t accepted,
+			     const uint8_t *config, unsigned int size, struct config_write *kept)
+{
+	const unsigned int at = offsetof(struct virtio_blk_config, wce);
+
+	if (options->type.id != VIRTIO_ID_BLOCK || at >= size ||
+	    !(accepted & BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE)))
+		return false;
+	*kept = (struct config_write){ .offset = at, .length = 1, .data = config + at };
+	return true;
+}
+
 unsigned int personality_config_size(const struct adapter_options *options, uint64_t backend)
 {
 	if (options->type.layout == QUEUES_BACKEND)

@@ -94,6 +94,21 @@ bool personality_config_write(const struct adapter_options *options, const uint8
 			      uint8_t together[CONFIG_TOGETHER_MAX], struct config_write *write);
 
 /**
+ * personality_config_kept() - what the driver has written, and relies on until it resets the device
+ * @options:	the type
+ * @accepted:	features
+ * @config:	as it stands
+ * @size:	bytes of it
+ * @kept:	where in it
+ *
+ * 5.2.5: of a disk whether a write that is answered is stable, without a flush.
+ *
+ * Return: whether there is anything.
+ */
+bool personality_config_kept(const struct adapter_options *options, uint64_t accepted,
+			     const uint8_t *config, unsigned int size, struct config_write *kept);
+
+/**
  * struct queue_plan - how many virtqueues, and how large a request may be
  * @total:	as the driver sees them
  * @served:	of these the back-end serves the first

@@ -269,12 +269,41 @@ bool backend_wait_quiet(struct adapter *a, deadline_t deadline)
 	return true;
 }
 
+static bool has_kept(const struct config_write *kept, const uint8_t *config)
+{
+	return !memcmp(config + kept->offset, kept->data, kept->length);
+}
+
+/* What the driver has written is new to this back-end. A disk that caches again loses writes. */
+static int restore_config(struct adapter *a, deadline_t deadline)
+{
+	uint8_t fresh[CONFIG_SIZE_MAX];
+	struct config_write kept;
+	int ret;
+
+	if (!a->driver_ok ||
+	    !personality_config_kept(a->options, a->accepted, a->config, a->config_size, &kept))
+		return 0;
+	ret = frontend_get_config(&a->fe, fresh, a->config_size, deadline);
+	if (ret || has_kept(&kept, fresh))
+		return ret;
+	ret = frontend_set_config(&a->fe, kept.offset, kept.data, kept.length, deadline);
+	if (!ret)
+		ret = frontend_get_config(&a->fe, fresh, a->config_size, deadline);
+	if (ret || has_kept(&kept, fresh))
+		return ret;
+	return failure_set(&a->fe.failure, -EPROTO,
+			   "the back-end that came back does not take the cache mode that the "
+			   "driver has set");
+}
+
 /* The driver keeps what it negotiated: the next back-end has to be able to go on with it. */
 static int check_compatible(struct adapter *a, deadline_t deadline)
 {
 	uint64_t offered =
 		personality_features(a->options, a->fe.features, a->device.info.transport_features);
 	uint64_t missing = (a->features_ok ? a->accepted : a->offered) & ~offered;
+	int ret;
 
 	if (missing)
 		return failure_set(
@@ -288,7 +317,8 @@ static int check_compatible(struct adapter *a, deadline_t deadline)
 			"the back-end that came back serves fewer virtqueues (%u) than the driver "
 			"uses (%u)",
 			a->fe.max_queues, a->plan.served);
-	return config_refresh(a, VIRTIO_LOOPBACK_CONFIG_NOTIFY, deadline);
+	ret = restore_config(a, deadline);
+	return ret ? ret : config_refresh(a, VIRTIO_LOOPBACK_CONFIG_NOTIFY, deadline);
 }
 
 /* Gives the driver's rings to another back-end. */

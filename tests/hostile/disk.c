@@ -45,12 +45,14 @@ void disk_close(struct disk *disk)
 	disk->data = NULL;
 }
 
-void disk_config(const struct disk *disk, unsigned int queues, uint8_t *config, size_t size)
+void disk_config(const struct disk *disk, unsigned int queues, bool cached, uint8_t *config,
+		 size_t size)
 {
 	struct virtio_blk_config c = {
 		.capacity = htole64(disk->size / SECTOR),
 		.seg_max = htole32(126),
 		.blk_size = htole32(SECTOR),
+		.wce = cached,
 		.num_queues = htole16((uint16_t)queues),
 	};
 

@@ -21,8 +21,9 @@ struct disk {
 int disk_open(struct disk *disk, const char *image, uint64_t size);
 void disk_close(struct disk *disk);
 
-/* disk_config() - the configuration space; @size bytes of it */
-void disk_config(const struct disk *disk, unsigned int queues, uint8_t *config, size_t size);
+/* disk_config() - the configuration space; @size bytes of it; @cached: the mode */
+void disk_config(const struct disk *disk, unsigned int queues, bool cached, uint8_t *config,
+		 size_t size);
 
 /* disk_request() - carry one out. Return: bytes written to its device-writable buffers */
 uint32_t disk_request(struct disk *disk, const struct chain *chain);

@@ -90,6 +90,7 @@ static void forget_connection(struct hostile *h)
 		h->rings[i] = (struct ring){ .index = i, .kick_fd = -1, .call_fd = -1 };
 	}
 	h->num_held = 0;
+	h->through = false;
 	h->offered = h->protocol_offered = h->features = h->protocol = 0;
 	vu_reader_finish(&h->reader);
 	forget_memory(h);
@@ -369,13 +370,16 @@ static int carry_out(struct hostile *h, struct vu_message *msg)
 	case VHOST_USER_GET_QUEUE_NUM:
 		vu_message_set_u64(msg, o->queues);
 		return 0;
-	case VHOST_USER_SET_OWNER:
-	case VHOST_USER_SET_CONFIG:
+	case VHOST_USER_SET_CONFIG: /* a disk has one field to write to */
+		h->through = !msg->payload.config.data[0];
+		return 0;
 	case VHOST_USER_RESET_DEVICE:
-	case VHOST_USER_NET_SET_MTU:
+		h->through = false;
 		return 0;
 	case VHOST_USER_GET_INFLIGHT_FD:
 		return agreed_inflight(h, msg);
+	case VHOST_USER_SET_OWNER:
+	case VHOST_USER_NET_SET_MTU:
 	case VHOST_USER_SET_INFLIGHT_FD:
 		return 0;
 	case VHOST_USER_SET_BACKEND_REQ_FD:
@@ -383,7 +387,7 @@ static int carry_out(struct hostile *h, struct vu_message *msg)
 		h->channel = vu_message_take_fd(msg, 0);
 		return 0;
 	case VHOST_USER_GET_CONFIG:
-		disk_config(h->disk, o->queues, msg->payload.config.data,
+		disk_config(h->disk, o->queues, !h->through, msg->payload.config.data,
 			    MIN(msg->payload.config.size, (uint32_t)VHOST_USER_MAX_CONFIG_SIZE));
 		return 0;
 	case VHOST_USER_SET_MEM_TABLE:

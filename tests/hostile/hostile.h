@@ -52,6 +52,7 @@ struct hostile {
 	int sock;
 	int channel;
 	int inflight_fd; /* -1: none was asked for */
+	bool through; /* write-through, as the driver set it */
 	struct vu_reader reader;
 	struct chain chain;
 	bool quit;

@@ -312,6 +312,96 @@ static void test_config_write(void **state)
 	rig_finish(r);
 }
 
+/* ---- what the driver has written is kept ---- */
+
+#define WCE offsetof(struct virtio_blk_config, wce)
+
+static void push_write_through(struct rig *r)
+{
+	struct virtio_loopback_msg *msg;
+
+	r->seq = mock_push(&r->kernel, VIRTIO_LOOPBACK_MSG_SET_CONFIG, true);
+	msg = &r->kernel.messages[r->kernel.num_messages - 1];
+	msg->config.offset = WCE;
+	msg->config.length = 1;
+	msg->config.data[0] = 0;
+}
+
+/* The driver relies on it, and sends no more flushes. */
+static void lose_backend(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	switch (r->step) {
+	case 0:
+		push_write_through(r);
+		r->step++;
+		break;
+	case 1:
+		assert_int_equal(k->answers[r->seq], 0);
+		assert_int_equal(k->config[WCE], 0);
+		shutdown(r->adapter.fe.sock, SHUT_RDWR);
+		r->step++;
+		break;
+	default:
+		if (!r->adapter.recovery.count || r->adapter.recovery.waiting)
+			return;
+		if (k->config[WCE])
+			fail_msg("the driver has set write-through, and its new back-end caches");
+		r->reached = true;
+		k->idle = NULL;
+		adapter_end(&r->adapter);
+	}
+}
+
+/* ... until it resets the device: then the next one looks how it is. */
+static void reset_device(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	switch (r->step++) {
+	case 0:
+		push_write_through(r);
+		break;
+	case 1:
+		assert_int_equal(k->answers[r->seq], 0);
+		r->seq = mock_push(k, VIRTIO_LOOPBACK_MSG_RESET, true);
+		break;
+	default:
+		assert_int_equal(k->answers[r->seq], 0);
+		if (!k->config[WCE])
+			fail_msg("the back-end caches after its reset, and the driver is told that "
+				 "it writes through");
+		r->reached = true;
+		k->idle = NULL;
+		adapter_end(&r->adapter);
+	}
+}
+
+static void run_cache_mode(struct rig *r, void (*idle)(struct mock_kernel *k, void *context))
+{
+	r->backend.options.features =
+		BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES) |
+		BIT_ULL(VIRTIO_BLK_F_FLUSH) | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE);
+	r->backend.options.protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+					       BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) |
+					       BIT_ULL(VHOST_USER_PROTOCOL_F_RESET_DEVICE);
+	r->options.reconnect_ms = RECONNECT_FOREVER;
+	assert_int_equal(rig_run(r, "", idle), 0);
+	assert_true(r->reached);
+	rig_finish(r);
+}
+
+static void test_cache_mode_outlives_backend(void **state)
+{
+	run_cache_mode(*state, lose_backend);
+}
+
+static void test_cache_mode_after_reset(void **state)
+{
+	run_cache_mode(*state, reset_device);
+}
+
 static void resize(struct mock_kernel *k, void *context)
 {
 	struct rig *r = context;
@@ -553,6 +643,7 @@ int main(void)
 		RIG_TEST(test_lies),	      RIG_TEST(test_nobody_there),
 		RIG_TEST(test_name_taken),    RIG_TEST(test_config_write),
 		RIG_TEST(test_config_change), RIG_TEST(test_reset_unanswered),
+		RIG_TEST(test_cache_mode_outlives_backend), RIG_TEST(test_cache_mode_after_reset),
 		RIG_TEST(test_broken),	      RIG_TEST(test_lost_off),
 		RIG_TEST(test_replay),	      RIG_TEST(test_gives_up),
 		RIG_TEST(test_incompatible),  RIG_TEST(test_holes),
