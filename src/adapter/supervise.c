@@ -137,7 +137,26 @@ static int send_order(struct supervisor *s, int what, int value)
 	return send(s->sock, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-/* Takes one note, and what comes with it, if there is one: 1, 0, or -ECONNRESET. */
+static bool socket_is(int fd, int option, int expected)
+{
+	socklen_t len = sizeof(int);
+	int value = -1;
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 && value == expected;
+}
+
+/* Whether what came is what a keeper sends. No file system is asked for that. */
+static bool is_connection(int fd)
+{
+	return socket_is(fd, SO_DOMAIN, AF_UNIX) && socket_is(fd, SO_TYPE, SOCK_STREAM) &&
+	       socket_is(fd, SO_ACCEPTCONN, 0);
+}
+
+/*
+ * Takes one note, and what comes with it, if there is one: 1, 0, or -ECONNRESET. An adapter that
+ * was taken over can have left another socket than the keeper's: what comes there, and is no
+ * connection, can take for ever to close, and stays open with that socket.
+ */
 static int take_note(struct supervisor *s, struct keeper_note *note)
 {
 	unsigned int nfds = 0;
@@ -145,9 +164,14 @@ static int take_note(struct supervisor *s, struct keeper_note *note)
 
 	/* that of an answer that nobody waits for any longer; the peer has sent what is in it */
 	unwanted_close(&s->connection);
-	n = socket_receive(s->sock, note, sizeof(*note), &s->connection, &nfds, 1);
+	n = socket_receive_all(s->sock, note, sizeof(*note), &s->connection, &nfds, 1);
 	if (n == -EAGAIN)
 		return 0;
+	if (n == -EBADFD || (nfds && !is_connection(s->connection))) {
+		s->connection = -1;
+		s->strange = true;
+		return -ECONNRESET;
+	}
 	if (n != sizeof(*note))
 		return -ECONNRESET;
 	if (note->what == NEWS_STARTED) {
@@ -337,6 +361,8 @@ int supervisor_stop(struct supervisor *s, deadline_t deadline)
 static void forget(struct supervisor *s)
 {
 	unwanted_close(&s->connection);
+	if (s->strange)
+		s->sock = -1;
 	fd_close(&s->sock);
 	word_list_free(s->words);
 	s->words = NULL;

@@ -16,6 +16,7 @@
 
 struct supervisor {
 	int sock; /* to the keeper; -1: there is none */
+	bool strange; /* what came there is not a keeper's: it is left open */
 	pid_t keeper; /* 0: not known */
 	bool child; /* it is ours to reap */
 	pid_t backend; /* 0: not running */

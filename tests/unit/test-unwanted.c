@@ -19,6 +19,7 @@
 #include "adapter/control.h"
 #include "adapter/display.h"
 #include "adapter/frontend.h"
+#include "adapter/supervise.h"
 #include "check.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -540,6 +541,39 @@ static void test_client_is_refused(void **state)
 	assert_int_equal(send_order(&orders), -EPERM);
 }
 
+/* ---- what somebody sends who is in the keeper's place ---- */
+
+static void adopt_stranger(unsigned int copies)
+{
+	const struct keeper_note note = { .what = NEWS_STATUS };
+	struct failure f = { 0 };
+	struct supervisor s;
+	struct lingering l;
+	uint64_t start;
+	int pair[2], ret;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	lingering_init(&l);
+	assert_int_equal(lingering_send(&l, pair[1], &note, sizeof(note), copies), sizeof(note));
+	start = now_ms();
+	ret = supervisor_adopt(&s, pair[0], NULL, NULL, true, &f);
+	supervisor_leave(&s);
+	check_quick(start, "supervisor_adopt, supervisor_leave");
+	assert_int_equal(ret, -ECONNRESET);
+	assert_true(s.sock < 0);
+	close(pair[1]);
+	lingering_finish(&l);
+	/* what stays open, now that nothing has to be waited for any more */
+	close_range((unsigned int)pair[0], ~0U, 0);
+}
+
+static void test_keepers_place(void **state)
+{
+	(void)state;
+	adopt_stranger(1);
+	adopt_stranger(2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -553,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_order_is_refused),
 		cmocka_unit_test(test_client),
 		cmocka_unit_test(test_client_is_refused),
+		cmocka_unit_test(test_keepers_place),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);
