@@ -49,10 +49,11 @@ static bool vlb_going_down;
 static bool vlb_devices_awake;
 
 /*
- * Stops and ends of devices: they wait for a driver, whose I/O is ended for that where needed.
+ * Ends of devices: they wait for a driver, whose I/O is ended before.
  * The ending of I/O has a queue of its own, with a thread kept in reserve: the memory that
  * a new thread needs may be waiting for the very I/O to end. And each device has one for its
- * start: a queue runs so many works at a time, and starts can wait for I/O that never comes.
+ * start and its stop: a queue runs so many works at a time, and both can wait for I/O that
+ * never comes.
  */
 static struct workqueue_struct *vlb_wq;
 static struct workqueue_struct *vlb_fail_wq;
@@ -61,7 +62,7 @@ static void vlb_device_release(struct kref *ref)
 {
 	struct vlb_device *dev = container_of(ref, struct vlb_device, ref);
 
-	destroy_workqueue(dev->start_wq);
+	destroy_workqueue(dev->wq);
 	vlb_servers_finish(&dev->servers);
 	vlb_store_finish(&dev->store);
 	vlb_window_destroy(dev->window);
@@ -428,8 +429,8 @@ static struct vlb_device *vlb_device_alloc(const struct virtio_loopback_create *
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	vlb_device_init_fields(dev, args);
-	dev->start_wq = alloc_workqueue("virtio-loopback-start", WQ_UNBOUND, 1);
-	if (!dev->start_wq) {
+	dev->wq = alloc_workqueue("virtio-loopback-driver", WQ_UNBOUND, 2);
+	if (!dev->wq) {
 		err = -ENOMEM;
 		goto err_dev;
 	}
@@ -465,7 +466,7 @@ err_config:
 err_sizes:
 	kfree(sizes);
 err_wq:
-	destroy_workqueue(dev->start_wq);
+	destroy_workqueue(dev->wq);
 err_dev:
 	vlb_servers_finish(&dev->servers);
 	kfree(dev);
@@ -616,7 +617,7 @@ int vlb_device_start(struct vlb_device *dev)
 	if (!dev->vdev)
 		return -ENOMEM;
 	vlb_device_set_state(dev, VIRTIO_LOOPBACK_RUNNING);
-	queue_work(dev->start_wq, &dev->start_work);
+	queue_work(dev->wq, &dev->start_work);
 	return 0;
 }
 
@@ -633,7 +634,7 @@ int vlb_device_stop(struct vlb_device *dev)
 	if (dev->stopping)
 		return -EALREADY;
 	dev->stopping = true;
-	queue_work(vlb_wq, &dev->stop_work);
+	queue_work(dev->wq, &dev->stop_work);
 	return 0;
 }
 

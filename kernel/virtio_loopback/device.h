@@ -70,7 +70,7 @@ struct vlb_vdev {
  * @destroy:    the adapter asked for the end (VIRTIO_LOOPBACK_DESTROY)
  * @vdev:       the registration, NULL: none; changes under @lock
  * @config_missed: the configuration changed while @vdev was being registered; under @lock
- * @start_wq:   runs @start_work alone
+ * @wq:         runs @start_work and @stop_work, which waits for it
  * @start_work: registers @vdev
  * @stop_work:  unregisters it at the adapter's wish
  * @stopping:   @stop_work is on its way; under @lock
@@ -122,7 +122,7 @@ struct vlb_device {
 	bool destroy;
 	struct vlb_vdev *vdev;
 	bool config_missed;
-	struct workqueue_struct *start_wq;
+	struct workqueue_struct *wq;
 	struct work_struct start_work;
 	struct work_struct stop_work;
 	bool stopping;

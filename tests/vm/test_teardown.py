@@ -251,3 +251,11 @@ def driver_that_has_reset(t):
     t.equal(t.run("late-driver").strip(),
             "late 0, early 0, then called, overlapping 0, changes 1",
             "calls after the reset, before DRIVER_OK, and then; twice at once; changes told of")
+
+
+@test(timeout=180, needs=("crowd",), cases={"start": {"what": "start"}, "stop": {"what": "stop"}})
+def crowd(t, what):
+    """Many devices that wait to be started, or stopped, keep nobody else's from coming and going."""
+    aids.load(t, "vlb_late")
+    t.equal(t.run("crowd", what, timeout=170).strip(), "gone, come, gone",
+            "another's device that was there; one that comes; and goes")
