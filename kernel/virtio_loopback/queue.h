@@ -41,7 +41,10 @@ struct vlb_post;
  *           vlb_device.vq_lock, as the two that follow
  * @sink_avail: place in the available ring
  * @sink_used:  place in the used ring
- * @drained: the used ring's index as the end of I/O left it; under vlb_device.vq_lock
+ * @drained: the used ring's index (of a packed ring: the place, with the wrap bit) as the end of
+ *           I/O left it; under vlb_device.vq_lock, as the two that follow
+ * @drained_head: what it has put there last
+ * @drained_any: it has put something there
  * @broken_told: the adapter knows that the driver gave this queue up
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
  * @post:    stands between the two sides of a posted queue, NULL: nothing does
@@ -62,6 +65,8 @@ struct vlb_queue {
 	u16 sink_avail;
 	u16 sink_used;
 	u16 drained;
+	u16 drained_head;
+	bool drained_any;
 	bool broken_told;
 	u32 broken_reason;
 	struct vlb_post *post;

@@ -259,3 +259,12 @@ def crowd(t, what):
     aids.load(t, "vlb_late")
     t.equal(t.run("crowd", what, timeout=170).strip(), "gone, come, gone",
             "another's device that was there; one that comes; and goes")
+
+
+@test(timeout=120, needs=("pinned-ring",),
+      cases={w: {"what": w} for w in ("index", "elements", "packed")})
+def pinned_ring(t, what):
+    """A page of the used ring that the device side keeps pinned: the driver gets its buffer back."""
+    aids.load(t, "vlb_late")
+    Path("/sys/module/vlb_late/parameters/takes").write_text("1")
+    t.equal(t.run("pinned-ring", what, timeout=90).strip(), "back", "the driver's buffer")

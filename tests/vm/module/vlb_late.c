@@ -4,6 +4,8 @@
  * its queue and DRIVER_OK, and after that; then it offers one buffer, and when it is unbound it
  * resets the device and then waits for the end of I/O before it lets its queue go.
  *
+ * It takes nothing back, or in a work item of its own, as other drivers do, a while after the call.
+ *
  * A device does not interrupt before DRIVER_OK (virtio 3.1.1), nor when it was reset (2.4.1): calls
  * of then are counted. So are those that come while another one is under way, as no interrupt does,
  * and changes of the configuration.
@@ -15,6 +17,7 @@
 #include <linux/slab.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
+#include <linux/workqueue.h>
 
 /* An id that the virtio document does not give to anybody */
 #define VLB_LATE_ID		0xfff1
@@ -45,6 +48,14 @@ static unsigned int changes;
 module_param(changes, uint, 0400);
 MODULE_PARM_DESC(changes, "of the configuration, that it was told of");
 
+static bool takes;
+module_param(takes, bool, 0600);
+MODULE_PARM_DESC(takes, "it takes back what is used");
+
+static unsigned int taken;
+module_param(taken, uint, 0400);
+MODULE_PARM_DESC(taken, "buffers that it has taken back");
+
 static unsigned int early;
 module_param(early, uint, 0400);
 MODULE_PARM_DESC(early, "calls before DRIVER_OK");
@@ -68,18 +79,33 @@ MODULE_PARM_DESC(ended, "it has seen the end of I/O, which breaks the queue");
 /**
  * struct vlb_late - the device
  * @vq:   its queue
- * @word: the buffer that is offered and never taken back
+ * @word: the buffer that is offered
+ * @take: takes it back
  */
 struct vlb_late {
 	struct virtqueue *vq;
 	u64 *word;
+	struct work_struct take;
 };
 
 /* Calls that are under way */
 static atomic_t vlb_late_inside = ATOMIC_INIT(0);
 
+static void vlb_late_take(struct work_struct *work)
+{
+	struct vlb_late *dev = container_of(work, struct vlb_late, take);
+	unsigned int len;
+
+	/* Long enough for a ring to be another one than at the call */
+	usleep_range(2000, 3000);
+	while (virtqueue_get_buf(dev->vq, &len))
+		taken++;
+}
+
 static void vlb_late_called(struct virtqueue *vq)
 {
+	struct vlb_late *dev = vq->vdev->priv;
+
 	if (atomic_inc_return(&vlb_late_inside) > 1)
 		overlapping++;
 	/* Long enough for the next one to come */
@@ -91,6 +117,8 @@ static void vlb_late_called(struct virtqueue *vq)
 		late++;
 	else
 		calls++;
+	if (READ_ONCE(takes))
+		schedule_work(&dev->take);
 }
 
 static void vlb_late_changed(struct virtio_device *vdev)
@@ -110,12 +138,13 @@ static int vlb_late_probe(struct virtio_device *vdev)
 	dev->word = kzalloc(sizeof(*dev->word), GFP_KERNEL);
 	if (!dev->word)
 		goto err_free;
+	INIT_WORK(&dev->take, vlb_late_take);
+	vdev->priv = dev;
 	dev->vq = virtio_find_single_vq(vdev, vlb_late_called, "late");
 	if (IS_ERR(dev->vq)) {
 		err = PTR_ERR(dev->vq);
 		goto err_word;
 	}
-	vdev->priv = dev;
 	WRITE_ONCE(reset, false);
 	WRITE_ONCE(lingers, linger_ms);
 	msleep(linger_ms);
@@ -147,6 +176,7 @@ static void vlb_late_remove(struct virtio_device *vdev)
 	unsigned int ms;
 
 	virtio_reset_device(vdev);
+	cancel_work_sync(&dev->take);
 	WRITE_ONCE(reset, true);
 	for (ms = 0; ms < VLB_LATE_PATIENCE_MS && !virtqueue_is_broken(dev->vq);
 	     ms += VLB_LATE_STEP_MS)

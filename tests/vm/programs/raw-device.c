@@ -62,8 +62,16 @@ void raw_create(struct raw_device *dev, const char *name, uint32_t timeout_ms, u
 void raw_create_as(struct raw_device *dev, uint32_t device_id, const char *name,
 		   uint32_t timeout_ms, uint32_t orphan_ms)
 {
-	struct virtio_loopback_create args;
+	struct virtio_loopback_create args = raw_args(-1, name);
 
+	args.device_id = device_id;
+	args.message_timeout_ms = timeout_ms;
+	args.orphan_timeout_ms = orphan_ms;
+	raw_create_with(dev, &args);
+}
+
+void raw_create_with(struct raw_device *dev, struct virtio_loopback_create *args)
+{
 	memset(dev, 0, sizeof(*dev));
 	dev->size = 1 << 20;
 	dev->fd = raw_open();
@@ -71,12 +79,9 @@ void raw_create_as(struct raw_device *dev, uint32_t device_id, const char *name,
 	dev->pool = mmap(NULL, dev->size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->memfd, 0);
 	dev->answer = dev->serve = true;
 	dev->fill = 0xa5;
-	args = raw_args(dev->memfd, name);
-	args.device_id = device_id;
-	args.message_timeout_ms = timeout_ms;
-	args.orphan_timeout_ms = orphan_ms;
-	if (dev->pool == MAP_FAILED || ioctl(dev->fd, VIRTIO_LOOPBACK_CREATE, &args))
-		err(2, "create %s", name);
+	args->pool_fd = dev->memfd;
+	if (dev->pool == MAP_FAILED || ioctl(dev->fd, VIRTIO_LOOPBACK_CREATE, args))
+		err(2, "create %s", args->name);
 	raw_queue_fds(dev);
 }
 

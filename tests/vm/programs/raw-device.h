@@ -64,6 +64,8 @@ void raw_create(struct raw_device *dev, const char *name, uint32_t timeout_ms, u
 /* raw_create_as() - the same with another type than that of an entropy device */
 void raw_create_as(struct raw_device *dev, uint32_t device_id, const char *name,
 		   uint32_t timeout_ms, uint32_t orphan_ms);
+/* raw_create_with() - the same with any arguments; the pool is added to them */
+void raw_create_with(struct raw_device *dev, struct virtio_loopback_create *args);
 void raw_queue_fds(struct raw_device *dev);
 void raw_run(struct raw_device *dev);
 void raw_halt(struct raw_device *dev);
