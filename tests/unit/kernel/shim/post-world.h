@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What post.c needs besides: in the place of device.h, and of the virtio core. It is included
+ * before anything else.
+ */
+#ifndef POST_WORLD_H
+#define POST_WORLD_H
+
+#define VLB_DEVICE_H
+
+#include "shim.h"
+#include <linux/virtio_config.h>
+#include <linux/virtio_loopback.h>
+#include <linux/virtio_ring.h>
+
+#include "bounce.h"
+#include "pool.h"
+
+#define __rcu
+#define IS_ENABLED(option) false
+#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define cpu_to_le16(x)	(x)
+#define cpu_to_le64(x)	(x)
+#define smp_wmb()	__atomic_thread_fence(__ATOMIC_RELEASE)
+#define smp_mb()	__atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define kzalloc(size, gfp) kcalloc(1, size, gfp)
+
+/* irq_work: it is only counted */
+struct irq_work {
+	void (*func)(struct irq_work *work);
+	unsigned int queued;
+};
+
+#define IRQ_WORK_INIT_HARD(f)	((struct irq_work){ .func = (f) })
+#define irq_work_queue(work)	((work)->queued++)
+#define irq_work_sync(work)	((void)(work))
+
+#define rcu_read_lock()		((void)0)
+#define rcu_read_unlock()	((void)0)
+#define rcu_dereference(p)	(p)
+#define synchronize_rcu()	((void)0)
+
+/* the virtio core */
+struct virtqueue {
+	void *vdev;
+	struct vring vring;
+	unsigned int num_free;
+	bool broken;
+};
+
+#define virtqueue_get_vring(vq)		((const struct vring *)&(vq)->vring)
+#define virtqueue_get_vring_size(vq)	((vq)->vring.num)
+#define virtqueue_is_broken(vq)		((vq)->broken)
+#define virtqueue_detach_unused_buf(vq)	((void *)NULL)
+#define __virtqueue_break(vq)		((void)((vq)->broken = true))
+#define virtio_has_feature(vdev, bit)	((void)(vdev), false)
+
+/* device.h */
+enum vlb_event { VLB_EVENT_BROKEN };
+
+struct vlb_messages {
+	unsigned int events;
+};
+
+struct vlb_device {
+	struct vlb_bounce bounce;
+	struct vlb_messages messages;
+};
+
+struct vlb_queue {
+	struct vlb_device *dev;
+	struct virtqueue *vq;
+	struct irq_work work;
+	bool broken_told;
+	u32 broken_reason;
+};
+
+#define vlb_messages_raise(messages, event)	((void)((messages)->events |= 1U << (event)))
+#define vlb_device_is_over(dev)			((void)(dev), false)
+#define vlb_queue_vq(queue)			((queue)->vq)
+
+#endif

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* A posted queue: what the device side is given is what the driver has put there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "bounce.h"
+#include "pool.h"
+#include "post.h"
+
+#define POOL_SIZE	(1UL << 20)
+#define BASE		0x200000000ULL
+#define RINGS		(64 * PAGE_SIZE)
+#define NUM		16
+#define LENGTH		300
+
+/**
+ * struct world - a driver's queue and buffers
+ * @data:   what the device reads
+ * @answer: what it would write
+ * @other:  another buffer of the driver's, that is out
+ * @table:  an indirect one
+ */
+struct world {
+	struct vlb_pool pool;
+	struct vlb_device dev;
+	struct vlb_queue queue;
+	struct virtqueue vq;
+	struct vlb_post *post;
+	u8 data[LENGTH];
+	u8 answer[16];
+	u8 other[LENGTH];
+	struct vring_desc table[2];
+	dma_addr_t data_addr;
+	dma_addr_t answer_addr;
+	dma_addr_t other_addr;
+	dma_addr_t table_addr;
+};
+
+static u8 *in_pool(struct world *w, dma_addr_t addr)
+{
+	return (u8 *)w->pool.vaddr + (addr - BASE);
+}
+
+static dma_addr_t map(struct world *w, void *buffer, size_t len, enum dma_data_direction dir)
+{
+	dma_addr_t addr = vlb_bounce_map(&w->dev.bounce, (uintptr_t)buffer, len, dir, 0);
+
+	assert_true(addr != DMA_MAPPING_ERROR);
+	return addr;
+}
+
+static int set_up(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	const u16 sizes[] = { NUM };
+
+	w->pool.size = POOL_SIZE;
+	w->pool.vaddr = aligned_alloc(PAGE_SIZE, POOL_SIZE);
+	memset(w->pool.vaddr, 0, POOL_SIZE);
+	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
+	w->queue.dev = &w->dev;
+	w->queue.vq = &w->vq;
+	vring_init(&w->vq.vring, NUM, calloc(1, vring_size(NUM, 64)), 64);
+	w->vq.num_free = NUM;
+	w->post = vlb_post_create(&w->queue, false);
+	assert_non_null(w->post);
+	assert_int_equal(vlb_post_start(w->post, &w->vq), 0);
+	memset(w->data, 0x11, sizeof(w->data));
+	memset(w->other, 0x22, sizeof(w->other));
+	w->data_addr = map(w, w->data, sizeof(w->data), DMA_TO_DEVICE);
+	w->answer_addr = map(w, w->answer, sizeof(w->answer), DMA_FROM_DEVICE);
+	memset(in_pool(w, w->answer_addr), 0x33, sizeof(w->answer));
+	w->other_addr = map(w, w->other, sizeof(w->other), DMA_TO_DEVICE);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	vlb_post_stop(w->post);
+	vlb_post_destroy(w->post);
+	vlb_bounce_finish(&w->dev.bounce);
+	free(w->vq.vring.desc);
+	free(w->pool.vaddr);
+	free(w);
+	return 0;
+}
+
+static void put_chain(const struct world *w, struct vring_desc *desc)
+{
+	desc[0] = (struct vring_desc){ w->data_addr, sizeof(w->data), VRING_DESC_F_NEXT, 1 };
+	desc[1] = (struct vring_desc){ w->answer_addr, sizeof(w->answer), VRING_DESC_F_WRITE, 0 };
+}
+
+static void put_table(struct world *w)
+{
+	put_chain(w, w->table);
+	w->table_addr = map(w, w->table, sizeof(w->table), DMA_TO_DEVICE);
+	w->vq.vring.desc[0] = (struct vring_desc){ w->table_addr, sizeof(w->table),
+						   VRING_DESC_F_INDIRECT, 0 };
+}
+
+/* The driver adds its first buffer, kicks, and has it back. */
+static void kick(struct world *w)
+{
+	struct vring *vring = &w->vq.vring;
+
+	vring->avail->ring[0] = 0;
+	vring->avail->idx = 1;
+	assert_true(vlb_post_notify(w->post, &w->vq));
+	assert_int_equal(vring->used->idx, 1);
+	assert_int_equal(vring->used->ring[0].id, 0);
+}
+
+/* What the back-end finds in its ring are the driver's bytes, and the answer is zeroes. */
+static void check(struct world *w)
+{
+	struct virtio_loopback_queue device = { 0 };
+	const struct vring_desc *desc;
+	const struct vring_avail *avail;
+	const u8 zeroes[sizeof(w->answer)] = { 0 };
+
+	vlb_post_get(w->post, &device);
+	avail = (const void *)in_pool(w, device.driver_addr);
+	desc = (const void *)in_pool(w, device.desc_addr);
+	assert_int_equal(avail->idx, 1);
+	desc += avail->ring[0];
+	assert_int_equal(desc->flags, 0);
+	assert_int_equal(desc->len, sizeof(w->data));
+	assert_memory_equal(in_pool(w, desc->addr), w->data, sizeof(w->data));
+	assert_int_equal(w->vq.vring.used->ring[0].len, sizeof(w->answer));
+	assert_memory_equal(in_pool(w, w->answer_addr), zeroes, sizeof(w->answer));
+	assert_memory_equal(in_pool(w, w->other_addr), w->other, sizeof(w->other));
+}
+
+static void test_chain(void **state)
+{
+	struct world *w = *state;
+
+	put_chain(w, w->vq.vring.desc);
+	kick(w);
+	check(w);
+}
+
+static void test_table(void **state)
+{
+	struct world *w = *state;
+
+	put_table(w);
+	kick(w);
+	check(w);
+}
+
+/* The back-end has changed the table in the pool: what the driver has counts. */
+static void test_forged_table(void **state)
+{
+	struct world *w = *state;
+	struct vring_desc *forged;
+
+	put_table(w);
+	forged = (void *)in_pool(w, w->table_addr);
+	forged[0] = (struct vring_desc){ w->other_addr, LENGTH, VRING_DESC_F_NEXT, 1 };
+	forged[1] = (struct vring_desc){ w->other_addr, LENGTH, VRING_DESC_F_WRITE, 0 };
+	kick(w);
+	check(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_chain, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_table, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forged_table, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
