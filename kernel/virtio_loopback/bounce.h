@@ -48,7 +48,7 @@ struct vlb_mapping {
 	phys_addr_t orig;
 	u32 len;
 	u32 first;
-	u32 seq;
+	u64 seq;
 	u16 head;
 	u16 queue;
 	u8 order;

@@ -145,8 +145,8 @@ static int vlb_outstanding_cmp(const void *a, const void *b)
 {
 	const struct vlb_outstanding *left = a, *right = b;
 
-	/* The counter wraps; no two of a ring's entries are 2^31 apart. */
-	return (s32)(left->seq - right->seq) < 0 ? -1 : 1;
+	/* A buffer can be out for as long as its device likes: 32 bits would wrap meanwhile. */
+	return left->seq < right->seq ? -1 : 1;
 }
 
 /* With no list: counts only. */

@@ -54,7 +54,7 @@ struct vlb_record_queue {
  * @head: descriptor head
  */
 struct vlb_outstanding {
-	u32 seq;
+	u64 seq;
 	u16 head;
 };
 
@@ -71,7 +71,7 @@ struct vlb_outstanding {
 struct vlb_record {
 	struct vlb_record_queue *queues;
 	unsigned int nr;
-	u32 seq;
+	u64 seq;
 	u32 anomalies;
 	struct vlb_outstanding *list;
 	unsigned int room;

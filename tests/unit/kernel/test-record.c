@@ -248,6 +248,22 @@ static void test_rarely_looked_at(void **state)
 		walk(seed, 3, (const u16[]){ 64, 8, 32 }, 20000);
 }
 
+/* One is left lying while the others of the device come and go, some thousand million times. */
+static void test_left_lying(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	srand(5);
+	set_up(&w, 1, (const u16[]){ 64 });
+	for (u64 round = 0; round < 8; round++) {
+		driver_add(&w, &w.queues[0]);
+		check(&w, 0);
+		w.bounce.record.seq += 3UL << 29;
+	}
+	tear_down(&w);
+}
+
 /* The device side scribbles: the record ends, and nothing else does. */
 static void test_scribbles(void **state)
 {
@@ -287,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_one_queue),
 		cmocka_unit_test(test_small_queues),
 		cmocka_unit_test(test_rarely_looked_at),
+		cmocka_unit_test(test_left_lying),
 		cmocka_unit_test(test_scribbles),
 	};
 
