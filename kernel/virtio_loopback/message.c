@@ -123,9 +123,9 @@ static void vlb_messages_give_up(struct vlb_messages *messages, struct vlb_quest
  * @dev: the device
  * @msg: the type and its fields; the rest is filled in here
  *
- * Sleeps, at most for the device's message time-out (not counting the time in which the
- * system goes to sleep and comes back, and that in which the device waits for another
- * adapter; the latter has an end of its own).
+ * Sleeps, at most for the device's message time-out, and its orphan time-out for all times
+ * together in which it waits for another adapter: each alone has an end, but adapters could come
+ * and go for ever. Not counted is the time in which the system goes to sleep and comes back.
  *
  * Return: the adapter's answer, -ENODEV (there is none any more) or -ETIMEDOUT.
  */
@@ -133,7 +133,7 @@ int vlb_messages_ask(struct vlb_device *dev, struct virtio_loopback_msg *msg)
 {
 	struct vlb_messages *messages = &dev->messages;
 	struct vlb_question question = { .msg = msg };
-	unsigned long left = dev->message_timeout, slice;
+	unsigned long left = dev->message_timeout, alone = 0, slice;
 
 	init_completion(&question.done);
 	if (!vlb_messages_submit(messages, &question))
@@ -141,12 +141,16 @@ int vlb_messages_ask(struct vlb_device *dev, struct virtio_loopback_msg *msg)
 	do {
 		slice = min_t(unsigned long, left, VLB_MESSAGE_SLICE);
 		if (wait_for_completion_timeout(&question.done, slice))
-			break;
-		if (!READ_ONCE(dev->suspended) && READ_ONCE(dev->state) != VIRTIO_LOOPBACK_ORPHAN)
+			goto out;
+		if (READ_ONCE(dev->suspended))
+			continue;
+		if (READ_ONCE(dev->state) == VIRTIO_LOOPBACK_ORPHAN)
+			alone += slice;
+		else
 			left -= slice;
-	} while (left);
-	if (!left)
-		vlb_messages_give_up(messages, &question);
+	} while (left && alone <= dev->orphan_timeout);
+	vlb_messages_give_up(messages, &question);
+out:
 	trace_vlb_message(dev, msg, question.error);
 	return question.error;
 }

@@ -304,6 +304,30 @@ void check_patience(void)
 	finish(&dev, "patience");
 }
 
+/* The same, and adapters come and go for ever without an answer. */
+void check_patience_ends(void)
+{
+	struct virtio_loopback_takeover args = { .size = sizeof(args), .name = "games" };
+	struct virtio_loopback_msg msg;
+	struct raw_device dev;
+	char timeouts[64] = "";
+
+	raw_create(&dev, "games", 2000, 2000);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_START), 0, "START");
+	expect_error(read(dev.fd, &msg, sizeof(msg)) < 0 ? -1 : 0, 0, "read");
+	for (int i = 0; i < 30 && atoi(timeouts) < 1; i++) {
+		close(dev.fd);
+		usleep(500000);
+		dev.fd = raw_open();
+		expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_TAKEOVER, &args), 0, "TAKEOVER");
+		raw_sysfs("games", "message_timeouts", timeouts, sizeof(timeouts));
+	}
+	if (strcmp(timeouts, "1"))
+		fail("expected one question given up, saw %s", timeouts);
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_DESTROY), 0, "DESTROY");
+	finish(&dev, "games");
+}
+
 void check_orphan_ends(void)
 {
 	struct raw_device dev;

@@ -560,6 +560,7 @@ static const struct {
 	{ "endless-chain", check_endless_chain },
 	{ "takeover", check_takeover },
 	{ "patience", check_patience },
+	{ "patience-ends", check_patience_ends },
 	{ "orphan-ends", check_orphan_ends },
 };
 

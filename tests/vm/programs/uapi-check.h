@@ -27,6 +27,7 @@ void check_forged_used(void);
 void check_endless_chain(void);
 void check_takeover(void);
 void check_patience(void);
+void check_patience_ends(void);
 void check_orphan_ends(void);
 
 #endif
