@@ -132,7 +132,8 @@ static void vlb_synchronize_cbs(struct virtio_device *vdev)
  * The virtio core counts the descriptors that it gets back by the flags in the shared ring. Where
  * the device side changed those, the count is wrong when the driver, which is about to let go, has
  * its buffers out, and that is a BUG of the core's. Such buffers are lost instead: where they
- * belong to, and how many they are, is not known any more.
+ * belong to, and how many they are, is not known any more. Not those of a posted queue: its ring
+ * is out of the device side's sight, and what is free there is counted by vlb_post.
  */
 static void vlb_forget_buffers(struct vlb_device *dev)
 {
@@ -142,7 +143,7 @@ static void vlb_forget_buffers(struct vlb_device *dev)
 	for (i = 0; i < dev->num_queues; i++) {
 		struct virtqueue *vq = vlb_queue_vq(&dev->queues[i]);
 
-		if (!vq || vlb_vq_is_packed(vq))
+		if (!vq || dev->queues[i].post || vlb_vq_is_packed(vq))
 			continue;
 		do
 			vq->num_free = virtqueue_get_vring_size(vq);

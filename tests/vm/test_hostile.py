@@ -214,3 +214,12 @@ def backend_pid(t, device):
         if words[:1] == ["backend_pid"]:
             return int(words[1])
     return 0
+
+
+# Not on the debug kernel: the driver's buffers are lost, as kmemleak would say.
+@test(timeout=90, kernels=("debian-6.12", "debian-7"), tags=("hostile", "teardown"),
+      needs=("forged-console",), cases={w: {"what": w} for w in ("free", "full")})
+def joined_buffers(t, what):
+    """The device side joins a driver's buffers, whose count is wrong then: the driver lets go."""
+    t.run("modprobe", "virtio_console")
+    t.equal(t.run("forged-console", what, timeout=80).strip(), "failed, gone", "the device")

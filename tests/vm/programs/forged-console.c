@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * forged-console free|full - a console whose device side joins buffers of its input to one chain
+ *
+ * When the driver takes the first one back, the others go with it, and when it takes another one
+ * of them as well it takes back what it does not have: the count of free descriptors is wrong from
+ * then on, and so is the list of those. The driver is to let go of the device nevertheless, also
+ * when its output, which nobody takes, waits behind a posted queue that is full. Prints "failed,
+ * gone". Needs root and the driver virtio_console.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "raw-device.h"
+
+#define DEVICE_ID   3
+#define NAME	    "forged"
+#define JOINED	    4
+#define PATIENCE_MS 15000
+
+static const uint16_t sizes[] = { RAW_QUEUE_SIZE, RAW_QUEUE_SIZE };
+static const uint16_t flags[] = { 0, VIRTIO_LOOPBACK_QF_POSTED };
+
+static void create(struct raw_device *dev)
+{
+	struct virtio_loopback_create args = raw_args(-1, NAME);
+
+	args.device_id = DEVICE_ID;
+	args.num_queues = 2;
+	args.queue_sizes = (uintptr_t)sizes;
+	args.queue_flags = (uintptr_t)flags;
+	raw_create_with(dev, &args);
+	dev->serve = false;
+	raw_run(dev);
+	if (ioctl(dev->fd, VIRTIO_LOOPBACK_START))
+		err(1, "START");
+	if (!raw_wait_message(dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, PATIENCE_MS) ||
+	    !dev->registered.registered.bound)
+		errx(1, "no driver has bound: is virtio_console loaded?");
+}
+
+/* The one terminal that there is */
+static int open_console(void)
+{
+	struct termios mode;
+	char path[32];
+	int fd;
+
+	for (int i = 0; i < 64; i++) {
+		snprintf(path, sizeof(path), "/dev/hvc%d", i);
+		fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0 || tcgetattr(fd, &mode))
+			continue;
+		cfmakeraw(&mode);
+		if (!tcsetattr(fd, TCSANOW, &mode))
+			return fd;
+	}
+	errx(1, "no /dev/hvcN can be opened");
+}
+
+/* Until nothing more goes, for some time */
+static void fill(int console)
+{
+	static const char bytes[1024];
+	size_t written = 0;
+	ssize_t part;
+
+	for (int waits = 0; waits < 50;) {
+		part = write(console, bytes, sizeof(bytes));
+		if (part > 0) {
+			written += (size_t)part;
+			waits = 0;
+			continue;
+		}
+		if (part < 0 && errno != EAGAIN)
+			err(1, "the console");
+		usleep(10000);
+		waits++;
+	}
+	if (written < 32 << 10)
+		errx(1, "the queue was full when %zu bytes were written", written);
+}
+
+static void forge(struct raw_device *dev)
+{
+	struct vring *vring = &dev->vring;
+	uint64_t call = 1;
+
+	if (vring->avail->idx < JOINED)
+		errx(1, "the driver has %u buffers for its input, and not %d", vring->avail->idx,
+		     JOINED);
+	for (int i = 0; i < JOINED - 1; i++)
+		vring->desc[vring->avail->ring[i]].flags |= VRING_DESC_F_NEXT;
+	for (int i = 0; i < 2; i++)
+		vring->used->ring[i] = (vring_used_elem_t){ vring->avail->ring[i], 4 };
+	__atomic_store_n(&vring->used->idx, 2, __ATOMIC_RELEASE);
+	if (write(dev->call, &call, sizeof(call)) != sizeof(call))
+		err(1, "call");
+}
+
+static bool has_failed(void)
+{
+	char state[64] = "";
+
+	for (int ms = 0; ms < PATIENCE_MS && strcmp(state, "failed"); ms += 10) {
+		raw_sysfs(NAME, "state", state, sizeof(state));
+		usleep(10000);
+	}
+	return !strcmp(state, "failed");
+}
+
+int main(int argc, char **argv)
+{
+	struct raw_device dev;
+	int console;
+	bool failed;
+
+	if (argc != 2)
+		errx(2, "usage: forged-console free|full");
+	create(&dev);
+	console = open_console();
+	if (!strcmp(argv[1], "full"))
+		fill(console);
+	forge(&dev);
+	failed = has_failed();
+	tcflush(console, TCOFLUSH);
+	close(console);
+	raw_close(&dev);
+	printf("%s, %s\n", failed ? "failed" : "not failed",
+	       raw_wait_gone(NAME, 2 * PATIENCE_MS) ? "gone" : "not gone");
+	return 0;
+}
