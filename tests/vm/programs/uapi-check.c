@@ -356,6 +356,81 @@ static void check_slow_memory(void)
 	close(memfd);
 }
 
+struct second_call {
+	int fd;
+	bool takeover;
+	struct virtio_loopback_create args;
+	volatile bool done;
+	int error;
+};
+
+static void *call_second(void *arg)
+{
+	struct virtio_loopback_takeover takeover = { .size = sizeof(takeover), .name = "second" };
+	struct second_call *call = arg;
+	long ret = call->takeover ? ioctl(call->fd, VIRTIO_LOOPBACK_TAKEOVER, &takeover) :
+		   ioctl(call->fd, VIRTIO_LOOPBACK_CREATE, &call->args);
+
+	call->error = ret ? errno : 0;
+	call->done = true;
+	return NULL;
+}
+
+static void *create_slowly(void *arg)
+{
+	struct second_call *call = arg;
+
+	expect_error(ioctl(call->fd, VIRTIO_LOOPBACK_CREATE, &call->args), 0, "CREATE in the end");
+	return NULL;
+}
+
+/* One file, whose first call waits for memory of the caller's: the second one can be interrupted. */
+static void check_slow_create(void)
+{
+	struct sigaction in_time = { .sa_handler = interrupt };
+	int memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW), uffd;
+	struct second_call first = { .fd = raw_open(), .args = raw_args(memfd, "slow") };
+	struct second_call second = { .fd = first.fd, .args = raw_args(memfd, "second") };
+	struct pollfd asked = { .events = POLLIN };
+	void *memory = missing_page(&uffd);
+	pthread_t one, two;
+
+	expect_error(memory ? 0 : -1, 0, "userfaultfd");
+	first.args.config = (uintptr_t)memory;
+	first.args.config_size = 16;
+	asked.fd = uffd;
+	if (!memory || pthread_create(&one, NULL, create_slowly, &first))
+		return;
+	EXPECT(poll(&asked, 1, 10000) == 1);
+	sigaction(SIGALRM, &in_time, NULL);
+	for (int i = 0; i < 2; i++) {
+		second.takeover = i;
+		second.done = false;
+		if (pthread_create(&two, NULL, call_second, &second))
+			return fail("no thread");
+		for (int tries = 0; !second.done && tries < 200; tries++) {
+			usleep(10000);
+			pthread_kill(two, SIGALRM);
+		}
+		if (!second.done) {
+			fail("%s: expected to be interrupted, saw that it waits",
+			     i ? "TAKEOVER" : "CREATE");
+			break;
+		}
+		pthread_join(two, NULL);
+		if (second.error != EINTR)
+			fail("%s: expected EINTR, saw %s", i ? "TAKEOVER" : "CREATE",
+			     strerrorname_np(second.error));
+	}
+	EXPECT(!missing_page_comes(uffd, memory));
+	pthread_join(one, NULL);
+	if (!second.done)
+		pthread_join(two, NULL);
+	close(uffd);
+	close(first.fd);
+	close(memfd);
+}
+
 static void check_messages(void)
 {
 	struct virtio_loopback_reply reply = { .seq = 12345 };
@@ -546,6 +621,7 @@ static const struct {
 	{ "queue-fds", check_queue_fds },
 	{ "config", check_config },
 	{ "slow-memory", check_slow_memory },
+	{ "slow-create", check_slow_create },
 	{ "messages", check_messages },
 	{ "store", check_store },
 	{ "pool-holes", check_pool_holes },
