@@ -588,18 +588,24 @@ static int vlb_device_adopt(struct vlb_device *dev)
 struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args)
 {
 	struct vlb_device *dev;
-	int err = -ENOENT;
+	int err;
 
 	if (!vlb_name_is_valid(args->name))
 		return ERR_PTR(-EINVAL);
 	mutex_lock(&vlb_devices_lock);
 	dev = vlb_device_find(args->name);
-	if (dev) {
-		mutex_lock(&dev->lock);
+	if (dev)
+		vlb_device_get(dev);
+	mutex_unlock(&vlb_devices_lock);
+	if (!dev)
+		return ERR_PTR(-ENOENT);
+	/* Whose I/O is being ended has it for a while: that is nobody else's affair. */
+	err = mutex_lock_interruptible(&dev->lock);
+	if (!err) {
 		err = vlb_device_adopt(dev);
 		mutex_unlock(&dev->lock);
 	}
-	mutex_unlock(&vlb_devices_lock);
+	vlb_device_put(dev);
 	return err ? ERR_PTR(err) : dev;
 }
 

@@ -253,12 +253,22 @@ def driver_that_has_reset(t):
             "calls after the reset, before DRIVER_OK, and then; twice at once; changes told of")
 
 
-@test(timeout=180, needs=("crowd",), cases={"start": {"what": "start"}, "stop": {"what": "stop"}})
-def crowd(t, what):
-    """Many devices that wait to be started, or stopped, keep nobody else's from coming and going."""
+CROWDS = {
+    "start": "gone, come, gone",
+    "stop": "gone, come, gone",
+    "takeover": "at once",
+}
+
+
+@test(timeout=180, needs=("crowd",),
+      cases={k: {"what": k, "expected": v} for k, v in CROWDS.items()})
+def crowd(t, what, expected):
+    """
+    Many devices that wait to be started, or stopped, or one that fails slowly and is asked for by
+    another adapter, keep nobody else's from coming and going.
+    """
     aids.load(t, "vlb_late")
-    t.equal(t.run("crowd", what, timeout=170).strip(), "gone, come, gone",
-            "another's device that was there; one that comes; and goes")
+    t.equal(t.run("crowd", what, timeout=170).strip(), expected, "what became of another's devices")
 
 
 @test(timeout=120, needs=("pinned-ring",),

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * crowd start|stop - many devices that wait keep nobody else from coming and going
+ * crowd start|stop|takeover - devices that wait keep nobody else from coming and going
  *
  * More devices than a work queue runs works at once are started by one who does not answer their
  * drivers' questions, or, when all have their drivers, stopped by him. Meanwhile somebody else's
- * device, that was there before, goes, and another one comes and goes. Prints "gone, come, gone";
- * exits with 1 when something did not happen. Needs root and vlb_late.ko.
+ * device, that was there before, goes, and another one comes and goes. Prints "gone, come, gone".
+ *
+ * Or one device is failed, whose driver does not take its buffer, which is waited for for a while,
+ * and asked for by another adapter meanwhile, and a third one comes. Prints "at once" or "late".
+ *
+ * Exits with 1 when something did not happen. Needs root and vlb_late.ko.
  */
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -15,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "raw-device.h"
@@ -112,13 +118,73 @@ static bool has_gone(struct raw_device *dev, const char *name)
 	return raw_wait_gone(name, PATIENCE_MS);
 }
 
+static void *fail(void *arg)
+{
+	struct virtio_loopback_fail args = { .size = sizeof(args) };
+	const struct raw_device *dev = arg;
+
+	if (ioctl(dev->fd, VIRTIO_LOOPBACK_FAIL, &args))
+		warn("FAIL");
+	return NULL;
+}
+
+static void *take_over(void *arg)
+{
+	struct virtio_loopback_takeover args = { .size = sizeof(args), .name = "before" };
+	int fd = raw_open();
+
+	(void)arg;
+	if (!ioctl(fd, VIRTIO_LOOPBACK_TAKEOVER, &args) || errno != EBUSY)
+		warn("TAKEOVER of a device that has an adapter");
+	close(fd);
+	return NULL;
+}
+
+static long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int take_over_while_failing(void)
+{
+	struct raw_device before, after;
+	pthread_t failing, taking;
+	long begin, end;
+
+	come(&before, "before");
+	if (!has_come(&before))
+		errx(1, "no device has come");
+	begin = now_ms();
+	if (pthread_create(&failing, NULL, fail, &before))
+		errx(1, "pthread_create");
+	usleep(200000);
+	if (pthread_create(&taking, NULL, take_over, NULL))
+		errx(1, "pthread_create");
+	usleep(200000);
+	raw_create_as(&after, DEVICE_ID, "after", 5000, 0);
+	end = now_ms();
+	pthread_join(failing, NULL);
+	if (now_ms() - begin < 1500)
+		errx(1, "the device has failed at once");
+	pthread_join(taking, NULL);
+	if (!has_gone(&before, "before") || !has_gone(&after, "after"))
+		errx(1, "a device has not gone with its file");
+	puts(end - begin < 1500 ? "at once" : "late");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct raw_device before, after;
 	bool gone, came, gone_too;
 
 	if (argc != 2)
-		errx(2, "usage: crowd start|stop");
+		errx(2, "usage: crowd start|stop|takeover");
+	if (!strcmp(argv[1], "takeover"))
+		return take_over_while_failing();
 	come(&before, "before");
 	if (!has_come(&before))
 		errx(1, "no device has come, before there was anybody else");
