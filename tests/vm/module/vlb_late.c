@@ -11,6 +11,7 @@
  * and changes of the configuration.
  */
 #include <linux/atomic.h>
+#include <linux/cache.h>
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/scatterlist.h>
@@ -135,7 +136,8 @@ static int vlb_late_probe(struct virtio_device *vdev)
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	if (!dev)
 		return -ENOMEM;
-	dev->word = kzalloc(sizeof(*dev->word), GFP_KERNEL);
+	/* A cache line of its own, as what a device writes has to have */
+	dev->word = kzalloc(L1_CACHE_BYTES, GFP_KERNEL);
 	if (!dev->word)
 		goto err_free;
 	INIT_WORK(&dev->take, vlb_late_take);
