@@ -14,6 +14,7 @@
 #include "post.h"
 #include "queue.h"
 #include "trace.h"
+#include "walk.h"
 
 /**
  * struct vlb_call - a hook on the wait queue of an eventfd
@@ -386,6 +387,11 @@ int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, 
 		queue->max = sizes[i];
 		spin_lock_init(&queue->calling);
 		init_irq_work(&queue->work, vlb_queue_work);
+		queue->copy = kvcalloc(sizes[i], sizeof(*queue->copy), GFP_KERNEL_ACCOUNT);
+		if (!queue->copy) {
+			vlb_queues_finish(dev);
+			return -ENOMEM;
+		}
 		if (!(flags[i] & VIRTIO_LOOPBACK_QF_POSTED))
 			continue;
 		queue->post = vlb_post_create(queue, flags[i] & VIRTIO_LOOPBACK_QF_STRICT);
@@ -423,35 +429,25 @@ void vlb_queues_finish(struct vlb_device *dev)
 
 	/* What runs an irq_work looks at it once more when that has returned. */
 	synchronize_rcu();
-	for (i = 0; i < dev->num_queues; i++)
+	for (i = 0; i < dev->num_queues; i++) {
 		vlb_post_destroy(dev->queues[i].post);
+		kvfree(dev->queues[i].copy);
+	}
 	kvfree(dev->queues);
 }
 
-static void vlb_queue_end_walk(struct virtqueue *vq)
+static void vlb_queue_end_walk(struct vlb_queue *queue, struct virtqueue *vq)
 {
-	const __virtio16 next = cpu_to_virtio16(vq->vdev, VRING_DESC_F_NEXT);
-	const struct vring *vring;
-	unsigned int i;
-
 	__virtqueue_break(vq);
-	/* Of a packed ring the virtio core remembers the chains by itself. */
-	if (vlb_vq_is_packed(vq))
-		return;
-	vring = virtqueue_get_vring(vq);
-	for (i = 0; i < vring->num; i++)
-		WRITE_ONCE(vring->desc[i].flags, READ_ONCE(vring->desc[i].flags) & ~next);
+	/*
+	 * Of a packed ring the virtio core remembers the chains by itself, and that of a posted
+	 * queue the device side does not see.
+	 */
+	if (!vlb_vq_is_packed(vq) && !queue->post)
+		vlb_walk_end((struct vring *)virtqueue_get_vring(vq), queue->copy);
 }
 
-/**
- * vlb_queues_end_walks() - the device side has changed descriptors: no chain goes on
- * @dev: any context
- *
- * The virtio core finds the end of a buffer's chain by the flags in the shared ring. Where
- * the device side has set NEXT in all of them it would go round for ever, with interrupts
- * off. As long as the device side keeps setting them, this has to be called again and
- * again, until the pool is taken from it.
- */
+/* The device side has changed descriptors: no chain goes on, see walk.h. Any context. */
 void vlb_queues_end_walks(struct vlb_device *dev)
 {
 	struct virtqueue *vq;
@@ -461,9 +457,26 @@ void vlb_queues_end_walks(struct vlb_device *dev)
 	for (i = 0; i < dev->num_queues; i++) {
 		vq = rcu_dereference(dev->queues[i].vq);
 		if (vq)
-			vlb_queue_end_walk(vq);
+			vlb_queue_end_walk(&dev->queues[i], vq);
 	}
 	rcu_read_unlock();
+}
+
+/**
+ * vlb_queue_give_ring_back() - the virtio core is about to free the ring: it is to find its own
+ * @queue: is detached
+ * @vq:    its ring
+ */
+void vlb_queue_give_ring_back(struct vlb_queue *queue, struct virtqueue *vq)
+{
+	struct vring *vring;
+
+	if (vlb_vq_is_packed(vq))
+		return;
+	vring = (struct vring *)virtqueue_get_vring(vq);
+	if (vring->desc == queue->copy)
+		vring->desc = vlb_bounce_memory(&queue->dev->bounce, virtqueue_get_desc_addr(vq),
+						0);
 }
 
 const struct vlb_queue *vlb_queues_first_broken(struct vlb_device *dev)

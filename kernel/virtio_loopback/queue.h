@@ -16,6 +16,7 @@
 
 struct eventfd_ctx;
 struct virtqueue;
+struct vring_desc;
 struct vlb_call;
 struct vlb_device;
 struct vlb_post;
@@ -47,6 +48,7 @@ struct vlb_post;
  * @drained_any: it has put something there
  * @broken_told: the adapter knows that the driver gave this queue up
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
+ * @copy:    room for @max descriptors, see walk.h
  * @post:    stands between the two sides of a posted queue, NULL: nothing does
  */
 struct vlb_queue {
@@ -69,6 +71,7 @@ struct vlb_queue {
 	bool drained_any;
 	bool broken_told;
 	u32 broken_reason;
+	struct vring_desc *copy;
 	struct vlb_post *post;
 };
 
@@ -83,6 +86,7 @@ size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num
 int vlb_queue_set_fds(struct vlb_queue *queue, int kick_fd, int call_fd);
 int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq);
 void vlb_queue_detach(struct vlb_queue *queue);
+void vlb_queue_give_ring_back(struct vlb_queue *queue, struct virtqueue *vq);
 bool vlb_queue_notify(struct virtqueue *vq);
 struct virtqueue *vlb_queue_vq(struct vlb_queue *queue);
 void vlb_queue_sync(struct vlb_queue *queue);

@@ -210,6 +210,7 @@ static void vlb_del_vqs(struct virtio_device *vdev)
 	mutex_lock(&dev->vq_lock);
 	list_for_each_entry_safe(vq, next, &vdev->vqs, list) {
 		vlb_queue_detach(vq->priv);
+		vlb_queue_give_ring_back(vq->priv, vq);
 		vring_del_virtqueue(vq);
 	}
 	mutex_unlock(&dev->vq_lock);

@@ -19,7 +19,6 @@
 #define __rcu
 #define IS_ENABLED(option) false
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
-#define cpu_to_le16(x)	(x)
 #define cpu_to_le64(x)	(x)
 #define smp_wmb()	__atomic_thread_fence(__ATOMIC_RELEASE)
 #define smp_mb()	__atomic_thread_fence(__ATOMIC_SEQ_CST)

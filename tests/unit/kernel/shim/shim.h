@@ -35,6 +35,7 @@ typedef unsigned int gfp_t;
 #define smp_rmb()	__atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define le16_to_cpu(x)	(x)
 #define le32_to_cpu(x)	(x)
+#define cpu_to_le16(x)	(x)
 #define cpu_to_le32(x)	(x)
 #define le64_to_cpu(x)	(x)
 
