@@ -244,7 +244,7 @@ static int vlb_ioctl_get_outstanding(struct vlb_device *dev,
 
 	if (!queue || args->flags || args->reserved)
 		return -EINVAL;
-	if (queue->post || (dev->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
+	if (vlb_queue_has_private_ring(queue) || (dev->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
 		return -EOPNOTSUPP;
 	room = min_t(u32, args->count, queue->max);
 	heads = kvcalloc(room, sizeof(*heads), GFP_KERNEL_ACCOUNT);

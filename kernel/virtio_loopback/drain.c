@@ -9,6 +9,7 @@
 #include "drain.h"
 #include "fence.h"
 #include "post.h"
+#include "relay.h"
 
 /* Some drivers take their buffers back in a work item of their own. */
 #define VLB_DRAIN_PATIENCE	(2 * HZ)
@@ -247,6 +248,8 @@ void vlb_drain(struct vlb_device *dev)
 		if (dev->queues[i].post)
 			vlb_post_discard(dev->queues[i].post);
 		vlb_queue_call_sync(&dev->queues[i]);
+		if (dev->queues[i].relay)
+			vlb_relay_cut(dev->queues[i].relay);
 	}
 
 	vlb_bounce_poison(&dev->bounce);

@@ -13,6 +13,7 @@
 #include "device.h"
 #include "post.h"
 #include "queue.h"
+#include "relay.h"
 #include "trace.h"
 #include "walk.h"
 
@@ -149,6 +150,8 @@ static void vlb_queue_work(struct irq_work *work)
 	if (likely(vq && vlb_queue_may_call(queue, vq))) {
 		if (queue->post && vlb_post_called(queue->post, vq))
 			vlb_queue_kick(queue);
+		if (queue->relay && vlb_relay_called(queue->relay, vq))
+			irq_work_queue(&queue->work);
 		queue->calls++;
 		trace_vlb_call(queue);
 		vring_interrupt(0, vq);
@@ -172,8 +175,11 @@ bool vlb_queue_notify(struct virtqueue *vq)
 
 	if (unlikely(READ_ONCE(queue->quiet)))
 		WRITE_ONCE(queue->quiet, false);
-	if (likely(!queue->post) || vlb_post_notify(queue->post, vq))
-		vlb_queue_kick(queue);
+	if (unlikely(queue->post) && !vlb_post_notify(queue->post, vq))
+		return true;
+	if (unlikely(queue->relay) && !vlb_relay_notify(queue->relay, vq))
+		return true;
+	vlb_queue_kick(queue);
 	return true;
 }
 
@@ -272,14 +278,15 @@ int vlb_queue_set_fds(struct vlb_queue *queue, int kick_fd, int call_fd)
  */
 int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq)
 {
-	int err;
+	int err = 0;
 
 	vq->priv = queue;
-	if (queue->post) {
+	if (queue->post)
 		err = vlb_post_start(queue->post, vq);
-		if (err)
-			return err;
-	}
+	else if (queue->relay)
+		err = vlb_relay_start(queue->relay, vq);
+	if (err)
+		return err;
 	queue->broken_told = false;
 	queue->quiet = true;
 	if (!vlb_vq_is_packed(vq))
@@ -302,6 +309,8 @@ void vlb_queue_detach(struct vlb_queue *queue)
 	vlb_record_del_queue(&queue->dev->bounce, queue->index);
 	if (queue->post)
 		vlb_post_stop(queue->post);
+	if (queue->relay)
+		vlb_relay_stop(queue->relay);
 }
 
 /**
@@ -327,6 +336,10 @@ void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out)
 		out->flags |= VIRTIO_LOOPBACK_QUEUE_QUIET;
 	if (queue->post) {
 		vlb_post_get(queue->post, out);
+		return;
+	}
+	if (queue->relay) {
+		vlb_relay_get(queue->relay, out);
 		return;
 	}
 	out->num = virtqueue_get_vring_size(vq);
@@ -392,10 +405,13 @@ int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, 
 			vlb_queues_finish(dev);
 			return -ENOMEM;
 		}
-		if (!(flags[i] & VIRTIO_LOOPBACK_QF_POSTED))
+		if (flags[i] & VIRTIO_LOOPBACK_QF_POSTED)
+			queue->post = vlb_post_create(queue, flags[i] & VIRTIO_LOOPBACK_QF_STRICT);
+		else if (vlb_relay_wanted(dev->device_id, dev->features))
+			queue->relay = vlb_relay_create(queue);
+		else
 			continue;
-		queue->post = vlb_post_create(queue, flags[i] & VIRTIO_LOOPBACK_QF_STRICT);
-		if (!queue->post) {
+		if (!vlb_queue_has_private_ring(queue)) {
 			vlb_queues_finish(dev);
 			return -ENOMEM;
 		}
@@ -432,6 +448,7 @@ void vlb_queues_finish(struct vlb_device *dev)
 	for (i = 0; i < dev->num_queues; i++) {
 		vlb_post_destroy(dev->queues[i].post);
 		kvfree(dev->queues[i].copy);
+		vlb_relay_destroy(dev->queues[i].relay);
 	}
 	kvfree(dev->queues);
 }
@@ -440,10 +457,10 @@ static void vlb_queue_end_walk(struct vlb_queue *queue, struct virtqueue *vq)
 {
 	__virtqueue_break(vq);
 	/*
-	 * Of a packed ring the virtio core remembers the chains by itself, and that of a posted
-	 * queue the device side does not see.
+	 * Of a packed ring the virtio core remembers the chains by itself, and a private one the
+	 * device side does not see.
 	 */
-	if (!vlb_vq_is_packed(vq) && !queue->post)
+	if (!vlb_vq_is_packed(vq) && !vlb_queue_has_private_ring(queue))
 		vlb_walk_end((struct vring *)virtqueue_get_vring(vq), queue->copy);
 }
 

@@ -20,6 +20,7 @@ struct vring_desc;
 struct vlb_call;
 struct vlb_device;
 struct vlb_post;
+struct vlb_relay;
 
 /**
  * struct vlb_queue - what the device knows of one virtqueue
@@ -50,6 +51,7 @@ struct vlb_post;
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
  * @copy:    room for @max descriptors, see walk.h
  * @post:    stands between the two sides of a posted queue, NULL: nothing does
+ * @relay:   stands between them where the driver's ring is a private one, and it is not posted
  */
 struct vlb_queue {
 	struct vlb_device *dev;
@@ -73,6 +75,7 @@ struct vlb_queue {
 	u32 broken_reason;
 	struct vring_desc *copy;
 	struct vlb_post *post;
+	struct vlb_relay *relay;
 };
 
 int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, unsigned int num);
@@ -100,6 +103,15 @@ void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out);
 static inline bool vlb_vq_is_packed(const struct virtqueue *vq)
 {
 	return virtio_has_feature(vq->vdev, VIRTIO_F_RING_PACKED);
+}
+
+/**
+ * vlb_queue_has_private_ring() - is the driver's ring out of the device's sight?
+ * @queue: the queue
+ */
+static inline bool vlb_queue_has_private_ring(const struct vlb_queue *queue)
+{
+	return queue->post || queue->relay;
 }
 
 #endif /* VLB_QUEUE_H */

@@ -9,6 +9,7 @@
 
 #include "device.h"
 #include "fence.h"
+#include "relay.h"
 #include "sink.h"
 
 /* A driver takes its buffers back in a work item of its own. */
@@ -159,6 +160,8 @@ bool vlb_sink_begin(struct vlb_device *dev)
 		vlb_bounce_poison(&dev->bounce);
 	for (i = 0; well && i < dev->num_queues; i++) {
 		vq = vlb_queue_vq(&dev->queues[i]);
+		if (dev->queues[i].relay)
+			vlb_relay_cut(dev->queues[i].relay);
 		well = !vq || vlb_sink_begin_queue(&dev->queues[i], vq);
 	}
 	for (i = 0; !well && i < dev->num_queues; i++)

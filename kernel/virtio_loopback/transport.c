@@ -143,7 +143,7 @@ static void vlb_forget_buffers(struct vlb_device *dev)
 	for (i = 0; i < dev->num_queues; i++) {
 		struct virtqueue *vq = vlb_queue_vq(&dev->queues[i]);
 
-		if (!vq || dev->queues[i].post || vlb_vq_is_packed(vq))
+		if (!vq || vlb_queue_has_private_ring(&dev->queues[i]) || vlb_vq_is_packed(vq))
 			continue;
 		do
 			vq->num_free = virtqueue_get_vring_size(vq);
@@ -229,8 +229,8 @@ static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int i
 	queue = &dev->queues[index];
 	if (rcu_access_pointer(queue->vq))
 		return ERR_PTR(-EBUSY);
-	/* The driver of a posted queue trusts its ring: it would spin on what is forged there. */
-	dev->bounce.private_rings = queue->post;
+	/* Drivers trust such rings: they spin on what is forged there, or count what is. */
+	dev->bounce.private_rings = vlb_queue_has_private_ring(queue);
 	vq = vring_create_virtqueue(index, queue->max, SMP_CACHE_BYTES, vdev, true, true,
 				    info->ctx, vlb_queue_notify, info->callback, info->name);
 	dev->bounce.private_rings = false;
@@ -264,7 +264,7 @@ static int vlb_disable_vq_and_reset(struct virtqueue *vq)
 	struct vlb_device *dev = queue->dev;
 
 	/* No driver resets its control queue; a new ring would not be a private one. */
-	if (!virtio_has_feature(vq->vdev, VIRTIO_F_RING_RESET) || queue->post)
+	if (!virtio_has_feature(vq->vdev, VIRTIO_F_RING_RESET) || vlb_queue_has_private_ring(queue))
 		return -ENOENT;
 	if (vlb_device_is_over(dev))
 		return -ENODEV;

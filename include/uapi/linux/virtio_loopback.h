@@ -305,7 +305,8 @@ struct virtio_loopback_state {
  * used and the driver has not yet taken is in the record too: it is found in the
  * used ring from used_index (struct virtio_loopback_queue) on. EIO: the device side has
  * scribbled in a ring, and there is no record any more. EOPNOTSUPP: a posted queue
- * (VIRTIO_LOOPBACK_QF_POSTED), where the driver waits for nothing, or a device that
+ * (VIRTIO_LOOPBACK_QF_POSTED), where the driver waits for nothing; a device whose driver
+ * has a ring that the device does not see (console, GPU, input); or one that
  * VIRTIO_F_RING_PACKED was offered for: there is no record of packed virtqueues.
  */
 struct virtio_loopback_outstanding {

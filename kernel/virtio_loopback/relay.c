@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_ring.h>
+
+#include "device.h"
+#include "relay.h"
+
+/* So often a run looks again for what came meanwhile: the device side could go on for ever. */
+#define VLB_RELAY_ROUNDS	4
+
+/**
+ * struct vlb_relay - see relay.h
+ * @queue:     its queue
+ * @lock:      protects everything below it; taken with interrupts off, in the driver's kick
+ *             and in calls
+ * @on:        there are rings, and the device side is heard
+ * @set_up:    there are rings
+ * @event_idx: VIRTIO_RING_F_EVENT_IDX is negotiated
+ * @num:       entries of either ring
+ * @avail:     next entry of both available rings
+ * @used:      next entry of both used rings
+ * @ring:      the device's ring, its memory and DMA address
+ * @ring_mem:  see @ring
+ * @ring_addr: see @ring
+ * @ring_size: see @ring
+ */
+struct vlb_relay {
+	struct vlb_queue *queue;
+
+	spinlock_t lock; /* see @lock above */
+	bool on;
+	bool set_up;
+	bool event_idx;
+	u16 num;
+	u16 avail;
+	u16 used;
+
+	struct vring ring;
+	void *ring_mem;
+	dma_addr_t ring_addr;
+	size_t ring_size;
+};
+
+/**
+ * vlb_relay_wanted() - does the driver take its unused buffers back, from a ring that is split?
+ * @device_id: virtio id
+ * @features:  offered
+ */
+bool vlb_relay_wanted(u32 device_id, u64 features)
+{
+	if (features & BIT_ULL(VIRTIO_F_RING_PACKED))
+		return false;
+	switch (device_id) {
+	case VIRTIO_ID_CONSOLE:
+	case VIRTIO_ID_GPU:
+	case VIRTIO_ID_INPUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static u16 vlb_relay_index(const __virtio16 *index)
+{
+	return le16_to_cpu((__force __le16)READ_ONCE(*index));
+}
+
+static __virtio16 vlb_relay_le16(u16 value)
+{
+	return (__force __virtio16)cpu_to_le16(value);
+}
+
+/* ---- from the driver to the device ---- */
+
+/* A buffer's descriptors. Those of the driver's ring nobody else can write to. */
+static void vlb_relay_describe(struct vlb_relay *relay, const struct vring *vring, u16 head)
+{
+	unsigned int steps;
+	u16 i = head;
+
+	for (steps = 0; steps < relay->num && i < relay->num; steps++) {
+		relay->ring.desc[i] = vring->desc[i];
+		if (!(vlb_relay_index(&vring->desc[i].flags) & VRING_DESC_F_NEXT))
+			break;
+		i = vlb_relay_index(&vring->desc[i].next);
+	}
+}
+
+static void vlb_relay_offer(struct vlb_relay *relay, const struct vring *vring)
+{
+	u16 end = vlb_relay_index(&vring->avail->idx);
+
+	/* Pairs with the driver's barrier between an entry and the index. */
+	smp_rmb();
+	for (; relay->avail != end; relay->avail++) {
+		u16 slot = relay->avail & (relay->num - 1);
+		__virtio16 head = vring->avail->ring[slot];
+
+		vlb_relay_describe(relay, vring, vlb_relay_index(&head));
+		relay->ring.avail->ring[slot] = head;
+	}
+}
+
+/* Returns whether the device wants to be kicked (virtio 2.7.10). */
+static bool vlb_relay_push(struct vlb_relay *relay, const struct vring *vring)
+{
+	u16 old = relay->avail;
+
+	do {
+		vlb_relay_offer(relay, vring);
+		/* Every further buffer is to be kicked for; one may have come meanwhile. */
+		WRITE_ONCE(vring_avail_event(vring), vlb_relay_le16(relay->avail));
+		smp_mb(); /* the driver does it the other way round */
+	} while (vlb_relay_index(&vring->avail->idx) != relay->avail);
+	if (relay->avail == old)
+		return false;
+	/* The entries before the index, and that before the device's wish is read. */
+	smp_wmb();
+	WRITE_ONCE(relay->ring.avail->idx, vlb_relay_le16(relay->avail));
+	smp_mb(); /* see above */
+	if (relay->event_idx)
+		return vring_need_event(vlb_relay_index(&vring_avail_event(&relay->ring)),
+					relay->avail, old);
+	return !(vlb_relay_index(&relay->ring.used->flags) & VRING_USED_F_NO_NOTIFY);
+}
+
+/* ---- from the device to the driver ---- */
+
+/* What the device side has counted too far is as much as a ring holds, and nonsense. */
+static u16 vlb_relay_count(const struct vlb_relay *relay)
+{
+	u16 count = vlb_relay_index(&relay->ring.used->idx) - relay->used;
+
+	return min(count, relay->num);
+}
+
+static void vlb_relay_return(struct vlb_relay *relay, const struct vring *vring)
+{
+	u16 count = vlb_relay_count(relay);
+
+	if (!count)
+		return;
+	/* The entries after the index, see virtio 2.7.8. */
+	smp_rmb();
+	for (; count; count--, relay->used++) {
+		u16 slot = relay->used & (relay->num - 1);
+
+		vring->used->ring[slot].id = READ_ONCE(relay->ring.used->ring[slot].id);
+		vring->used->ring[slot].len = READ_ONCE(relay->ring.used->ring[slot].len);
+	}
+	/* Before the index, as a device would. */
+	smp_wmb();
+	WRITE_ONCE(vring->used->idx, vlb_relay_le16(relay->used));
+}
+
+/* Returns whether there is more, for which there may be no call. */
+static bool vlb_relay_pull(struct vlb_relay *relay, const struct vring *vring)
+{
+	unsigned int round;
+
+	for (round = 0; round < VLB_RELAY_ROUNDS; round++) {
+		vlb_relay_return(relay, vring);
+		/* A call is wanted for the next one; it may have come meanwhile. */
+		if (relay->event_idx)
+			WRITE_ONCE(vring_used_event(&relay->ring), vlb_relay_le16(relay->used));
+		else
+			WRITE_ONCE(relay->ring.avail->flags, 0);
+		/* The wish before the index is read: the device does it the other way round. */
+		smp_mb();
+		if (!vlb_relay_count(relay))
+			return false;
+	}
+	return true;
+}
+
+/* ---- both ---- */
+
+/**
+ * vlb_relay_notify() - the driver kicks
+ * @relay: of this queue
+ * @vq:    the driver's ring
+ *
+ * Return: whether the device is to be kicked, or who stands in for it when it is cut off.
+ */
+bool vlb_relay_notify(struct vlb_relay *relay, struct virtqueue *vq)
+{
+	unsigned long flags;
+	bool kick = true;
+
+	spin_lock_irqsave(&relay->lock, flags);
+	if (relay->on)
+		kick = vlb_relay_push(relay, virtqueue_get_vring(vq));
+	spin_unlock_irqrestore(&relay->lock, flags);
+	return kick;
+}
+
+/**
+ * vlb_relay_called() - the device calls
+ * @relay: of this queue
+ * @vq:    the driver's ring
+ *
+ * Return: whether to come again: there is more, and no call for it.
+ */
+bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq)
+{
+	unsigned long flags;
+	bool more = false;
+
+	spin_lock_irqsave(&relay->lock, flags);
+	if (relay->on)
+		more = vlb_relay_pull(relay, virtqueue_get_vring(vq));
+	spin_unlock_irqrestore(&relay->lock, flags);
+	return more;
+}
+
+/* ---- life ---- */
+
+/**
+ * vlb_relay_create() - for a queue of a device that wants it
+ * @queue: must outlive it
+ *
+ * Return: the object, or NULL.
+ */
+struct vlb_relay *vlb_relay_create(struct vlb_queue *queue)
+{
+	struct vlb_relay *relay = kzalloc(sizeof(*relay), GFP_KERNEL_ACCOUNT);
+
+	if (!relay)
+		return NULL;
+	relay->queue = queue;
+	spin_lock_init(&relay->lock);
+	return relay;
+}
+
+void vlb_relay_destroy(struct vlb_relay *relay)
+{
+	kfree(relay);
+}
+
+/**
+ * vlb_relay_start() - the driver has set the queue up
+ * @relay: not set up
+ * @vq:    the driver's ring
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vlb_relay_start(struct vlb_relay *relay, struct virtqueue *vq)
+{
+	relay->num = virtqueue_get_vring_size(vq);
+	relay->ring_size = PAGE_ALIGN(vring_size(relay->num, SMP_CACHE_BYTES));
+	relay->ring_mem = vlb_bounce_alloc_ring(&relay->queue->dev->bounce, relay->ring_size,
+						&relay->ring_addr);
+	if (!relay->ring_mem)
+		return -ENOMEM;
+	vring_init(&relay->ring, relay->num, relay->ring_mem, SMP_CACHE_BYTES);
+	relay->event_idx = virtio_has_feature(vq->vdev, VIRTIO_RING_F_EVENT_IDX);
+	relay->avail = 0;
+	relay->used = 0;
+	relay->set_up = true;
+	relay->on = true;
+	return 0;
+}
+
+/**
+ * vlb_relay_cut() - the device's side is over: what it does is not seen any more
+ * @relay: need not be on
+ *
+ * The driver's used ring is to be written by who ends its I/O then, see drain.h and sink.h.
+ */
+void vlb_relay_cut(struct vlb_relay *relay)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&relay->lock, flags);
+	relay->on = false;
+	spin_unlock_irqrestore(&relay->lock, flags);
+}
+
+/**
+ * vlb_relay_stop() - the driver's ring is about to go
+ * @relay: neither kicks nor calls come any more; need not be set up
+ */
+void vlb_relay_stop(struct vlb_relay *relay)
+{
+	if (!relay->set_up)
+		return;
+	vlb_relay_cut(relay);
+	relay->set_up = false;
+	vlb_bounce_free_ring(&relay->queue->dev->bounce, relay->ring_size, relay->ring_mem,
+			     relay->ring_addr);
+}
+
+/* The ring that the back-end is to serve. */
+void vlb_relay_get(const struct vlb_relay *relay, struct virtio_loopback_queue *out)
+{
+	out->num = relay->num;
+	out->desc_addr = relay->ring_addr;
+	out->driver_addr = relay->ring_addr + ((void *)relay->ring.avail - relay->ring_mem);
+	out->device_addr = relay->ring_addr + ((void *)relay->ring.used - relay->ring_mem);
+	out->used_index = relay->used;
+}

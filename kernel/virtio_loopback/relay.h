@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * relay - queues whose ring the device side does not see
+ *
+ * The virtio core follows descriptors by their flags in a split ring, which the device can
+ * write to as well. Where a driver takes its unused buffers back when it lets go, the core
+ * counts the descriptors that it walked over, and a wrong count is a BUG of its. Of all that
+ * the device side may do to its own device this is the one that reaches the kernel.
+ *
+ * So the rings of such drivers are two:
+ *
+ *	driver -- its ring --> vlb_relay -- the device's ring --> back-end
+ *
+ * The driver's lies in kernel memory, out of the device's sight. What the driver makes
+ * available is copied to the device's ring in its kick, to the same places; what the device has
+ * used is copied back in its call. Buffers are not touched: they are in the pool as ever. Ids
+ * and lengths pass as they are, for the core checks them.
+ *
+ * It is for devices whose queues are slow: a call is wanted for each used buffer, for a driver
+ * that looks without having been called sees nothing. A packed ring needs none of it: there
+ * the core remembers what it has put where.
+ */
+#ifndef VLB_RELAY_H
+#define VLB_RELAY_H
+
+#include <linux/types.h>
+#include <linux/virtio_loopback.h>
+
+struct virtqueue;
+struct vlb_device;
+struct vlb_queue;
+struct vlb_relay;
+
+bool vlb_relay_wanted(u32 device_id, u64 features);
+struct vlb_relay *vlb_relay_create(struct vlb_queue *queue);
+void vlb_relay_destroy(struct vlb_relay *relay);
+
+int vlb_relay_start(struct vlb_relay *relay, struct virtqueue *vq);
+void vlb_relay_cut(struct vlb_relay *relay);
+void vlb_relay_stop(struct vlb_relay *relay);
+
+bool vlb_relay_notify(struct vlb_relay *relay, struct virtqueue *vq);
+bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq);
+void vlb_relay_get(const struct vlb_relay *relay, struct virtio_loopback_queue *out);
+
+#endif /* VLB_RELAY_H */
