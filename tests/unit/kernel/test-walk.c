@@ -13,7 +13,7 @@
 struct world {
 	struct vring vring;
 	struct vring_desc *shared;
-	struct vring_desc copy[NUM];
+	struct vring_desc *copy;
 };
 
 static void device_joins_all(struct world *w)
@@ -28,9 +28,12 @@ static int set_up(void **state)
 
 	vring_init(&w->vring, NUM, calloc(1, vring_size(NUM, 64)), 64);
 	w->shared = w->vring.desc;
-	for (u16 i = 0; i < NUM; i++)
-		w->shared[i] = (struct vring_desc){ 0x1000UL * i, 100 + i, i & 1 ? VRING_DESC_F_WRITE :
-						    VRING_DESC_F_INDIRECT, 0 };
+	w->copy = calloc(NUM, sizeof(*w->copy));
+	for (u16 i = 0; i < NUM; i++) {
+		u16 flag = i & 1 ? VRING_DESC_F_WRITE : VRING_DESC_F_INDIRECT;
+
+		w->shared[i] = (struct vring_desc){ 0x1000UL * i, 100 + i, flag, 0 };
+	}
 	*state = w;
 	return 0;
 }
@@ -40,6 +43,7 @@ static int tear_down(void **state)
 	struct world *w = *state;
 
 	free(w->shared);
+	free(w->copy);
 	free(w);
 	return 0;
 }
