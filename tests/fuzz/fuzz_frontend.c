@@ -57,6 +57,8 @@ int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
 int __real_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+int __real_unwanted_close(int *sock);
+int __wrap_unwanted_close(int *sock);
 
 static char folder[64], path[96];
 static struct adapter adapter;
@@ -102,6 +104,14 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 		return __real_clock_gettime(id, ts);
 	*ts = (struct timespec){ (time_t)(now_ms / 1000), (long)(now_ms % 1000) * 1000000 };
 	return 0;
+}
+
+int __wrap_unwanted_close(int *sock)
+{
+	int ret = __real_unwanted_close(sock);
+
+	stays |= ret == -EBADFD;
+	return ret;
 }
 
 /* ---- the back-end ---- */
