@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* A relayed queue: what goes between the driver's ring and the device's, and what does not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include <linux/virtio_ids.h>
+
+#include "bounce.h"
+#include "pool.h"
+#include "relay.h"
+
+#define POOL_SIZE	(1UL << 20)
+#define BASE		0x200000000ULL
+#define RINGS		(64 * PAGE_SIZE)
+#define NUM		16
+
+/* struct world - @device: the ring that the back-end is given */
+struct world {
+	struct vlb_pool pool;
+	struct vlb_device dev;
+	struct vlb_queue queue;
+	struct virtqueue vq;
+	struct vlb_relay *relay;
+	struct vring device;
+	u16 taken;
+};
+
+static void find_ring(struct world *w)
+{
+	struct virtio_loopback_queue out = { 0 };
+	u8 *pool = w->pool.vaddr;
+
+	vlb_relay_get(w->relay, &out);
+	assert_int_equal(out.num, NUM);
+	w->device.num = NUM;
+	w->device.desc = (void *)(pool + (out.desc_addr - BASE));
+	w->device.avail = (void *)(pool + (out.driver_addr - BASE));
+	w->device.used = (void *)(pool + (out.device_addr - BASE));
+	assert_true(out.desc_addr >= BASE && out.device_addr < BASE + RINGS);
+}
+
+static struct world *make(bool event_idx)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	const u16 sizes[] = { NUM };
+
+	w->pool.size = POOL_SIZE;
+	w->pool.vaddr = aligned_alloc(PAGE_SIZE, POOL_SIZE);
+	memset(w->pool.vaddr, 0, POOL_SIZE);
+	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
+	w->queue.dev = &w->dev;
+	w->queue.vq = &w->vq;
+	w->vq.vdev = event_idx ? w : NULL; /* see post-world.h */
+	vring_init(&w->vq.vring, NUM, calloc(1, vring_size(NUM, 64)), 64);
+	w->relay = vlb_relay_create(&w->queue);
+	assert_non_null(w->relay);
+	assert_int_equal(vlb_relay_start(w->relay, &w->vq), 0);
+	find_ring(w);
+	return w;
+}
+
+static int set_up(void **state)
+{
+	*state = make(false);
+	return 0;
+}
+
+static int set_up_events(void **state)
+{
+	*state = make(true);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	vlb_relay_stop(w->relay);
+	vlb_relay_destroy(w->relay);
+	vlb_bounce_finish(&w->dev.bounce);
+	free(w->vq.vring.desc);
+	free(w->pool.vaddr);
+	free(w);
+	return 0;
+}
+
+/* A chain of so many descriptors from @head on; returns what the kick said. */
+static bool add(struct world *w, u16 head, unsigned int length)
+{
+	struct vring *vring = &w->vq.vring;
+	unsigned int i;
+
+	for (i = 0; i < length; i++)
+		vring->desc[head + i] = (struct vring_desc){
+			.addr = BASE + RINGS + 0x1000UL * (head + i),
+			.len = 100 + head + i,
+			.flags = i + 1 < length ? VRING_DESC_F_NEXT : VRING_DESC_F_WRITE,
+			.next = head + i + 1,
+		};
+	vring->avail->ring[vring->avail->idx % NUM] = head;
+	vring->avail->idx++;
+	return vlb_relay_notify(w->relay, &w->vq);
+}
+
+static void use(struct world *w, u32 id, u32 len)
+{
+	w->device.used->ring[w->device.used->idx % NUM] = (vring_used_elem_t){ id, len };
+	w->device.used->idx++;
+}
+
+/* The next one that the driver finds */
+static void check_used(struct world *w, u32 id, u32 len)
+{
+	const struct vring_used *used = w->vq.vring.used;
+
+	if (used->idx == w->taken)
+		fail_msg("expected the buffer %u to be back, saw none", id);
+	assert_int_equal(used->ring[w->taken % NUM].id, id);
+	assert_int_equal(used->ring[w->taken % NUM].len, len);
+	w->taken++;
+}
+
+static void test_both_ways(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(add(w, 2, 3));
+	assert_true(add(w, 0, 1));
+	assert_int_equal(w->device.avail->idx, 2);
+	assert_int_equal(w->device.avail->ring[0], 2);
+	assert_int_equal(w->device.avail->ring[1], 0);
+	assert_memory_equal(w->device.desc, w->vq.vring.desc, 5 * sizeof(struct vring_desc));
+	use(w, 0, 77);
+	use(w, 2, 5);
+	assert_int_equal(w->vq.vring.used->idx, 0);
+	assert_false(vlb_relay_called(w->relay, &w->vq));
+	check_used(w, 0, 77);
+	check_used(w, 2, 5);
+	assert_int_equal(w->vq.vring.used->idx, 2);
+}
+
+/* What the device side makes of its ring the driver does not see. */
+static void test_out_of_sight(void **state)
+{
+	struct vring_desc before[NUM];
+	struct world *w = *state;
+
+	add(w, 0, 2);
+	add(w, 2, 1);
+	memcpy(before, w->vq.vring.desc, sizeof(before));
+	memset(w->device.desc, 0xff, NUM * sizeof(*w->device.desc));
+	w->device.avail->idx += 9;
+	memset(w->device.avail->ring, 0xff, NUM * sizeof(w->device.avail->ring[0]));
+	use(w, 2, 1);
+	vlb_relay_called(w->relay, &w->vq);
+	check_used(w, 2, 1);
+	assert_memory_equal(w->vq.vring.desc, before, sizeof(before));
+	assert_int_equal(w->vq.vring.avail->idx, 2);
+	assert_int_equal(w->vq.vring.avail->ring[1], 2);
+	/* and the next one is what the driver says */
+	add(w, 2, 1);
+	assert_int_equal(w->device.avail->idx, 3);
+	assert_memory_equal(&w->device.desc[2], &before[2], sizeof(before[2]));
+}
+
+/* Kicks that the device does not want, by the flag; calls it is to give, always. */
+static void test_flags(void **state)
+{
+	struct world *w = *state;
+
+	w->device.used->flags = VRING_USED_F_NO_NOTIFY;
+	assert_false(add(w, 0, 1));
+	assert_int_equal(w->device.avail->idx, 1);
+	w->device.used->flags = 0;
+	assert_true(add(w, 1, 1));
+	w->device.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	vlb_relay_called(w->relay, &w->vq);
+	assert_int_equal(w->device.avail->flags, 0);
+	/* nothing is new: nobody is kicked */
+	assert_false(vlb_relay_notify(w->relay, &w->vq));
+}
+
+/* ... and by the index. The driver is to kick for each, whatever the device wants. */
+static void test_events(void **state)
+{
+	struct world *w = *state;
+
+	vring_avail_event(&w->device) = 1;
+	assert_false(add(w, 0, 1));
+	assert_int_equal(vring_avail_event(&w->vq.vring), 1);
+	assert_true(add(w, 1, 1));
+	assert_int_equal(vring_avail_event(&w->vq.vring), 2);
+	use(w, 1, 0);
+	vlb_relay_called(w->relay, &w->vq);
+	assert_int_equal(vring_used_event(&w->device), 1);
+	check_used(w, 1, 0);
+}
+
+/* An index that counts on for ever costs a bounded time, and what is written stays in the ring. */
+static void test_counts_too_far(void **state)
+{
+	struct world *w = *state;
+	u8 *behind = (u8 *)&w->vq.vring.used->ring[NUM];
+	u8 before = *behind;
+
+	memset(w->device.used->ring, 0xee, NUM * sizeof(w->device.used->ring[0]));
+	w->device.used->idx = 40000;
+	assert_true(vlb_relay_called(w->relay, &w->vq));
+	assert_true(w->vq.vring.used->idx <= 4 * NUM);
+	assert_int_equal(w->vq.vring.used->ring[NUM - 1].id, 0xeeeeeeee);
+	assert_int_equal(*behind, before);
+}
+
+static void test_wraps(void **state)
+{
+	struct world *w = *state;
+	unsigned int i;
+
+	for (i = 0; i < 70000; i++) {
+		add(w, i % 14, 2);
+		assert_int_equal(w->device.avail->ring[i % NUM], i % 14);
+		assert_int_equal(w->device.avail->idx, (u16)(i + 1));
+		use(w, i % 14, i);
+		assert_false(vlb_relay_called(w->relay, &w->vq));
+		check_used(w, i % 14, i);
+	}
+}
+
+/* At the end of the device the driver's ring is somebody else's to write. */
+static void test_cut(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 0, 1);
+	vlb_relay_cut(w->relay);
+	use(w, 0, 1);
+	assert_false(vlb_relay_called(w->relay, &w->vq));
+	assert_int_equal(w->vq.vring.used->idx, 0);
+	/* who stands in for the device hears of what is added */
+	assert_true(add(w, 1, 1));
+	assert_int_equal(w->device.avail->idx, 1);
+}
+
+static void test_wanted(void **state)
+{
+	(void)state;
+	assert_true(vlb_relay_wanted(VIRTIO_ID_CONSOLE, 0));
+	assert_true(vlb_relay_wanted(VIRTIO_ID_GPU, 0));
+	assert_true(vlb_relay_wanted(VIRTIO_ID_INPUT, 0));
+	assert_false(vlb_relay_wanted(VIRTIO_ID_INPUT, 1ULL << VIRTIO_F_RING_PACKED));
+	assert_false(vlb_relay_wanted(VIRTIO_ID_BLOCK, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_both_ways, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_out_of_sight, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_flags, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_events, set_up_events, tear_down),
+		cmocka_unit_test_setup_teardown(test_counts_too_far, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_wraps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
+		cmocka_unit_test(test_wanted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
