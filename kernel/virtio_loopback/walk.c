@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/virtio_ring.h>
+#include <asm/byteorder.h>
 
 #include "walk.h"
 
