@@ -130,12 +130,16 @@ static bool vlb_relay_push(struct vlb_relay *relay, const struct vring *vring)
 
 /* ---- from the device to the driver ---- */
 
-/* What the device side has counted too far is as much as a ring holds, and nonsense. */
+/*
+ * No more than it has been given, however far the device side counts: else it could have calls
+ * come again without end, and overwrite what the driver has not looked at yet.
+ */
 static u16 vlb_relay_count(const struct vlb_relay *relay)
 {
 	u16 count = vlb_relay_index(&relay->ring.used->idx) - relay->used;
+	u16 given = relay->avail - relay->used;
 
-	return min(count, relay->num);
+	return min(count, given);
 }
 
 static void vlb_relay_return(struct vlb_relay *relay, const struct vring *vring)
