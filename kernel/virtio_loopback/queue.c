@@ -296,30 +296,46 @@ int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq)
 }
 
 /**
- * vlb_queue_detach() - the driver is done with the queue
- * @queue: no callback runs any more when this returns
- */
-void vlb_queue_detach(struct vlb_queue *queue)
-{
-	if (!rcu_access_pointer(queue->vq))
-		return;
-	WRITE_ONCE(queue->sink, false);
-	RCU_INIT_POINTER(queue->vq, NULL);
-	synchronize_rcu();
-	vlb_record_del_queue(&queue->dev->bounce, queue->index);
-	if (queue->post)
-		vlb_post_stop(queue->post);
-	if (queue->relay)
-		vlb_relay_stop(queue->relay);
-}
-
-/**
  * vlb_queue_vq() - the driver's ring, or NULL
  * @queue: the queue; vlb_device.vq_lock is held, and the ring stays for as long
  */
 struct virtqueue *vlb_queue_vq(struct vlb_queue *queue)
 {
 	return rcu_dereference_protected(queue->vq, lockdep_is_held(&queue->dev->vq_lock));
+}
+
+/* The virtio core is about to free the ring, and is to find its own descriptors there, see walk.h. */
+static void vlb_queue_give_ring_back(struct vlb_queue *queue, struct virtqueue *vq)
+{
+	struct vring *vring;
+
+	if (vlb_vq_is_packed(vq))
+		return;
+	vring = (struct vring *)virtqueue_get_vring(vq);
+	if (vring->desc == queue->copy)
+		vring->desc = vlb_bounce_memory(&queue->dev->bounce, virtqueue_get_desc_addr(vq),
+						0);
+}
+
+/**
+ * vlb_queue_detach() - the driver is done with the queue
+ * @queue: no callback runs any more when this returns
+ */
+void vlb_queue_detach(struct vlb_queue *queue)
+{
+	struct virtqueue *vq = vlb_queue_vq(queue);
+
+	if (!vq)
+		return;
+	WRITE_ONCE(queue->sink, false);
+	RCU_INIT_POINTER(queue->vq, NULL);
+	synchronize_rcu();
+	vlb_queue_give_ring_back(queue, vq);
+	vlb_record_del_queue(&queue->dev->bounce, queue->index);
+	if (queue->post)
+		vlb_post_stop(queue->post);
+	if (queue->relay)
+		vlb_relay_stop(queue->relay);
 }
 
 /* With vlb_device.vq_lock held. */
@@ -477,23 +493,6 @@ void vlb_queues_end_walks(struct vlb_device *dev)
 			vlb_queue_end_walk(&dev->queues[i], vq);
 	}
 	rcu_read_unlock();
-}
-
-/**
- * vlb_queue_give_ring_back() - the virtio core is about to free the ring: it is to find its own
- * @queue: is detached
- * @vq:    its ring
- */
-void vlb_queue_give_ring_back(struct vlb_queue *queue, struct virtqueue *vq)
-{
-	struct vring *vring;
-
-	if (vlb_vq_is_packed(vq))
-		return;
-	vring = (struct vring *)virtqueue_get_vring(vq);
-	if (vring->desc == queue->copy)
-		vring->desc = vlb_bounce_memory(&queue->dev->bounce, virtqueue_get_desc_addr(vq),
-						0);
 }
 
 const struct vlb_queue *vlb_queues_first_broken(struct vlb_device *dev)

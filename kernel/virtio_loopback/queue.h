@@ -89,7 +89,6 @@ size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num
 int vlb_queue_set_fds(struct vlb_queue *queue, int kick_fd, int call_fd);
 int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq);
 void vlb_queue_detach(struct vlb_queue *queue);
-void vlb_queue_give_ring_back(struct vlb_queue *queue, struct virtqueue *vq);
 bool vlb_queue_notify(struct virtqueue *vq);
 struct virtqueue *vlb_queue_vq(struct vlb_queue *queue);
 void vlb_queue_sync(struct vlb_queue *queue);

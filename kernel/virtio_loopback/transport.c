@@ -210,7 +210,6 @@ static void vlb_del_vqs(struct virtio_device *vdev)
 	mutex_lock(&dev->vq_lock);
 	list_for_each_entry_safe(vq, next, &vdev->vqs, list) {
 		vlb_queue_detach(vq->priv);
-		vlb_queue_give_ring_back(vq->priv, vq);
 		vring_del_virtqueue(vq);
 	}
 	mutex_unlock(&dev->vq_lock);
@@ -266,7 +265,8 @@ static int vlb_disable_vq_and_reset(struct virtqueue *vq)
 	/* No driver resets its control queue; a new ring would not be a private one. */
 	if (!virtio_has_feature(vq->vdev, VIRTIO_F_RING_RESET) || vlb_queue_has_private_ring(queue))
 		return -ENOENT;
-	if (vlb_device_is_over(dev))
+	/* Nor is one reset whose chains the core cannot follow any more: the device ends soon. */
+	if (vlb_device_is_over(dev) || READ_ONCE(dev->bounce.strayed))
 		return -ENODEV;
 	/* The driver keeps its buffers there: the end of the device gives them back. */
 	if (vlb_ask_queue(queue, VIRTIO_LOOPBACK_MSG_QUEUE_RESET)) {
