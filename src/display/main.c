@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* virtio-loopback-display: shows what a GPU's back-end sends it. */
 #include <errno.h>
-#include <linux/capability.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
+#include <linux/capability.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
