@@ -304,7 +304,7 @@ struct virtqueue *vlb_queue_vq(struct vlb_queue *queue)
 	return rcu_dereference_protected(queue->vq, lockdep_is_held(&queue->dev->vq_lock));
 }
 
-/* The virtio core is about to free the ring, and is to find its own descriptors there, see walk.h. */
+/* The virtio core is to find its own descriptors there when it frees the ring: see walk.h. */
 static void vlb_queue_give_ring_back(struct vlb_queue *queue, struct virtqueue *vq)
 {
 	struct vring *vring;
