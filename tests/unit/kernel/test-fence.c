@@ -10,6 +10,7 @@
 #include "fence.h"
 #include "pool.h"
 #include "shim/linux/virtio_ring.h"
+#include "zeroed.h"
 
 #define POOL_SIZE	(1UL << 20)
 #define BASE		0x200000000ULL
@@ -43,8 +44,7 @@ static int set_up(void **state)
 	const u16 sizes[] = { NUM };
 
 	w->pool.size = POOL_SIZE;
-	w->pool.vaddr = aligned_alloc(PAGE_SIZE, POOL_SIZE);
-	memset(w->pool.vaddr, 0, POOL_SIZE);
+	w->pool.vaddr = zeroed(PAGE_SIZE, POOL_SIZE);
 	assert_int_equal(vlb_bounce_init(&w->bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
 	vring_init(&w->vring, NUM, w->pool.vaddr, PAGE_SIZE);
 	w->request.hdr.type = VIRTIO_GPU_CMD_RESOURCE_FLUSH;

@@ -8,6 +8,7 @@
 #include "bounce.h"
 #include "pool.h"
 #include "post.h"
+#include "zeroed.h"
 
 #define POOL_SIZE	(1UL << 20)
 #define BASE		0x200000000ULL
@@ -57,12 +58,11 @@ static int set_up(void **state)
 	const u16 sizes[] = { NUM };
 
 	w->pool.size = POOL_SIZE;
-	w->pool.vaddr = aligned_alloc(PAGE_SIZE, POOL_SIZE);
-	memset(w->pool.vaddr, 0, POOL_SIZE);
+	w->pool.vaddr = zeroed(PAGE_SIZE, POOL_SIZE);
 	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
 	w->queue.dev = &w->dev;
 	w->queue.vq = &w->vq;
-	vring_init(&w->vq.vring, NUM, calloc(1, vring_size(NUM, 64)), 64);
+	vring_init(&w->vq.vring, NUM, zeroed(64, vring_size(NUM, 64)), 64);
 	w->vq.num_free = NUM;
 	w->post = vlb_post_create(&w->queue, false);
 	assert_non_null(w->post);

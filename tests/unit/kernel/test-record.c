@@ -14,6 +14,7 @@
 #include "bounce.h"
 #include "pool.h"
 #include "shim/linux/virtio_ring.h"
+#include "zeroed.h"
 
 
 #define POOL_SIZE	(1UL << 20)
@@ -62,7 +63,7 @@ static void set_up(struct world *w, unsigned int nr, const u16 *sizes)
 	memset(w, 0, sizeof(*w));
 	w->nr = nr;
 	w->pool.size = POOL_SIZE;
-	w->pool.vaddr = aligned_alloc(PAGE_SIZE, POOL_SIZE);
+	w->pool.vaddr = zeroed(PAGE_SIZE, POOL_SIZE);
 	assert_int_equal(vlb_bounce_init(&w->bounce, &w->pool, BASE, RINGS, sizes, nr), 0);
 	for (unsigned int i = 0; i < nr; i++) {
 		struct queue *q = &w->queues[i];

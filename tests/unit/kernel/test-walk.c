@@ -7,6 +7,7 @@
 
 #include "shim/linux/virtio_ring.h"
 #include "walk.h"
+#include "zeroed.h"
 
 #define NUM	16
 
@@ -26,7 +27,7 @@ static int set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	vring_init(&w->vring, NUM, calloc(1, vring_size(NUM, 64)), 64);
+	vring_init(&w->vring, NUM, zeroed(64, vring_size(NUM, 64)), 64);
 	w->shared = w->vring.desc;
 	w->copy = calloc(NUM, sizeof(*w->copy));
 	for (u16 i = 0; i < NUM; i++) {
