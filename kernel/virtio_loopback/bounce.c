@@ -441,9 +441,28 @@ void vlb_bounce_sync_for_device(struct vlb_bounce *bounce, dma_addr_t addr, size
 /* The device never learns of it. The address is one that the pool does not have. */
 static void *vlb_bounce_alloc_private(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr)
 {
+	unsigned long flags;
+
+	spin_lock_irqsave(&bounce->lock, flags);
 	*addr = bounce->base + bounce->pool->size + bounce->private_end;
 	bounce->private_end += PAGE_ALIGN(size);
+	spin_unlock_irqrestore(&bounce->lock, flags);
 	return kvzalloc(PAGE_ALIGN(size), GFP_KERNEL);
+}
+
+/**
+ * vlb_bounce_alloc_coherent() - memory for a ring of the virtio core's
+ * @bounce: the pool in use
+ * @size:   bytes, rounded up to whole pages
+ * @addr:   its DMA address
+ *
+ * Return: the kernel's address or NULL; freed by vlb_bounce_free_ring().
+ */
+void *vlb_bounce_alloc_coherent(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr)
+{
+	if (bounce->private_rings)
+		return vlb_bounce_alloc_private(bounce, size, addr);
+	return vlb_bounce_alloc_ring(bounce, size, addr);
 }
 
 /**
@@ -461,8 +480,6 @@ void *vlb_bounce_alloc_ring(struct vlb_bounce *bounce, size_t size, dma_addr_t *
 	unsigned long first, flags;
 	void *ring;
 
-	if (bounce->private_rings)
-		return vlb_bounce_alloc_private(bounce, size, addr);
 	spin_lock_irqsave(&bounce->lock, flags);
 	first = bounce->closed || !pages ? total :
 		bitmap_find_next_zero_area(bounce->ring_pages, total, 0, pages, 0);

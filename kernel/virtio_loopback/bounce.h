@@ -63,9 +63,8 @@ struct vlb_mapping {
  * @base:       DMA address of the pool's first byte
  * @ring_size:  bytes of the ring part
  * @max:        largest mapping that drivers are advised to make, in bytes
- * @private_rings: rings are allocated out of the device's sight; changes under
- *              vlb_device.vq_lock, as @private_end does
- * @private_end: bytes behind the pool's addresses that were given to such rings
+ * @private_rings: the virtio core's rings are allocated out of the device's sight; changes under
+ *              vlb_device.vq_lock
  * @copies:     the one of a mapping is held while more than a few bytes are copied out of it
  *              or in by a sync, and until it is unmapped: whoever unmaps it as well is back
  *              only when nothing is written to the buffer any more. Taken with interrupts
@@ -77,6 +76,7 @@ struct vlb_mapping {
  * @nr_maps:    how many there are
  * @free_map:   first free entry, VLB_SLOT_NONE: none
  * @live:       mappings that exist
+ * @private_end: bytes behind the pool's addresses that were given to private rings, ever
  * @ring_pages: bit set: the page of the ring part is in use
  * @record:     which heads are outstanding in which queue
  * @strayed:    what was not mapped has been unmapped, ever; under @lock, read anywhere
@@ -96,7 +96,6 @@ struct vlb_bounce {
 	size_t ring_size;
 	size_t max;
 	bool private_rings;
-	u64 private_end;
 
 	spinlock_t copies[VLB_COPY_LOCKS]; /* see @copies above */
 	spinlock_t lock; /* see @lock above */
@@ -105,6 +104,7 @@ struct vlb_bounce {
 	u32 nr_maps;
 	u32 free_map;
 	u32 live;
+	u64 private_end;
 	unsigned long *ring_pages;
 	struct vlb_record record;
 	bool strayed;
@@ -131,6 +131,7 @@ bool vlb_bounce_peek(struct vlb_bounce *bounce, dma_addr_t addr, size_t offset, 
 		     size_t len);
 void vlb_bounce_answer(struct vlb_bounce *bounce, dma_addr_t addr, const void *from, size_t len);
 
+void *vlb_bounce_alloc_coherent(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr);
 void *vlb_bounce_alloc_ring(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr);
 void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring, dma_addr_t addr);
 void *vlb_bounce_memory(const struct vlb_bounce *bounce, dma_addr_t addr, u64 len);

@@ -13,6 +13,7 @@
 #include "chardev.h"
 #include "compat.h"
 #include "device.h"
+#include "relay.h"
 #include "transport.h"
 
 /**
@@ -216,16 +217,20 @@ out_free:
 }
 
 /* Returns how many there are; the first of them, at most @room, are in @heads. */
-static int vlb_get_heads(struct vlb_device *dev, u32 index, u16 *heads, u32 room)
+static int vlb_get_heads(const struct vlb_queue *queue, u16 *heads, u32 room)
 {
-	const struct vlb_outstanding *list;
+	struct vlb_device *dev = queue->dev;
+	const struct vlb_outstanding *list = dev->bounce.record.list;
 	unsigned int i, count;
 	int err;
 
 	err = mutex_lock_interruptible(&dev->lock);
 	if (err)
 		return err;
-	list = vlb_record_list(&dev->bounce, index, &count);
+	if (queue->relay)
+		count = vlb_relay_list(queue->relay, dev->bounce.record.list);
+	else
+		list = vlb_record_list(&dev->bounce, queue->index, &count);
 	for (i = 0; i < min(count, room); i++)
 		heads[i] = list[i].head;
 	if (vlb_record_anomalies(&dev->bounce))
@@ -244,13 +249,13 @@ static int vlb_ioctl_get_outstanding(struct vlb_device *dev,
 
 	if (!queue || args->flags || args->reserved)
 		return -EINVAL;
-	if (vlb_queue_has_private_ring(queue) || (dev->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
+	if (queue->post || (dev->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
 		return -EOPNOTSUPP;
 	room = min_t(u32, args->count, queue->max);
 	heads = kvcalloc(room, sizeof(*heads), GFP_KERNEL_ACCOUNT);
 	if (!heads)
 		return -ENOMEM;
-	ret = vlb_get_heads(dev, args->index, heads, room);
+	ret = vlb_get_heads(queue, heads, room);
 	if (ret >= 0) {
 		args->count = ret;
 		room = min_t(u32, room, ret);

@@ -13,6 +13,7 @@
 #include "device.h"
 #include "drain.h"
 #include "map.h"
+#include "relay.h"
 #include "sink.h"
 #include "sysfs.h"
 #include "trace.h"
@@ -387,6 +388,7 @@ static int vlb_device_init_memory(struct vlb_device *dev, const struct virtio_lo
 	if (err)
 		vlb_pool_finish(&dev->pool);
 	dev->bounce.stray = vlb_device_stray;
+	dev->bounce.private_rings = vlb_relay_wanted(dev->device_id, dev->features);
 	return err;
 }
 

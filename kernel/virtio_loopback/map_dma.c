@@ -22,7 +22,7 @@ static struct vlb_bounce *vlb_dma_bounce(struct device *parent)
 static void *vlb_dma_alloc(struct device *parent, size_t size, dma_addr_t *addr, gfp_t gfp,
 			   unsigned long attrs)
 {
-	return vlb_bounce_alloc_ring(vlb_dma_bounce(parent), size, addr);
+	return vlb_bounce_alloc_coherent(vlb_dma_bounce(parent), size, addr);
 }
 
 static void vlb_dma_free(struct device *parent, size_t size, void *vaddr, dma_addr_t addr,

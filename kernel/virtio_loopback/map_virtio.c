@@ -44,7 +44,7 @@ static void vlb_map_sync_for_device(union virtio_map map, dma_addr_t addr, size_
 
 static void *vlb_map_alloc(union virtio_map map, size_t size, dma_addr_t *addr, gfp_t gfp)
 {
-	return vlb_bounce_alloc_ring(vlb_map_bounce(map), size, addr);
+	return vlb_bounce_alloc_coherent(vlb_map_bounce(map), size, addr);
 }
 
 static void vlb_map_free(union virtio_map map, size_t size, void *vaddr, dma_addr_t addr,

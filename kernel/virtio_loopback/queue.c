@@ -400,6 +400,21 @@ size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num
 	return features & BIT_ULL(VIRTIO_F_RING_RESET) ? size + largest : size;
 }
 
+/* What is between the driver's ring and the device. Returns whether there was memory for it. */
+static bool vlb_queue_init_ring(struct vlb_queue *queue, u16 flags)
+{
+	if (flags & VIRTIO_LOOPBACK_QF_POSTED) {
+		queue->post = vlb_post_create(queue, flags & VIRTIO_LOOPBACK_QF_STRICT);
+		return queue->post;
+	}
+	if (vlb_relay_wanted(queue->dev->device_id, queue->dev->features)) {
+		queue->relay = vlb_relay_create(queue);
+		return queue->relay;
+	}
+	queue->copy = kvcalloc(queue->max, sizeof(*queue->copy), GFP_KERNEL_ACCOUNT);
+	return queue->copy;
+}
+
 int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, unsigned int num)
 {
 	unsigned int i;
@@ -416,18 +431,7 @@ int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, 
 		queue->max = sizes[i];
 		spin_lock_init(&queue->calling);
 		init_irq_work(&queue->work, vlb_queue_work);
-		queue->copy = kvcalloc(sizes[i], sizeof(*queue->copy), GFP_KERNEL_ACCOUNT);
-		if (!queue->copy) {
-			vlb_queues_finish(dev);
-			return -ENOMEM;
-		}
-		if (flags[i] & VIRTIO_LOOPBACK_QF_POSTED)
-			queue->post = vlb_post_create(queue, flags[i] & VIRTIO_LOOPBACK_QF_STRICT);
-		else if (vlb_relay_wanted(dev->device_id, dev->features))
-			queue->relay = vlb_relay_create(queue);
-		else
-			continue;
-		if (!vlb_queue_has_private_ring(queue)) {
+		if (!vlb_queue_init_ring(queue, flags[i])) {
 			vlb_queues_finish(dev);
 			return -ENOMEM;
 		}

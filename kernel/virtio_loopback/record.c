@@ -149,6 +149,16 @@ static int vlb_outstanding_cmp(const void *a, const void *b)
 	return left->seq < right->seq ? -1 : 1;
 }
 
+/**
+ * vlb_outstanding_sort() - into the order in which the driver made them available
+ * @list:  the buffers
+ * @count: how many
+ */
+void vlb_outstanding_sort(struct vlb_outstanding *list, unsigned int count)
+{
+	sort(list, count, sizeof(*list), vlb_outstanding_cmp, NULL);
+}
+
 /* With no list: counts only. */
 static unsigned int vlb_record_collect(struct vlb_bounce *bounce, unsigned int index,
 				       struct vlb_outstanding *list)
@@ -189,7 +199,7 @@ const struct vlb_outstanding *vlb_record_list(struct vlb_bounce *bounce, unsigne
 	struct vlb_outstanding *list = bounce->record.list;
 
 	*count = vlb_record_collect(bounce, index, list);
-	sort(list, *count, sizeof(*list), vlb_outstanding_cmp, NULL);
+	vlb_outstanding_sort(list, *count);
 	return list;
 }
 

@@ -86,6 +86,7 @@ void vlb_record_del_queue(struct vlb_bounce *bounce, unsigned int index);
 
 void vlb_record_taken(struct vlb_bounce *bounce, struct vlb_mapping *map);
 
+void vlb_outstanding_sort(struct vlb_outstanding *list, unsigned int count);
 const struct vlb_outstanding *vlb_record_list(struct vlb_bounce *bounce, unsigned int index,
 					      unsigned int *count);
 unsigned int vlb_record_count(struct vlb_bounce *bounce, unsigned int index);

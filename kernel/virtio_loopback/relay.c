@@ -7,6 +7,7 @@
 #include <linux/virtio_ring.h>
 
 #include "device.h"
+#include "record.h"
 #include "relay.h"
 
 /* So often a run looks again for what came meanwhile: the device side could go on for ever. */
@@ -23,6 +24,8 @@
  * @num:       entries of either ring
  * @avail:     next entry of both available rings
  * @used:      next entry of both used rings
+ * @given:     buffers that the device was given, ever
+ * @order:     of each head: which of those it is, 0: none that the device has
  * @ring:      the device's ring, its memory and DMA address
  * @ring_mem:  see @ring
  * @ring_addr: see @ring
@@ -38,6 +41,8 @@ struct vlb_relay {
 	u16 num;
 	u16 avail;
 	u16 used;
+	u64 given;
+	u64 *order;
 
 	struct vring ring;
 	void *ring_mem;
@@ -46,21 +51,29 @@ struct vlb_relay {
 };
 
 /**
- * vlb_relay_wanted() - does the driver take its unused buffers back, from a ring that is split?
+ * vlb_relay_wanted() - may the driver take its unused buffers back, from a ring that is split?
  * @device_id: virtio id
  * @features:  offered
+ *
+ * Linux' drivers of these types are known to wait for what they have out, or to free it without
+ * the virtio core. Of any other one it is not known.
  */
 bool vlb_relay_wanted(u32 device_id, u64 features)
 {
 	if (features & BIT_ULL(VIRTIO_F_RING_PACKED))
 		return false;
 	switch (device_id) {
-	case VIRTIO_ID_CONSOLE:
-	case VIRTIO_ID_GPU:
-	case VIRTIO_ID_INPUT:
-		return true;
-	default:
+	case VIRTIO_ID_BLOCK:
+	case VIRTIO_ID_RNG:
+	case VIRTIO_ID_SCSI:
+	case VIRTIO_ID_9P:
+	case VIRTIO_ID_SOUND:
+	case VIRTIO_ID_FS:
+	case VIRTIO_ID_PMEM:
+	case VIRTIO_ID_GPIO:
 		return false;
+	default:
+		return true;
 	}
 }
 
@@ -101,6 +114,7 @@ static void vlb_relay_offer(struct vlb_relay *relay, const struct vring *vring)
 		__virtio16 head = vring->avail->ring[slot];
 
 		vlb_relay_describe(relay, vring, vlb_relay_index(&head));
+		relay->order[vlb_relay_index(&head)] = ++relay->given;
 		relay->ring.avail->ring[slot] = head;
 	}
 }
@@ -152,8 +166,12 @@ static void vlb_relay_return(struct vlb_relay *relay, const struct vring *vring)
 	smp_rmb();
 	for (; count; count--, relay->used++) {
 		u16 slot = relay->used & (relay->num - 1);
+		__virtio32 id = READ_ONCE(relay->ring.used->ring[slot].id);
+		u32 head = le32_to_cpu((__force __le32)id);
 
-		vring->used->ring[slot].id = READ_ONCE(relay->ring.used->ring[slot].id);
+		if (head < relay->num)
+			relay->order[head] = 0;
+		vring->used->ring[slot].id = id;
 		vring->used->ring[slot].len = READ_ONCE(relay->ring.used->ring[slot].len);
 	}
 	/* Before the index, as a device would. */
@@ -221,6 +239,30 @@ bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq)
 	return more;
 }
 
+/**
+ * vlb_relay_list() - what the device has been given and has not given back
+ * @relay: of a queue
+ * @list:  room for as many as the queue has entries
+ *
+ * Of buffers that are used in order (VIRTIO_F_IN_ORDER) not each one is named when it is back: the
+ * list is of no use there.
+ *
+ * Return: how many; in the order in which the driver made them available.
+ */
+unsigned int vlb_relay_list(struct vlb_relay *relay, struct vlb_outstanding *list)
+{
+	unsigned int head, count = 0;
+	unsigned long flags;
+
+	spin_lock_irqsave(&relay->lock, flags);
+	for (head = 0; relay->on && head < relay->num; head++)
+		if (relay->order[head])
+			list[count++] = (struct vlb_outstanding){ relay->order[head], head };
+	spin_unlock_irqrestore(&relay->lock, flags);
+	vlb_outstanding_sort(list, count);
+	return count;
+}
+
 /* ---- life ---- */
 
 /**
@@ -235,6 +277,11 @@ struct vlb_relay *vlb_relay_create(struct vlb_queue *queue)
 
 	if (!relay)
 		return NULL;
+	relay->order = kvcalloc(queue->max, sizeof(*relay->order), GFP_KERNEL_ACCOUNT);
+	if (!relay->order) {
+		kfree(relay);
+		return NULL;
+	}
 	relay->queue = queue;
 	spin_lock_init(&relay->lock);
 	return relay;
@@ -242,6 +289,9 @@ struct vlb_relay *vlb_relay_create(struct vlb_queue *queue)
 
 void vlb_relay_destroy(struct vlb_relay *relay)
 {
+	if (!relay)
+		return;
+	kvfree(relay->order);
 	kfree(relay);
 }
 
@@ -264,6 +314,7 @@ int vlb_relay_start(struct vlb_relay *relay, struct virtqueue *vq)
 	relay->event_idx = virtio_has_feature(vq->vdev, VIRTIO_RING_F_EVENT_IDX);
 	relay->avail = 0;
 	relay->used = 0;
+	memset(relay->order, 0, relay->num * sizeof(*relay->order));
 	relay->set_up = true;
 	relay->on = true;
 	return 0;
@@ -305,5 +356,5 @@ void vlb_relay_get(const struct vlb_relay *relay, struct virtio_loopback_queue *
 	out->desc_addr = relay->ring_addr;
 	out->driver_addr = relay->ring_addr + ((void *)relay->ring.avail - relay->ring_mem);
 	out->device_addr = relay->ring_addr + ((void *)relay->ring.used - relay->ring_mem);
-	out->used_index = relay->used;
+	out->used_index = READ_ONCE(relay->used);
 }

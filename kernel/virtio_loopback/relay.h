@@ -7,7 +7,7 @@
  * counts the descriptors that it walked over, and a wrong count is a BUG of its. Of all that
  * the device side may do to its own device this is the one that reaches the kernel.
  *
- * So the rings of such drivers are two:
+ * So the rings of all drivers that are not known to do without are two:
  *
  *	driver -- its ring --> vlb_relay -- the device's ring --> back-end
  *
@@ -16,9 +16,11 @@
  * used is copied back in its call. Buffers are not touched: they are in the pool as ever. Ids
  * and lengths pass as they are, for the core checks them.
  *
- * It is for devices whose queues are slow: a call is wanted for each used buffer, for a driver
- * that looks without having been called sees nothing. A packed ring needs none of it: there
- * the core remembers what it has put where.
+ * A call is wanted for each used buffer, for a driver that looks without one having come sees
+ * nothing. A packed ring needs none of it: there the core remembers what it has put where.
+ *
+ * The relay knows what the device has, and keeps a record of its own of that: in the one of
+ * record.h is missing what a driver has mapped by itself.
  */
 #ifndef VLB_RELAY_H
 #define VLB_RELAY_H
@@ -28,6 +30,7 @@
 
 struct virtqueue;
 struct vlb_device;
+struct vlb_outstanding;
 struct vlb_queue;
 struct vlb_relay;
 
@@ -41,6 +44,7 @@ void vlb_relay_stop(struct vlb_relay *relay);
 
 bool vlb_relay_notify(struct vlb_relay *relay, struct virtqueue *vq);
 bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq);
+unsigned int vlb_relay_list(struct vlb_relay *relay, struct vlb_outstanding *list);
 void vlb_relay_get(const struct vlb_relay *relay, struct virtio_loopback_queue *out);
 
 #endif /* VLB_RELAY_H */

@@ -128,30 +128,6 @@ static void vlb_synchronize_cbs(struct virtio_device *vdev)
 		vlb_queue_sync(&dev->queues[i]);
 }
 
-/*
- * The virtio core counts the descriptors that it gets back by the flags in the shared ring. Where
- * the device side changed those, the count is wrong when the driver, which is about to let go, has
- * its buffers out, and that is a BUG of the core's. Such buffers are lost instead: where they
- * belong to, and how many they are, is not known any more. Not those of a posted queue: its ring
- * is out of the device side's sight, and what is free there is counted by vlb_post.
- */
-static void vlb_forget_buffers(struct vlb_device *dev)
-{
-	unsigned int i;
-
-	mutex_lock(&dev->vq_lock);
-	for (i = 0; i < dev->num_queues; i++) {
-		struct virtqueue *vq = vlb_queue_vq(&dev->queues[i]);
-
-		if (!vq || vlb_queue_has_private_ring(&dev->queues[i]) || vlb_vq_is_packed(vq))
-			continue;
-		do
-			vq->num_free = virtqueue_get_vring_size(vq);
-		while (virtqueue_detach_unused_buf(vq));
-	}
-	mutex_unlock(&dev->vq_lock);
-}
-
 static void vlb_reset(struct virtio_device *vdev)
 {
 	const u8 live = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
@@ -169,8 +145,6 @@ static void vlb_reset(struct virtio_device *vdev)
 	WRITE_ONCE(dev->status, 0);
 	/* From here on the driver is not called; what vlb_drain() has begun is waited for. */
 	vlb_synchronize_cbs(vdev);
-	if (READ_ONCE(dev->bounce.strayed))
-		vlb_forget_buffers(dev);
 	vlb_reset_posts(dev);
 }
 
@@ -221,6 +195,7 @@ static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int i
 	struct vlb_device *dev = vlb_device_of(vdev);
 	struct vlb_queue *queue;
 	struct virtqueue *vq;
+	bool all_private;
 	int err;
 
 	if (index >= dev->num_queues || !dev->queues[index].max)
@@ -229,10 +204,11 @@ static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int i
 	if (rcu_access_pointer(queue->vq))
 		return ERR_PTR(-EBUSY);
 	/* Drivers trust such rings: they spin on what is forged there, or count what is. */
-	dev->bounce.private_rings = vlb_queue_has_private_ring(queue);
+	all_private = dev->bounce.private_rings;
+	dev->bounce.private_rings |= vlb_queue_has_private_ring(queue);
 	vq = vring_create_virtqueue(index, queue->max, SMP_CACHE_BYTES, vdev, true, true,
 				    info->ctx, vlb_queue_notify, info->callback, info->name);
-	dev->bounce.private_rings = false;
+	dev->bounce.private_rings = all_private;
 	if (!vq)
 		return ERR_PTR(-ENOMEM);
 	vq->num_max = queue->max;
@@ -262,8 +238,8 @@ static int vlb_disable_vq_and_reset(struct virtqueue *vq)
 	struct vlb_queue *queue = vq->priv;
 	struct vlb_device *dev = queue->dev;
 
-	/* No driver resets its control queue; a new ring would not be a private one. */
-	if (!virtio_has_feature(vq->vdev, VIRTIO_F_RING_RESET) || vlb_queue_has_private_ring(queue))
+	/* No driver resets a queue that it spins for; the new ring might not be a private one. */
+	if (!virtio_has_feature(vq->vdev, VIRTIO_F_RING_RESET) || queue->post)
 		return -ENOENT;
 	/* Nor is one reset whose chains the core cannot follow any more: the device ends soon. */
 	if (vlb_device_is_over(dev) || READ_ONCE(dev->bounce.strayed))

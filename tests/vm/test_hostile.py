@@ -223,3 +223,13 @@ def joined_buffers(t, what, back):
     """The device side joins a driver's buffers by their flags: the driver knows its own, and lets go."""
     t.run("modprobe", "virtio_console")
     t.equal(t.run("forged-console", what, timeout=80).strip(), f"{back} back, gone", "the driver")
+
+
+@test(timeout=90, tags=("hostile", "teardown"), needs=("forged-ring",),
+      cases={"net": {"type_": "net", "driver": "virtio_net"},
+             "vsock": {"type_": "vsock", "driver": "vmw_vsock_virtio_transport"},
+             "can": {"type_": "can", "driver": "virtio_can"}})
+def joined_receive(t, type_, driver):
+    """The same, of a driver that lets go while it waits for what comes."""
+    t.run("modprobe", driver)
+    t.equal(t.run("forged-ring", type_, timeout=80).strip(), "gone", "the device")

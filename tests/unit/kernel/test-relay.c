@@ -9,7 +9,9 @@
 
 #include "bounce.h"
 #include "pool.h"
+#include "record.h"
 #include "relay.h"
+#include "zeroed.h"
 
 #define POOL_SIZE	(1UL << 20)
 #define BASE		0x200000000ULL
@@ -47,13 +49,13 @@ static struct world *make(bool event_idx)
 	const u16 sizes[] = { NUM };
 
 	w->pool.size = POOL_SIZE;
-	w->pool.vaddr = aligned_alloc(PAGE_SIZE, POOL_SIZE);
-	memset(w->pool.vaddr, 0, POOL_SIZE);
+	w->pool.vaddr = zeroed(PAGE_SIZE, POOL_SIZE);
 	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
 	w->queue.dev = &w->dev;
 	w->queue.vq = &w->vq;
+	w->queue.max = NUM;
 	w->vq.vdev = event_idx ? w : NULL; /* see post-world.h */
-	vring_init(&w->vq.vring, NUM, calloc(1, vring_size(NUM, 64)), 64);
+	vring_init(&w->vq.vring, NUM, zeroed(64, vring_size(NUM, 64)), 64);
 	w->relay = vlb_relay_create(&w->queue);
 	assert_non_null(w->relay);
 	assert_int_equal(vlb_relay_start(w->relay, &w->vq), 0);
@@ -229,6 +231,59 @@ static void test_wraps(void **state)
 	}
 }
 
+static void check_out(struct world *w, const u16 *heads, unsigned int count)
+{
+	struct vlb_outstanding list[NUM];
+	unsigned int i, seen = vlb_relay_list(w->relay, list);
+
+	if (seen != count)
+		fail_msg("expected %u buffers to be out, saw %u", count, seen);
+	for (i = 0; i < count; i++)
+		if (list[i].head != heads[i])
+			fail_msg("place %u: expected the buffer %u, saw %u", i, heads[i],
+				 list[i].head);
+}
+
+/* What the device has, in the order in which it was given, whatever comes back first. */
+static void test_outstanding(void **state)
+{
+	struct world *w = *state;
+
+	check_out(w, NULL, 0);
+	add(w, 3, 2);
+	add(w, 0, 1);
+	add(w, 5, 3);
+	check_out(w, (u16[]){ 3, 0, 5 }, 3);
+	use(w, 0, 1);
+	check_out(w, (u16[]){ 3, 0, 5 }, 3);
+	vlb_relay_called(w->relay, &w->vq);
+	check_out(w, (u16[]){ 3, 5 }, 2);
+	add(w, 0, 1);
+	check_out(w, (u16[]){ 3, 5, 0 }, 3);
+	/* no buffer of the ring's */
+	use(w, NUM, 1);
+	use(w, 0xffffffff, 1);
+	vlb_relay_called(w->relay, &w->vq);
+	check_out(w, (u16[]){ 3, 5, 0 }, 3);
+	vlb_relay_cut(w->relay);
+	check_out(w, NULL, 0);
+}
+
+/* A ring that is set up anew has none of the last one's. */
+static void test_set_up_again(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 3, 2);
+	vlb_relay_stop(w->relay);
+	check_out(w, NULL, 0);
+	memset(w->vq.vring.desc, 0, vring_size(NUM, 64));
+	w->vq.vring.num = NUM / 2;
+	assert_int_equal(vlb_relay_start(w->relay, &w->vq), 0);
+	check_out(w, NULL, 0);
+	w->vq.vring.num = NUM;
+}
+
 /* At the end of the device the driver's ring is somebody else's to write. */
 static void test_cut(void **state)
 {
@@ -248,9 +303,11 @@ static void test_wanted(void **state)
 {
 	(void)state;
 	assert_true(vlb_relay_wanted(VIRTIO_ID_CONSOLE, 0));
-	assert_true(vlb_relay_wanted(VIRTIO_ID_GPU, 0));
-	assert_true(vlb_relay_wanted(VIRTIO_ID_INPUT, 0));
-	assert_false(vlb_relay_wanted(VIRTIO_ID_INPUT, 1ULL << VIRTIO_F_RING_PACKED));
+	assert_true(vlb_relay_wanted(VIRTIO_ID_NET, 0));
+	assert_true(vlb_relay_wanted(VIRTIO_ID_VSOCK, 0));
+	/* nobody knows what its driver does */
+	assert_true(vlb_relay_wanted(63, 0));
+	assert_false(vlb_relay_wanted(VIRTIO_ID_NET, 1ULL << VIRTIO_F_RING_PACKED));
 	assert_false(vlb_relay_wanted(VIRTIO_ID_BLOCK, 0));
 }
 
@@ -263,6 +320,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_events, set_up_events, tear_down),
 		cmocka_unit_test_setup_teardown(test_counts_too_far, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wraps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_outstanding, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_set_up_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
 		cmocka_unit_test(test_wanted),
 	};

@@ -72,6 +72,7 @@ struct vlb_device {
 struct vlb_queue {
 	struct vlb_device *dev;
 	struct virtqueue *vq;
+	u16 max;
 	struct irq_work work;
 	bool broken_told;
 	u32 broken_reason;
