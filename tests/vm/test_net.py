@@ -139,7 +139,7 @@ def passt(t):
     device.detach("--force")
 
 
-@test(timeout=120, tier="interop", kernels=("debian-6.12",), tags=("net", "recovery"))
+@test(timeout=120, tier="interop", kernels=("debian-6.12", "debian-7"), tags=("net", "recovery"))
 def passt_again(t):
     """Killed and started again: the link goes down and comes back up, and traffic with it."""
     peer = Passt(t)
@@ -324,7 +324,7 @@ def testpmd_pairs(t):
     peer.end()
 
 
-@test(timeout=240, tier="interop", kernels=("debian-6.12",), tags=("net", "recovery"))
+@test(timeout=240, tier="interop", kernels=("debian-6.12", "debian-7"), tags=("net", "recovery"))
 def testpmd_pairs_again(t):
     """The back-end is killed and started again: it is told once more which pairs are in use."""
     peer = Testpmd(t, "--queues", 2, "--reconnect", "forever", queues=2)
