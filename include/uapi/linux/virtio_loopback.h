@@ -214,8 +214,8 @@ struct virtio_loopback_config {
  * @desc_addr:    out: DMA address of the descriptor area (virtio 2.6)
  * @driver_addr:  out: DMA address of the driver area (available ring)
  * @device_addr:  out: DMA address of the device area (used ring)
- * @used_index:   out: index up to which the driver has taken used buffers; 0 for a
- *                packed virtqueue
+ * @used_index:   out: index up to which used buffers were taken, by the driver or for it;
+ *                0 for a packed virtqueue
  * @reserved:     zero
  */
 struct virtio_loopback_queue {
@@ -303,11 +303,12 @@ struct virtio_loopback_state {
  * taken back, kept from the mapping of each buffer and so complete under suppressed
  * kicks and calls and under completion out of order. A head that the back-end has
  * used and the driver has not yet taken is in the record too: it is found in the
- * used ring from used_index (struct virtio_loopback_queue) on. EIO: the device side has
- * scribbled in a ring, and there is no record any more. EOPNOTSUPP: a posted queue
- * (VIRTIO_LOOPBACK_QF_POSTED), where the driver waits for nothing; a device whose driver
- * has a ring that the device does not see (console, GPU, input); or one that
- * VIRTIO_F_RING_PACKED was offered for: there is no record of packed virtqueues.
+ * used ring from used_index (struct virtio_loopback_queue) on. Where the driver has a ring
+ * that the device does not see, the record is of what the device was given and the kernel
+ * has not taken back for the driver. EIO: the device side has scribbled in a ring, and there
+ * is no record any more. EOPNOTSUPP: a posted queue (VIRTIO_LOOPBACK_QF_POSTED), where the
+ * driver waits for nothing; or a device that VIRTIO_F_RING_PACKED was offered for: there is
+ * no record of packed virtqueues.
  */
 struct virtio_loopback_outstanding {
 	__u32 size;
