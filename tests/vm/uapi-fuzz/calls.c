@@ -83,8 +83,9 @@ static bool step_info(struct turn *turn)
 /* ---- creation ---- */
 
 /*
- * Entropy, disk and console, whose drivers are at hand; and a type that has none. Not input, whose
- * events would be those of a keyboard of this machine.
+ * Entropy, disk and console, whose drivers are at hand; a type that has none; vsock and a network,
+ * whose drivers keep buffers out. Not input, whose events would be those of a keyboard of this
+ * machine.
  */
 static const struct type {
 	uint32_t id;
@@ -95,7 +96,14 @@ static const struct type {
 	{ .id = 2, .queues = 1, .config = { 64 } },
 	{ .id = 3, .queues = 2 },
 	{ .id = 63, .queues = QUEUES },
+	{ .id = 19, .queues = 3, .config = { 3 } },
+	{ .id = 1, .queues = 2 },
 };
+
+static const struct type *choose_type(const struct turn *turn)
+{
+	return &types[bits(turn, 8, 1) ? 4 + bits(turn, 1, 1) : bits(turn, 1, 3)];
+}
 
 static void fill_name(char name[VIRTIO_LOOPBACK_NAME_MAX], struct turn *turn)
 {
@@ -121,7 +129,7 @@ static void fill_queues(struct turn *turn, unsigned int num, uint16_t *sizes, ui
 
 static bool step_create(struct turn *turn)
 {
-	const struct type *type = &types[bits(turn, 1, 3)];
+	const struct type *type = choose_type(turn);
 	/* Refused with queues that are posted, which is tried often enough by what varies. */
 	bool packed = !bits(turn, 4, 1) && !pick(turn, 3);
 	uint16_t sizes[VIRTIO_LOOPBACK_QUEUES_MAX] = { 0 };
