@@ -3,13 +3,10 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/child.h"
 #include "cli/json-text.h"
@@ -20,63 +17,14 @@
 #define OPTION "--print-capabilities"
 #define ANSWER_MS 5000
 
-/* In the child. What it says besides is nothing that the caller has asked for. */
-static _Noreturn void become_program(const char *binary, int out)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0 ||
-	    dup2(out, STDOUT_FILENO) < 0)
-		_exit(127);
-	execl(binary, binary, OPTION, (char *)NULL);
-	_exit(127);
-}
-
-/* Return: how many bytes it wrote to its end, at most @size, or a negative errno. */
-static ssize_t read_answer(int fd, char *text, size_t size, deadline_t deadline)
-{
-	size_t used = 0;
-	ssize_t n;
-	int ret;
-
-	while (used < size) {
-		ret = poll_fd(fd, POLLIN, deadline);
-		if (ret < 0)
-			return ret;
-		n = read(fd, text + used, size - used);
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		used += (size_t)n;
-	}
-	return (ssize_t)used;
-}
-
 /* Return: the size of its answer, @size when it is larger than that, or a negative errno. */
 static ssize_t run(const char *binary, char *text, size_t size, struct failure *failure)
 {
-	deadline_t deadline = deadline_after_ms(ANSWER_MS);
-	_cleanup_close_ int out = -1;
-	int pair[2], status;
-	pid_t child;
-	ssize_t n;
-	bool told;
+	const char *const words[] = { binary, OPTION, NULL };
+	int status;
+	ssize_t n = child_capture(words, text, size, deadline_after_ms(ANSWER_MS), &status);
+	bool told = n >= 0 && (size_t)n < size;
 
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return -errno;
-	out = pair[0];
-	child = fork();
-	if (child == 0)
-		become_program(binary, pair[1]);
-	close(pair[1]);
-	if (child < 0)
-		return -errno;
-	n = read_answer(out, text, size, deadline);
-	fd_close(&out);
-	told = n >= 0 && (size_t)n < size;
-	/* one that has not told all by now, or tells too much, is not waited for */
-	status = child_wait(child, told ? deadline : deadline_after_ms(0));
 	if (n == -ETIMEDOUT)
 		return failure_set(failure, -ETIMEDOUT, "%.200s " OPTION ": no answer within %d s",
 				   binary, ANSWER_MS / 1000);

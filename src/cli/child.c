@@ -2,8 +2,10 @@
 #include "cli/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,4 +53,63 @@ int child_wait(pid_t child, deadline_t deadline)
 	if (ret)
 		return ret;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
+}
+
+static _Noreturn void become(const char *const *words, int out)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0 ||
+	    dup2(out, STDOUT_FILENO) < 0)
+		_exit(127);
+	execvp(words[0], (char *const *)words);
+	_exit(127);
+}
+
+/* Return: how many bytes there were to the end, at most @size, or a negative errno */
+static ssize_t read_to_end(int fd, char *text, size_t size, deadline_t deadline)
+{
+	size_t used = 0;
+	ssize_t n;
+	int ret;
+
+	while (used < size) {
+		ret = poll_fd(fd, POLLIN, deadline);
+		if (ret < 0)
+			return ret;
+		n = read(fd, text + used, size - used);
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		used += (size_t)n;
+	}
+	return (ssize_t)used;
+}
+
+ssize_t child_capture(const char *const *words, char *text, size_t size, deadline_t deadline,
+		      int *status)
+{
+	_cleanup_close_ int out = -1;
+	int pair[2];
+	pid_t child;
+	ssize_t n;
+	bool told;
+
+	*status = -EIO;
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return -errno;
+	out = pair[0];
+	child = fork();
+	if (child == 0)
+		become(words, pair[1]);
+	close(pair[1]);
+	if (child < 0)
+		return -errno;
+	n = read_to_end(out, text, size, deadline);
+	fd_close(&out);
+	told = n >= 0 && (size_t)n < size;
+	/* one that has not told all by now, or tells too much, is not waited for */
+	*status = child_wait(child, told ? deadline : deadline_after_ms(0));
+	return n;
 }

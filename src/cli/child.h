@@ -25,4 +25,20 @@ int child_wait(pid_t child, deadline_t deadline);
  */
 int child_kill(pid_t child);
 
+/**
+ * child_capture() - what a program writes to its standard output
+ * @words:	the program, sought in PATH where it has no slash, and its arguments; NULL at the end
+ * @text:	what it writes, without a NUL at its end
+ * @size:	room there, in bytes
+ * @deadline:	it is killed then
+ * @status:	as child_wait() returns it; it says nothing where @text is full
+ *
+ * It reads nothing, and its errors go nowhere. One that writes more than there is room for is
+ * killed.
+ *
+ * Return: how many bytes, @size when it may be more, or a negative errno: -ETIMEDOUT.
+ */
+ssize_t child_capture(const char *const *words, char *text, size_t size, deadline_t deadline,
+		      int *status);
+
 #endif

@@ -6,12 +6,14 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/child.h"
 #include "common/cleanup.h"
 #include "common/json-writer.h"
 #include "common/printable.h"
+
+#define PROGRAM_MS 10000
 
 static const char *const level_words[] = {
 	[FINDING_OK] = "ok",
@@ -155,33 +157,9 @@ ssize_t doctor_read(const struct doctor *d, const char *path, char *buf, size_t 
 
 ssize_t doctor_capture(const char *const *words, char *buf, size_t size)
 {
-	_cleanup_close_ int out = -1;
-	int pair[2], status;
-	ssize_t n;
-	pid_t child;
+	int status;
+	ssize_t n = child_capture(words, buf, size - 1, deadline_after_ms(PROGRAM_MS), &status);
 
-	buf[0] = '\0';
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return -errno;
-	out = pair[0];
-	child = fork();
-	if (child == 0) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDERR_FILENO);
-		dup2(pair[1], STDOUT_FILENO);
-		execvp(words[0], (char *const *)words);
-		_exit(127);
-	}
-	close(pair[1]);
-	if (child < 0)
-		return -errno;
-	n = read_all(out, buf, size);
-	fd_close(&out); /* one that writes more than there is room for ends too */
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	if (n >= 0 && WIFEXITED(status) && WEXITSTATUS(status))
-		return -EIO;
-	return n;
+	buf[n > 0 ? n : 0] = '\0';
+	return n >= 0 && (size_t)n < size - 1 && status ? -EIO : n;
 }
