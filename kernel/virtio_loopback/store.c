@@ -3,8 +3,10 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/net.h>
 #include <linux/slab.h>
 #include <linux/virtio_loopback.h>
+#include <net/sock.h>
 
 #include "chardev.h"
 #include "store.h"
@@ -25,6 +27,17 @@ void vlb_store_finish(struct vlb_store *store)
 	store->slots = NULL;
 }
 
+/*
+ * One of this driver's would keep itself alive for ever. And a socket of a network can take long to
+ * close, which would hold up the worker that lets go of what is stored.
+ */
+static bool vlb_store_may_keep(struct file *file)
+{
+	struct socket *socket = sock_from_file(file);
+
+	return !vlb_chardev_is(file) && (!socket || socket->sk->sk_family == AF_UNIX);
+}
+
 int vlb_store_put(struct vlb_store *store, const struct virtio_loopback_store *args)
 {
 	struct vlb_stored *stored;
@@ -42,8 +55,7 @@ int vlb_store_put(struct vlb_store *store, const struct virtio_loopback_store *a
 		file = fget(args->fd);
 		if (!file)
 			return -EBADF;
-		/* It would keep itself alive for ever. */
-		if (vlb_chardev_is(file)) {
+		if (!vlb_store_may_keep(file)) {
 			fput(file);
 			return -EINVAL;
 		}

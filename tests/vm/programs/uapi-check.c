@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/virtio_config.h>
@@ -456,8 +457,11 @@ static void check_store(void)
 {
 	struct virtio_loopback_store store;
 	struct raw_device dev;
+	int network = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int other = raw_open();
 
+	EXPECT(network >= 0 && local >= 0);
 	raw_create(&dev, "store", 1000, 0);
 #define STORE(call, ...) (store = (struct virtio_loopback_store){ .size = sizeof(store), \
 			  __VA_ARGS__ }, ioctl(dev.fd, call, &store))
@@ -468,6 +472,9 @@ static void check_store(void)
 	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 1, .fd = 999), EBADF, "no such file");
 	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 1, .fd = dev.fd), EINVAL, "itself");
 	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 1, .fd = other), EINVAL, "its like");
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 1, .fd = network), EINVAL,
+		     "a socket of a network");
+	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 1, .fd = local), 0, "a local one");
 	expect_error(STORE(VIRTIO_LOOPBACK_STORE_FD, .slot = 7, .fd = dev.kick, .tag = 99), 0, "one");
 	expect_error(STORE(VIRTIO_LOOPBACK_FETCH_FD, .slot = 7), 0, "fetched");
 	EXPECT(store.tag == 99);
@@ -479,6 +486,8 @@ static void check_store(void)
 	EXPECT(lseek(store.fd, 0, SEEK_END) == (off_t)dev.size);
 	close(store.fd);
 	close(other);
+	close(network);
+	close(local);
 	raw_close(&dev);
 }
 
