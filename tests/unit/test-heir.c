@@ -19,32 +19,10 @@
 #include "check.h"
 #include "common/cleanup.h"
 #include "common/util.h"
+#include "socket-folder.h"
 #include "vhost-user/socket.h"
 
 #define SOON_MS 10000
-
-static char dir[64], path[80];
-
-static int make_dir(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/vlb-exec-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(path, sizeof(path), "%s/x.sock", dir);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	char lock[96];
-
-	(void)state;
-	unlink(path);
-	snprintf(lock, sizeof(lock), "%s.lock", path);
-	unlink(lock);
-	return rmdir(dir);
-}
 
 /* What the keeper starts in this test: this program, which writes its command line down. */
 static int be_heir(int argc, char **argv)

@@ -21,33 +21,12 @@
 #include "common/cleanup.h"
 #include "common/unix-socket.h"
 #include "common/util.h"
+#include "socket-folder.h"
 #include "vhost-user/socket.h"
 
 #define SOON_MS 10000
 
 static const char *program;
-static char dir[64], path[80];
-
-static int make_dir(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/vlb-exec-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(path, sizeof(path), "%s/x.sock", dir);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	char lock[96];
-
-	(void)state;
-	unlink(path);
-	snprintf(lock, sizeof(lock), "%s.lock", path);
-	unlink(lock);
-	return rmdir(dir);
-}
 
 static void start(struct supervisor *s, const char *arguments)
 {
