@@ -352,17 +352,19 @@ void calls_set_interrupt(void (*interrupt)(unsigned int thread))
 	interrupt_thread = interrupt;
 }
 
+static __thread int fault_fd = -1;
+
 /* The Nth allocation of this thread from here on fails (CONFIG_FAULT_INJECTION). */
 static bool set_fault(unsigned int nth)
 {
-	static __thread int fd = -1;
 	char text[16];
 
-	if (fd < 0)
-		fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fault_fd < 0)
+		fault_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	snprintf(text, sizeof(text), "%u", nth);
 	/* The copy of the text itself may be what fails; it does so once. */
-	return pwrite(fd, text, strlen(text), 0) > 0 || pwrite(fd, text, strlen(text), 0) > 0;
+	return pwrite(fault_fd, text, strlen(text), 0) > 0 ||
+	       pwrite(fault_fd, text, strlen(text), 0) > 0;
 }
 
 static bool step_fault(struct turn *turn)
@@ -372,8 +374,11 @@ static bool step_fault(struct turn *turn)
 
 void calls_settle(void)
 {
-	if (calls_faults)
-		set_fault(0);
+	const int before = errno;
+
+	if (fault_fd >= 0 && pwrite(fault_fd, "0", 1, 0) <= 0)
+		(void)!pwrite(fault_fd, "0", 1, 0);
+	errno = before;
 }
 
 /* ---- all of them ---- */

@@ -59,7 +59,7 @@ void calls_end(void);
 /* calls_run() - a step; @thread runs it */
 void calls_run(const struct step *step);
 
-/* calls_settle() - no more faults in this thread */
+/* calls_settle() - no more faults in this thread; in a signal's handler too */
 void calls_settle(void);
 
 /* The other threads, for the step that interrupts one */

@@ -68,9 +68,11 @@ static double now(void)
 
 /* ---- threads ---- */
 
+/* The fault that is due could be that the way back from here is not there. */
 static void on_interrupt(int number)
 {
 	(void)number;
+	calls_settle();
 }
 
 static void on_bus_error(int number)
