@@ -96,21 +96,23 @@ void vlb_sink_work(struct work_struct *work)
 }
 
 /*
- * Waits until the driver has taken what the back-end has used. Nothing else changes the used
- * ring meanwhile: the back-end has lost it.
+ * Waits until the driver has taken what the back-end has used. The back-end has lost the ring:
+ * nothing comes besides.
  */
 static bool vlb_sink_wait_taken(struct vlb_queue *queue, struct virtqueue *vq)
 {
 	const struct vring *vring = virtqueue_get_vring(vq);
 	unsigned long end = jiffies + VLB_SINK_PATIENCE;
-	u16 used = virtio16_to_cpu(vq->vdev, READ_ONCE(vring->used->idx));
+	u16 used;
 
 	while (!virtqueue_is_broken(vq)) {
+		/* Of a relayed queue the used ring is what has come by calls. */
+		vlb_queue_call_sync(queue);
+		used = virtio16_to_cpu(vq->vdev, READ_ONCE(vring->used->idx));
 		if ((u16)virtqueue_enable_cb_prepare(vq) == used)
 			return true;
 		if (time_after(jiffies, end))
 			return false;
-		vlb_queue_call_sync(queue);
 		usleep_range(500, 1000);
 	}
 	return false;
