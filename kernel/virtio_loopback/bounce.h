@@ -63,7 +63,8 @@ struct vlb_mapping {
  * @base:       DMA address of the pool's first byte
  * @ring_size:  bytes of the ring part
  * @max:        largest mapping that drivers are advised to make, in bytes
- * @private_rings: the virtio core's rings are allocated out of the device's sight; changes under
+ * @private_rings: the virtio core's rings are allocated out of the device's sight. All of a
+ *              device's are, and then it never changes; or some, and then it does under
  *              vlb_device.vq_lock
  * @copies:     the one of a mapping is held while more than a few bytes are copied out of it
  *              or in by a sync, and until it is unmapped: whoever unmaps it as well is back

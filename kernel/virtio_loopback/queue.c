@@ -448,6 +448,24 @@ void vlb_queues_call(struct vlb_device *dev)
 		irq_work_queue(&dev->queues[i].work);
 }
 
+/*
+ * What the driver has made available by now the device sees when it begins, without a kick. That
+ * is how virtio_snd gives the buffers for its events.
+ */
+void vlb_queues_offer(struct vlb_device *dev)
+{
+	struct virtqueue *vq;
+	unsigned int i;
+
+	mutex_lock(&dev->vq_lock);
+	for (i = 0; i < dev->num_queues; i++) {
+		vq = vlb_queue_vq(&dev->queues[i]);
+		if (vq && dev->queues[i].relay)
+			vlb_relay_notify(dev->queues[i].relay, vq);
+	}
+	mutex_unlock(&dev->vq_lock);
+}
+
 /* No eventfd reaches the driver any more, and no kick leaves. The device's lock is held. */
 void vlb_queues_disarm(struct vlb_device *dev)
 {

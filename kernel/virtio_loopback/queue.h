@@ -49,7 +49,7 @@ struct vlb_relay;
  * @drained_any: it has put something there
  * @broken_told: the adapter knows that the driver gave this queue up
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
- * @copy:    room for @max descriptors, see walk.h
+ * @copy:    room for @max descriptors, see walk.h; NULL where the driver's ring is a private one
  * @post:    stands between the two sides of a posted queue, NULL: nothing does
  * @relay:   stands between them where the driver's ring is a private one, and it is not posted
  */
@@ -81,6 +81,7 @@ struct vlb_queue {
 int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, unsigned int num);
 void vlb_queues_finish(struct vlb_device *dev);
 void vlb_queues_call(struct vlb_device *dev);
+void vlb_queues_offer(struct vlb_device *dev);
 void vlb_queues_disarm(struct vlb_device *dev);
 void vlb_queues_end_walks(struct vlb_device *dev);
 const struct vlb_queue *vlb_queues_first_broken(struct vlb_device *dev);

@@ -6,6 +6,7 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 
+#include "compat.h"
 #include "device.h"
 #include "record.h"
 #include "relay.h"
@@ -21,6 +22,7 @@
  * @on:        there are rings, and the device side is heard
  * @set_up:    there are rings
  * @event_idx: VIRTIO_RING_F_EVENT_IDX is negotiated
+ * @in_order:  VIRTIO_F_IN_ORDER is negotiated
  * @num:       entries of either ring
  * @avail:     next entry of both available rings
  * @used:      next entry of both used rings
@@ -38,6 +40,7 @@ struct vlb_relay {
 	bool on;
 	bool set_up;
 	bool event_idx;
+	bool in_order;
 	u16 num;
 	u16 avail;
 	u16 used;
@@ -55,8 +58,8 @@ struct vlb_relay {
  * @device_id: virtio id
  * @features:  offered
  *
- * Linux' drivers of these types are known to wait for what they have out, or to free it without
- * the virtio core. Of any other one it is not known.
+ * Linux' drivers of these types, whose queues carry much data, are known to wait for what they have
+ * out, or to free it without the virtio core. Of any other one it is not known, or it does.
  */
 bool vlb_relay_wanted(u32 device_id, u64 features)
 {
@@ -67,10 +70,7 @@ bool vlb_relay_wanted(u32 device_id, u64 features)
 	case VIRTIO_ID_RNG:
 	case VIRTIO_ID_SCSI:
 	case VIRTIO_ID_9P:
-	case VIRTIO_ID_SOUND:
 	case VIRTIO_ID_FS:
-	case VIRTIO_ID_PMEM:
-	case VIRTIO_ID_GPIO:
 		return false;
 	default:
 		return true;
@@ -103,10 +103,16 @@ static void vlb_relay_describe(struct vlb_relay *relay, const struct vring *vrin
 	}
 }
 
-static void vlb_relay_offer(struct vlb_relay *relay, const struct vring *vring)
+/*
+ * Returns whether the driver's index makes sense. One that takes a buffer back that the device has,
+ * and goes on with the queue, has counted it backwards.
+ */
+static bool vlb_relay_offer(struct vlb_relay *relay, const struct vring *vring)
 {
 	u16 end = vlb_relay_index(&vring->avail->idx);
 
+	if ((u16)(end - relay->avail) > relay->num)
+		return false;
 	/* Pairs with the driver's barrier between an entry and the index. */
 	smp_rmb();
 	for (; relay->avail != end; relay->avail++) {
@@ -117,15 +123,20 @@ static void vlb_relay_offer(struct vlb_relay *relay, const struct vring *vring)
 		relay->order[vlb_relay_index(&head)] = ++relay->given;
 		relay->ring.avail->ring[slot] = head;
 	}
+	return true;
 }
 
 /* Returns whether the device wants to be kicked (virtio 2.7.10). */
-static bool vlb_relay_push(struct vlb_relay *relay, const struct vring *vring)
+static bool vlb_relay_push(struct vlb_relay *relay, struct virtqueue *vq)
 {
+	const struct vring *vring = virtqueue_get_vring(vq);
 	u16 old = relay->avail;
 
 	do {
-		vlb_relay_offer(relay, vring);
+		if (!vlb_relay_offer(relay, vring)) {
+			__virtqueue_break(vq);
+			return false;
+		}
 		/* Every further buffer is to be kicked for; one may have come meanwhile. */
 		WRITE_ONCE(vring_avail_event(vring), vlb_relay_le16(relay->avail));
 		smp_mb(); /* the driver does it the other way round */
@@ -156,6 +167,37 @@ static u16 vlb_relay_count(const struct vlb_relay *relay)
 	return min(count, given);
 }
 
+/* @head: may be no head of this ring's */
+static void vlb_relay_forget(struct vlb_relay *relay, u32 head)
+{
+	if (head < relay->num)
+		relay->order[head] = 0;
+}
+
+/*
+ * Where buffers are used in order (virtio 2.7.9), one element stands for a batch and names the last
+ * one of it. The virtio core hands out those before, and reads no further element, until that one
+ * has come: one that never comes would have a driver that gives buffers back as they come go on for
+ * ever. What names none of those that can be meant stands for all of them.
+ *
+ * Returns how many buffers the element is for, at most @count.
+ */
+static u16 vlb_relay_batch(struct vlb_relay *relay, const struct vring *vring,
+			   struct vring_used_elem *elem, u16 count)
+{
+	const u32 last = le32_to_cpu((__force __le32)elem->id);
+	u16 buffers = 0, head;
+
+	do {
+		u16 slot = (relay->used + buffers++) & (relay->num - 1);
+
+		head = vlb_relay_index(&vring->avail->ring[slot]);
+		vlb_relay_forget(relay, head);
+	} while (head != last && buffers < count);
+	elem->id = (__force __virtio32)cpu_to_le32(head);
+	return buffers;
+}
+
 static void vlb_relay_return(struct vlb_relay *relay, const struct vring *vring)
 {
 	u16 count = vlb_relay_count(relay);
@@ -164,15 +206,19 @@ static void vlb_relay_return(struct vlb_relay *relay, const struct vring *vring)
 		return;
 	/* The entries after the index, see virtio 2.7.8. */
 	smp_rmb();
-	for (; count; count--, relay->used++) {
+	while (count) {
 		u16 slot = relay->used & (relay->num - 1);
-		__virtio32 id = READ_ONCE(relay->ring.used->ring[slot].id);
-		u32 head = le32_to_cpu((__force __le32)id);
+		struct vring_used_elem *elem = &vring->used->ring[slot];
+		u16 buffers = 1;
 
-		if (head < relay->num)
-			relay->order[head] = 0;
-		vring->used->ring[slot].id = id;
-		vring->used->ring[slot].len = READ_ONCE(relay->ring.used->ring[slot].len);
+		elem->id = READ_ONCE(relay->ring.used->ring[slot].id);
+		elem->len = READ_ONCE(relay->ring.used->ring[slot].len);
+		if (relay->in_order)
+			buffers = vlb_relay_batch(relay, vring, elem, count);
+		else
+			vlb_relay_forget(relay, le32_to_cpu((__force __le32)elem->id));
+		relay->used += buffers;
+		count -= buffers;
 	}
 	/* Before the index, as a device would. */
 	smp_wmb();
@@ -215,7 +261,7 @@ bool vlb_relay_notify(struct vlb_relay *relay, struct virtqueue *vq)
 
 	spin_lock_irqsave(&relay->lock, flags);
 	if (relay->on)
-		kick = vlb_relay_push(relay, virtqueue_get_vring(vq));
+		kick = vlb_relay_push(relay, vq);
 	spin_unlock_irqrestore(&relay->lock, flags);
 	return kick;
 }
@@ -243,9 +289,6 @@ bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq)
  * vlb_relay_list() - what the device has been given and has not given back
  * @relay: of a queue
  * @list:  room for as many as the queue has entries
- *
- * Of buffers that are used in order (VIRTIO_F_IN_ORDER) not each one is named when it is back: the
- * list is of no use there.
  *
  * Return: how many; in the order in which the driver made them available.
  */
@@ -304,19 +347,25 @@ void vlb_relay_destroy(struct vlb_relay *relay)
  */
 int vlb_relay_start(struct vlb_relay *relay, struct virtqueue *vq)
 {
-	relay->num = virtqueue_get_vring_size(vq);
-	relay->ring_size = PAGE_ALIGN(vring_size(relay->num, SMP_CACHE_BYTES));
+	const unsigned int num = virtqueue_get_vring_size(vq);
+	unsigned long flags;
+
+	relay->ring_size = PAGE_ALIGN(vring_size(num, SMP_CACHE_BYTES));
 	relay->ring_mem = vlb_bounce_alloc_ring(&relay->queue->dev->bounce, relay->ring_size,
 						&relay->ring_addr);
 	if (!relay->ring_mem)
 		return -ENOMEM;
-	vring_init(&relay->ring, relay->num, relay->ring_mem, SMP_CACHE_BYTES);
+	spin_lock_irqsave(&relay->lock, flags);
+	relay->num = num;
+	vring_init(&relay->ring, num, relay->ring_mem, SMP_CACHE_BYTES);
 	relay->event_idx = virtio_has_feature(vq->vdev, VIRTIO_RING_F_EVENT_IDX);
+	relay->in_order = virtio_has_feature(vq->vdev, VIRTIO_F_IN_ORDER);
 	relay->avail = 0;
 	relay->used = 0;
 	memset(relay->order, 0, relay->num * sizeof(*relay->order));
 	relay->set_up = true;
 	relay->on = true;
+	spin_unlock_irqrestore(&relay->lock, flags);
 	return 0;
 }
 

@@ -85,6 +85,8 @@ static void vlb_set_status(struct virtio_device *vdev, u8 status)
 	u8 added = status & ~dev->status;
 	int err = 0;
 
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK)
+		vlb_queues_offer(dev);
 	if (added & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK))
 		err = vlb_device_is_over(dev) ? -ENODEV : vlb_ask_status(dev, vdev, status);
 	if (err && (added & VIRTIO_CONFIG_S_DRIVER_OK)) {

@@ -27,6 +27,7 @@ struct world {
 	struct vlb_relay *relay;
 	struct vring device;
 	u16 taken;
+	u64 features;
 };
 
 static void find_ring(struct world *w)
@@ -43,7 +44,7 @@ static void find_ring(struct world *w)
 	assert_true(out.desc_addr >= BASE && out.device_addr < BASE + RINGS);
 }
 
-static struct world *make(bool event_idx)
+static struct world *make(u64 features)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	const u16 sizes[] = { NUM };
@@ -54,7 +55,8 @@ static struct world *make(bool event_idx)
 	w->queue.dev = &w->dev;
 	w->queue.vq = &w->vq;
 	w->queue.max = NUM;
-	w->vq.vdev = event_idx ? w : NULL; /* see post-world.h */
+	w->features = features;
+	w->vq.vdev = &w->features; /* see post-world.h */
 	vring_init(&w->vq.vring, NUM, zeroed(64, vring_size(NUM, 64)), 64);
 	w->relay = vlb_relay_create(&w->queue);
 	assert_non_null(w->relay);
@@ -65,13 +67,19 @@ static struct world *make(bool event_idx)
 
 static int set_up(void **state)
 {
-	*state = make(false);
+	*state = make(0);
 	return 0;
 }
 
 static int set_up_events(void **state)
 {
-	*state = make(true);
+	*state = make(1ULL << VIRTIO_RING_F_EVENT_IDX);
+	return 0;
+}
+
+static int set_up_in_order(void **state)
+{
+	*state = make(1ULL << VIRTIO_F_IN_ORDER);
 	return 0;
 }
 
@@ -269,6 +277,65 @@ static void test_outstanding(void **state)
 	check_out(w, NULL, 0);
 }
 
+/* One element for a batch; what it skips in the ring is of no meaning (virtio 2.7.9). */
+static void test_in_order(void **state)
+{
+	struct world *w = *state;
+	const u16 heads[] = { 4, 2, 0, 6, 1 };
+
+	memset(w->device.used->ring, 0xee, NUM * sizeof(w->device.used->ring[0]));
+	for (unsigned int i = 0; i < 5; i++)
+		add(w, heads[i], 1);
+	use(w, 0, 70); /* 4 and 2 as well */
+	w->device.used->idx += 2;
+	vlb_relay_called(w->relay, &w->vq);
+	check_used(w, 0, 70);
+	assert_int_equal(w->vq.vring.used->idx, 3);
+	check_out(w, &heads[3], 2);
+	w->taken = 3;
+	use(w, 6, 71);
+	use(w, 1, 72);
+	vlb_relay_called(w->relay, &w->vq);
+	check_used(w, 6, 71);
+	check_used(w, 1, 72);
+	check_out(w, NULL, 0);
+}
+
+/* Of what is none of its batch the virtio core would wait for the end. */
+static void test_out_of_order(void **state)
+{
+	const u32 forged[] = { 3, NUM - 1, 5, 0xffffffff };
+	struct world *w = *state;
+
+	for (unsigned int i = 0; i < sizeof(forged) / sizeof(forged[0]); i++) {
+		add(w, 1, 1);
+		add(w, 2, 1);
+		add(w, 3, 1);
+		use(w, forged[i], 7); /* the first two; 3 is none of them */
+		w->device.used->idx++;
+		vlb_relay_called(w->relay, &w->vq);
+		check_used(w, 2, 7);
+		check_out(w, (u16[]){ 3 }, 1);
+		use(w, forged[i], 8);
+		vlb_relay_called(w->relay, &w->vq);
+		w->taken++;
+		check_used(w, 3, 8);
+		check_out(w, NULL, 0);
+	}
+}
+
+/* A driver that takes back what the device has, and adds something else: nobody knows which. */
+static void test_taken_back(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 0, 1);
+	w->vq.vring.avail->idx -= 2;
+	assert_false(add(w, 1, 1));
+	assert_true(w->vq.broken);
+	assert_int_equal(w->device.avail->idx, 1);
+}
+
 /* A ring that is set up anew has none of the last one's. */
 static void test_set_up_again(void **state)
 {
@@ -305,6 +372,7 @@ static void test_wanted(void **state)
 	assert_true(vlb_relay_wanted(VIRTIO_ID_CONSOLE, 0));
 	assert_true(vlb_relay_wanted(VIRTIO_ID_NET, 0));
 	assert_true(vlb_relay_wanted(VIRTIO_ID_VSOCK, 0));
+	assert_true(vlb_relay_wanted(VIRTIO_ID_SOUND, 0));
 	/* nobody knows what its driver does */
 	assert_true(vlb_relay_wanted(63, 0));
 	assert_false(vlb_relay_wanted(VIRTIO_ID_NET, 1ULL << VIRTIO_F_RING_PACKED));
@@ -321,6 +389,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_counts_too_far, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wraps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_outstanding, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_in_order, set_up_in_order, tear_down),
+		cmocka_unit_test_setup_teardown(test_out_of_order, set_up_in_order, tear_down),
+		cmocka_unit_test_setup_teardown(test_taken_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_set_up_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
 		cmocka_unit_test(test_wanted),

@@ -6,6 +6,7 @@
 #ifndef POST_WORLD_H
 #define POST_WORLD_H
 
+#define VLB_COMPAT_H
 #define VLB_DEVICE_H
 
 #include "shim.h"
@@ -54,8 +55,11 @@ struct virtqueue {
 #define virtqueue_is_broken(vq)		((vq)->broken)
 #define virtqueue_detach_unused_buf(vq)	((void *)NULL)
 #define __virtqueue_break(vq)		((void)((vq)->broken = true))
-/* all of them, or none: as the test says, which has no device */
-#define virtio_has_feature(vdev, bit)	((vdev) != NULL)
+/* as the test says, which has no device: the bits, NULL: none */
+#define virtio_has_feature(vdev, bit)	((vdev) && (*(const u64 *)(vdev) >> (bit) & 1))
+#ifndef VIRTIO_F_IN_ORDER
+#define VIRTIO_F_IN_ORDER 35
+#endif
 
 /* device.h */
 enum vlb_event { VLB_EVENT_BROKEN };
