@@ -197,6 +197,49 @@ static void test_interrupted(void **state)
 	}
 }
 
+/*
+ * A block device is asked to discard, a file for a hole. Zeroes are to be read as such, so they are
+ * never a discard, and are written where nothing else can be done; then a discard is left out.
+ */
+static void test_no_zeroes(void **state)
+{
+	const struct virtio_blk_discard_write_zeroes segment = {
+		.sector = htole64(8),
+		.num_sectors = htole32(8),
+	};
+	struct blk_request *req;
+
+	(void)state;
+	memcpy(w.data, &segment, sizeof(segment));
+	req = ask(VIRTIO_BLK_T_DISCARD, sizeof(segment));
+	assert_int_equal(req->io.op, BLK_OP_FALLOCATE);
+	assert_int_equal(req->io.mode, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE);
+	assert_int_equal(blk_request_step(&w.requests, req, -EOPNOTSUPP), 0);
+	answered(VIRTIO_BLK_S_OK);
+
+	w.blk.image.kind = BLK_IMAGE_DEVICE;
+	req = ask(VIRTIO_BLK_T_DISCARD, sizeof(segment));
+	assert_int_equal(req->io.op, BLK_OP_DISCARD);
+	assert_int_equal(req->io.offset, LENGTH);
+	assert_int_equal(req->io.len, LENGTH);
+	assert_int_equal(blk_request_step(&w.requests, req, -EOPNOTSUPP), 0);
+	answered(VIRTIO_BLK_S_OK);
+
+	((struct virtio_blk_discard_write_zeroes *)w.data)->flags =
+		htole32(VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+	req = ask(VIRTIO_BLK_T_WRITE_ZEROES, sizeof(segment));
+	assert_int_equal(req->io.op, BLK_OP_FALLOCATE);
+	assert_int_equal(req->io.mode, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE);
+	assert_int_equal(blk_request_step(&w.requests, req, -EOPNOTSUPP), 1);
+	assert_int_equal(req->io.op, BLK_OP_FALLOCATE);
+	assert_int_equal(req->io.mode, FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE);
+	assert_int_equal(blk_request_step(&w.requests, req, -EOPNOTSUPP), 1);
+	assert_int_equal(req->io.op, BLK_OP_WRITE);
+	assert_int_equal(req->io.iov->iov_len, LENGTH);
+	assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
+	answered(VIRTIO_BLK_S_OK);
+}
+
 #define BLK_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -205,6 +248,7 @@ int main(void)
 		BLK_TEST(test_cache_off_meanwhile),
 		BLK_TEST(test_cache_off),
 		BLK_TEST(test_interrupted),
+		BLK_TEST(test_no_zeroes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

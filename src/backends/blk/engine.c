@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include <linux/fs.h>
 
 #include "backends/blk/request.h"
 #include "backends/common/iov.h"
@@ -20,6 +23,7 @@ static int64_t null_io(const struct blk_io *io)
 static int64_t file_io(int fd, const struct blk_io *io)
 {
 	int niov = (int)MIN(io->niov, (unsigned int)IOV_MAX);
+	uint64_t range[] = { io->offset, io->len };
 	off_t offset = (off_t)io->offset;
 
 	switch (io->op) {
@@ -31,6 +35,8 @@ static int64_t file_io(int fd, const struct blk_io *io)
 		return fdatasync(fd);
 	case BLK_OP_FALLOCATE:
 		return fallocate(fd, io->mode, offset, (off_t)io->len);
+	case BLK_OP_DISCARD:
+		return ioctl(fd, BLKDISCARD, range);
 	case BLK_OP_NONE:
 		break;
 	}

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "backends/blk/discarder.h"
 #include "backends/blk/pace.h"
 #include "backends/blk/request.h"
 #include "common/cleanup.h"
@@ -29,6 +30,7 @@
 /* Completions that are no request's */
 #define TAG_KICK UINT64_MAX
 #define TAG_STOP (UINT64_MAX - 1)
+#define TAG_DISCARDED (UINT64_MAX - 2)
 /* Entries beyond one for each request */
 #define SPARE_ENTRIES 4
 #define INLINE_FLUSH_BYTES (256U * 1024)
@@ -39,13 +41,14 @@ struct blk_queue {
 	struct blk_device *blk;
 	struct blk_requests requests;
 	struct io_uring ring;
+	struct discarder discarder;
 	pthread_t thread;
 	int stop_fd;
 	bool stop; /* set from outside too: use stopping() */
 	bool kick_armed;
 	bool inline_io;
 	uint64_t unflushed; /* bytes moved inline since the last flush */
-	unsigned int inflight; /* steps that the kernel has */
+	unsigned int inflight; /* steps that the kernel or the discarder has */
 	uint64_t poll_ns;
 	struct pace pace;
 	bool may_pace; /* nobody has chosen a scheduling policy for us */
@@ -138,12 +141,12 @@ static void watch_kick(struct blk_queue *q)
 	q->kick_armed = true;
 }
 
-static void watch_stop(struct blk_queue *q)
+static void watch_once(struct blk_queue *q, int fd, uint64_t tag)
 {
 	struct io_uring_sqe *sqe = get_sqe(q);
 
-	io_uring_prep_poll_add(sqe, q->stop_fd, POLLIN);
-	io_uring_sqe_set_data64(sqe, TAG_STOP);
+	io_uring_prep_poll_add(sqe, fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, tag);
 }
 
 static void submit_io(struct blk_queue *q, const struct blk_request *req)
@@ -167,12 +170,21 @@ static void submit_io(struct blk_queue *q, const struct blk_request *req)
 	case BLK_OP_FALLOCATE:
 		io_uring_prep_fallocate(sqe, 0, io->mode, (off_t)io->offset, (off_t)io->len);
 		break;
+	case BLK_OP_DISCARD:
 	case BLK_OP_NONE:
 		io_uring_prep_nop(sqe);
 		break;
 	}
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data64(sqe, req->id);
+}
+
+static void start_io(struct blk_queue *q, struct blk_request *req)
+{
+	if (unlikely(req->io.op == BLK_OP_DISCARD))
+		discarder_add(&q->discarder, req);
+	else
+		submit_io(q, req);
 	q->inflight++;
 }
 
@@ -181,7 +193,7 @@ static void submit_io(struct blk_queue *q, const struct blk_request *req)
 static void do_io(struct blk_queue *q, struct blk_request *req)
 {
 	if (!q->inline_io) {
-		submit_io(q, req);
+		start_io(q, req);
 		return;
 	}
 	q->unflushed += req->io.len;
@@ -211,10 +223,27 @@ static void take_requests(struct blk_queue *q)
 			do_io(q, req);
 }
 
+static void io_done(struct blk_queue *q, struct blk_request *req, int64_t result)
+{
+	q->inflight--;
+	if (blk_request_step(&q->requests, req, result))
+		start_io(q, req);
+}
+
+static void take_discarded(struct blk_queue *q)
+{
+	struct blk_request *next, *req = discarder_take(&q->discarder);
+
+	for (; req; req = next) {
+		next = req->next;
+		io_done(q, req, req->result);
+	}
+	watch_once(q, q->discarder.fd, TAG_DISCARDED);
+}
+
 static void handle_completion(struct blk_queue *q, const struct io_uring_cqe *cqe)
 {
 	uint64_t tag = io_uring_cqe_get_data64(cqe);
-	struct blk_request *req;
 
 	if (tag == TAG_STOP) {
 		set_stopping(q);
@@ -226,10 +255,11 @@ static void handle_completion(struct blk_queue *q, const struct io_uring_cqe *cq
 			vq_break(q->vq, "its kick descriptor cannot be polled");
 		return;
 	}
-	q->inflight--;
-	req = &q->requests.table[tag];
-	if (blk_request_step(&q->requests, req, cqe->res))
-		submit_io(q, req);
+	if (tag == TAG_DISCARDED) {
+		take_discarded(q);
+		return;
+	}
+	io_done(q, &q->requests.table[tag], cqe->res);
 }
 
 static void reap(struct blk_queue *q)
@@ -300,7 +330,8 @@ static void *queue_thread(void *data)
 	q->paced_idx = q->vq->used_idx;
 	pace_init(&q->pace, now_ns());
 	io_uring_register_ring_fd(&q->ring); /* saves a little; older kernels have no such thing */
-	watch_stop(q);
+	watch_once(q, q->stop_fd, TAG_STOP);
+	watch_once(q, q->discarder.fd, TAG_DISCARDED);
 	for (;;) {
 		vq_suppress(q->vq);
 		do {
@@ -350,9 +381,12 @@ int blk_queue_start(void *dev, struct vu_queue *queue)
 	ret = blk_requests_init(&q->requests, blk, q->vq, queue->features);
 	if (ret)
 		goto err_stop_fd;
-	ret = ring_init(q);
+	ret = discarder_init(&q->discarder, &blk->image);
 	if (ret)
 		goto err_requests;
+	ret = ring_init(q);
+	if (ret)
+		goto err_discarder;
 	ret = -pthread_create(&q->thread, NULL, queue_thread, q);
 	if (ret)
 		goto err_ring;
@@ -361,6 +395,8 @@ int blk_queue_start(void *dev, struct vu_queue *queue)
 
 err_ring:
 	io_uring_queue_exit(&q->ring);
+err_discarder:
+	discarder_finish(&q->discarder);
 err_requests:
 	blk_requests_finish(&q->requests);
 err_stop_fd:
@@ -381,6 +417,7 @@ void blk_queue_stop(void *dev, struct vu_queue *queue)
 		log_error("queue %u cannot be told to stop: %m", queue->index);
 	pthread_join(q->thread, NULL);
 	io_uring_queue_exit(&q->ring);
+	discarder_finish(&q->discarder);
 	blk_requests_finish(&q->requests);
 	fd_close(&q->stop_fd);
 	free(q);

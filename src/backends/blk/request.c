@@ -250,7 +250,13 @@ static int start_segment(struct blk_requests *requests, struct blk_request *req)
 	if (!within(requests->blk, sector, (uint64_t)sectors << BLK_SECTOR_SHIFT))
 		return fail(requests, req, "beyond the end of the image");
 	req->unmap = flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
-	req->io.op = BLK_OP_FALLOCATE;
+	/*
+	 * A hole in a block device is zeroes to the kernel. Not all that can discard can write
+	 * those (LVM's thin volumes, eMMC), and what can need not give any space back by it.
+	 */
+	req->io.op = !zeroes_wanted && requests->blk->image.kind == BLK_IMAGE_DEVICE ?
+			     BLK_OP_DISCARD :
+			     BLK_OP_FALLOCATE;
 	req->io.offset = sector << BLK_SECTOR_SHIFT;
 	req->io.len = (uint64_t)sectors << BLK_SECTOR_SHIFT;
 	req->io.mode = FALLOC_FL_KEEP_SIZE;
@@ -324,7 +330,8 @@ static int step_segment(struct blk_requests *requests, struct blk_request *req, 
 {
 	struct blk_io *io = &req->io;
 
-	if (io->op == BLK_OP_FALLOCATE && (result == -EOPNOTSUPP || result == -ENOSYS))
+	if ((io->op == BLK_OP_FALLOCATE || io->op == BLK_OP_DISCARD) &&
+	    (result == -EOPNOTSUPP || result == -ENOSYS))
 		return segment_refused(requests, req);
 	if (result < 0)
 		return fail(requests, req, strerror((int)-result));

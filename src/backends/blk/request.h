@@ -19,6 +19,7 @@ enum blk_op {
 	BLK_OP_WRITE,
 	BLK_OP_SYNC, /* fdatasync */
 	BLK_OP_FALLOCATE,
+	BLK_OP_DISCARD, /* BLKDISCARD; not for io_uring: see discarder.h */
 };
 
 /* One step of I/O on the image */
@@ -46,6 +47,8 @@ struct blk_request {
 	unsigned int segments;
 	void *bounce; /* direct I/O on buffers that are not aligned */
 	struct iovec bounce_iov; /* ... and also the zeroes of WRITE_ZEROES */
+	struct blk_request *next; /* the discarder's, as @result */
+	int64_t result;
 };
 
 /* A queue's requests: one for each id of the virtqueue, made when the queue starts */
