@@ -3,7 +3,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_gpio.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -626,45 +625,6 @@ static void test_gone(void **state)
 	assert_int_equal(interrupt(0), -1);
 }
 
-/* ---- lists of lines ---- */
-
-static void check_list(const char *text, int ret, const char *expected)
-{
-	struct lines lines;
-	char seen[128] = "";
-	unsigned int i;
-
-	assert_int_equal(lines_parse(text, 16, &lines), ret);
-	for (i = 0; i < lines.count; i++)
-		snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%s%u", i ? " " : "",
-			 lines.offsets[i]);
-	assert_string_equal(seen, expected);
-	lines_finish(&lines);
-}
-
-static void test_lists(void **state)
-{
-	(void)state;
-	check_list(NULL, 0, "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15");
-	check_list("0", 0, "0");
-	check_list("0-7,12", 0, "0 1 2 3 4 5 6 7 12");
-	check_list("15,3-4,0", 0, "15 3 4 0");
-	check_list("16", -EINVAL, "");
-	check_list("3-16", -EINVAL, "");
-	check_list("4-3", -EINVAL, "");
-	check_list("1,1", -EINVAL, "");
-	check_list("0-2,2-3", -EINVAL, "");
-	check_list("", -EINVAL, "");
-	check_list(",", -EINVAL, "");
-	check_list("1,", -EINVAL, "");
-	check_list("-1", -EINVAL, "");
-	check_list("1-", -EINVAL, "");
-	check_list("1-2-3", -EINVAL, "");
-	check_list("one", -EINVAL, "");
-	check_list("0-4294967295", -EINVAL, "");
-	check_list("99999999999999999999", -EINVAL, "");
-}
-
 #define GPIO_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -677,7 +637,7 @@ int main(void)
 		GPIO_TEST(test_disabled),      GPIO_TEST(test_unmasked_first),
 		GPIO_TEST(test_levels),	       GPIO_TEST(test_no_interrupts),
 		GPIO_TEST(test_bad_buffers),   GPIO_TEST(test_stop),
-		GPIO_TEST(test_gone),	       cmocka_unit_test(test_lists),
+		GPIO_TEST(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
