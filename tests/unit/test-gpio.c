@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* vhost-user-gpio from inside: requests, interrupts and lists of lines, on a chip of our own. */
+/* vhost-user-gpio from inside: requests and interrupts, on a chip of our own. */
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_gpio.h>
@@ -615,6 +615,57 @@ static void test_stop(void **state)
 	assert_int_equal(interrupt(0), VIRTIO_GPIO_IRQ_STATUS_VALID);
 }
 
+static void stop_queues(struct vu_queue *queues)
+{
+	queues[0] = (struct vu_queue){ .vq = w.request.vq, .index = GPIO_REQUESTQ };
+	queues[1] = (struct vu_queue){ .vq = w.event.vq, .index = GPIO_EVENTQ };
+	gpio_ops.queue_stop(&w.gpio, &queues[0]);
+	gpio_ops.queue_stop(&w.gpio, &queues[1]);
+}
+
+static void start_queues(struct vu_queue *queues)
+{
+	queues[0].vq = w.request.vq;
+	queues[1].vq = w.event.vq;
+	gpio_ops.queue_start(&w.gpio, &queues[0]);
+	gpio_ops.queue_start(&w.gpio, &queues[1]);
+	w.gpio.eventq = &w.event.vq;
+}
+
+/*
+ * Not every front-end says that its driver has gone: the next one's rings begin anew. Those of a
+ * driver that only pauses go on, and its lines are as they were.
+ */
+static void test_starts_over(void **state)
+{
+	struct vu_queue queues[GPIO_NUM_QUEUES];
+
+	(void)state;
+	enable(0, VIRTIO_GPIO_IRQ_TYPE_EDGE_RISING);
+	assert_int_equal(set_direction(1, VIRTIO_GPIO_DIRECTION_OUT), 0);
+	assert_int_equal(ask(VIRTIO_GPIO_MSG_SET_VALUE, 1, 1), 0);
+	stop_queues(queues);
+	start_queues(queues);
+	assert_int_equal(mock.line[0].setup.edges, EDGES_RISING);
+	assert_int_equal(mock.line[1].setup.direction, VIRTIO_GPIO_DIRECTION_OUT);
+	assert_int_equal(ask(VIRTIO_GPIO_MSG_GET_VALUE, 1, 0), 1);
+	move(0, 1);
+	unmask(0);
+	assert_int_equal(interrupt(0), VIRTIO_GPIO_IRQ_STATUS_VALID);
+
+	stop_queues(queues);
+	ip_queue_finish(&w.request);
+	ip_queue_finish(&w.event);
+	assert_int_equal(ip_queue_init(&w.request, &w.mem, NUM), 0);
+	assert_int_equal(ip_queue_init(&w.event, &w.mem, NUM), 0);
+	start_queues(queues);
+	assert_int_equal(mock.line[0].setup.edges, EDGES_NONE);
+	assert_int_equal(mock.line[1].setup.direction, VIRTIO_GPIO_DIRECTION_NONE);
+	/* no interrupt of the last driver's is in the way */
+	assert_int_equal(set_direction(0, VIRTIO_GPIO_DIRECTION_OUT), 0);
+	assert_int_equal(mock.line[0].setup.value, 0);
+}
+
 static void test_gone(void **state)
 {
 	(void)state;
@@ -637,7 +688,7 @@ int main(void)
 		GPIO_TEST(test_disabled),      GPIO_TEST(test_unmasked_first),
 		GPIO_TEST(test_levels),	       GPIO_TEST(test_no_interrupts),
 		GPIO_TEST(test_bad_buffers),   GPIO_TEST(test_stop),
-		GPIO_TEST(test_gone),
+		GPIO_TEST(test_starts_over),   GPIO_TEST(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,12 +41,19 @@ static void queue_kick(void *dev, struct vu_queue *queue)
 		vu_queue_again(queue);
 }
 
+/*
+ * Not every front-end says that its driver has reset the device (QEMU's vhost-user-gpio does not).
+ * The next driver begins the ring anew; after a pause, or a change of the memory table, it goes on
+ * where it was, and the lines stay as they are.
+ */
 static int queue_start(void *dev, struct vu_queue *queue)
 {
 	struct gpio_device *gpio = dev;
 
 	if (queue->index == GPIO_EVENTQ)
 		gpio->eventq = &queue->vq;
+	else if (gpio->stopped_behind && vq_at_start(&queue->vq))
+		gpio_lines_reset(gpio);
 	return 0;
 }
 
@@ -54,7 +61,9 @@ static void queue_stop(void *dev, struct vu_queue *queue)
 {
 	struct gpio_device *gpio = dev;
 
-	if (queue->index == GPIO_EVENTQ && gpio->eventq)
+	if (queue->index == GPIO_REQUESTQ)
+		gpio->stopped_behind = !vq_at_start(&queue->vq);
+	else if (gpio->eventq)
 		gpio_eventq_stop(gpio);
 }
 

@@ -51,6 +51,7 @@ struct gpio_device {
 	bool no_interrupts; /* VIRTIO_GPIO_F_IRQ is not offered */
 	struct gpio_line *lines; /* [num_lines] */
 	struct virtqueue *eventq; /* NULL while it is stopped */
+	bool stopped_behind; /* the requestq's ring had gone on from its start */
 	bool gone;
 };
 
