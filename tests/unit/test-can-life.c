@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The CAN device: its queues stop and start, drivers come and go. */
 #include <errno.h>
+#include <linux/can/error.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -112,12 +113,107 @@ static void test_nudges(void **state)
 	end();
 }
 
+/* All queues stop; they go on with the same driver, or begin anew with the next. */
+static void stop_and_start(bool next, uint64_t features)
+{
+	uint32_t base[CAN_QUEUES];
+	unsigned int i;
+
+	for (i = 0; i < CAN_QUEUES; i++) {
+		can_ops.queue_stop(&w.can, &w.queues[i]);
+		base[i] = vq_stop(&w.queues[i].vq);
+		if (!next)
+			continue;
+		drv_ring_finish(&w.rings[i]);
+		assert_int_equal(drv_ring_init(&w.rings[i], &w.dmem, NUM, false), 0);
+		base[i] = drv_base(&w.rings[i]);
+	}
+	for (i = 0; i < CAN_QUEUES; i++) {
+		start_queue(i, features, base[i]);
+		kick(i);
+	}
+}
+
+/* Not every front-end says that its driver has gone. The next one's rings begin anew. */
+static void test_starts_over(void **state)
+{
+	struct can_message m = message(1, 8, false), late = message(2, 8, false);
+	struct can_message error = { .frame.can_id = CAN_ERR_FLAG | CAN_ERR_BUSOFF };
+	struct request r;
+	uint8_t *buf;
+
+	(void)state;
+	begin(EARLY);
+	must_start();
+	/* a pause: it goes on, and what came meanwhile is there */
+	comes(&m, false);
+	can_bus_work(&w.can);
+	stop_and_start(false, EARLY);
+	assert_true(w.bus.started);
+	buf = give_buffer(80);
+	kick(CAN_RXQ);
+	received(buf, &m);
+	/* another driver, and other features: nothing of before is left */
+	comes(&late, false);
+	can_bus_work(&w.can);
+	stop_and_start(true, ALL_FEATURES);
+	assert_false(w.bus.started);
+	buf = give_buffer(80);
+	kick(CAN_RXQ);
+	assert_int_equal(drv_get(&w.rings[CAN_RXQ], NULL), -1);
+	must_start();
+	assert_true(w.bus.echo);
+	r = transmit(&m);
+	unanswered();
+	comes(&m, true);
+	can_bus_work(&w.can);
+	answered(r, VIRTIO_CAN_RESULT_OK);
+	/* off the bus, a pause does not mend that */
+	comes(&error, false);
+	can_bus_work(&w.can);
+	stop_and_start(false, ALL_FEATURES);
+	assert_int_equal(status(), VIRTIO_CAN_S_CTRL_BUSOFF);
+	stop_and_start(true, ALL_FEATURES);
+	assert_int_equal(status(), 0);
+	end();
+}
+
+/* A ring can stop where one begins: a packed one each second time around. */
+static void test_pause_at_start(void **state)
+{
+	struct can_message m = message(1, 8, false);
+	unsigned int n, frames = drv_packed_wanted() ? NUM : 65536;
+	struct request r = { .head = -1 };
+
+	(void)state;
+	begin(ALL_FEATURES);
+	must_start();
+	for (n = 1; n <= frames; n++) {
+		r = transmit(&m);
+		w.dmem.used -= 256;
+		w.bus.nsent = 0;
+		if (n == frames)
+			break;
+		w.bus.ncoming = w.bus.taken = 0;
+		comes(&m, true);
+		can_bus_work(&w.can);
+		answered(r, VIRTIO_CAN_RESULT_OK);
+	}
+	stop_and_start(false, ALL_FEATURES);
+	assert_true(vq_at_start(&w.queues[CAN_TXQ].vq));
+	assert_true(w.bus.started);
+	answered(r, VIRTIO_CAN_RESULT_NOT_OK);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queue_stops),
 		cmocka_unit_test(test_queue_stops_on_busy_bus),
 		cmocka_unit_test(test_nudges),
+		cmocka_unit_test(test_starts_over),
+		cmocka_unit_test(test_pause_at_start),
 	};
 
 	log_init("test-can-life", LOG_LEVEL_ERROR);

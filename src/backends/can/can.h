@@ -58,6 +58,7 @@ struct can_controller {
 	struct vu_queue *txq; /* NULL while stopped, as the next two */
 	struct vu_queue *rxq;
 	struct vu_queue *ctrlq;
+	unsigned int stopped_behind; /* a bit for each whose ring had gone on from its start */
 
 	struct can_sent *sent; /* by request id */
 	uint16_t sent_first, sent_last;

@@ -295,10 +295,38 @@ static int start_txq(struct can_controller *can, struct vu_queue *queue)
 	return 0;
 }
 
+/* Nobody is told: there is no driver that would want to know. */
+static void reset(void *dev)
+{
+	struct can_controller *can = dev;
+
+	stop(can);
+	can->bus_off = false;
+	can->features = 0;
+	can->lost = 0;
+	can->unlost = 0;
+	can->stopped_behind = 0;
+}
+
+/*
+ * Not every front-end says that its driver has reset the device (QEMU's vhost-user-device does
+ * not). The next driver begins the rings anew; after a pause, or a change of the memory table, they
+ * go on where they were, and so does the controller. The next driver may have looked at the status
+ * already.
+ */
+static void look_for_next_driver(struct can_controller *can, const struct vu_queue *queue)
+{
+	if (!(can->stopped_behind & 1U << queue->index) || !vq_at_start(&queue->vq))
+		return;
+	set_bus_off(can, false);
+	reset(can);
+}
+
 static int queue_start(void *dev, struct vu_queue *queue)
 {
 	struct can_controller *can = dev;
 
+	look_for_next_driver(can, queue);
 	can->features = queue->features;
 	switch (queue->index) {
 	case CAN_TXQ:
@@ -341,18 +369,11 @@ static void queue_stop(void *dev, struct vu_queue *queue)
 		can->rxq = NULL;
 	else
 		can->ctrlq = NULL;
-}
-
-/* Nobody is told: there is no driver that would want to know. */
-static void reset(void *dev)
-{
-	struct can_controller *can = dev;
-
-	stop(can);
-	can->bus_off = false;
-	can->features = 0;
-	can->lost = 0;
-	can->unlost = 0;
+	/* after the last answers, by which a packed ring moves as well */
+	if (vq_at_start(&queue->vq))
+		can->stopped_behind &= ~(1U << queue->index);
+	else
+		can->stopped_behind |= 1U << queue->index;
 }
 
 const struct vu_device_ops can_ops = {
