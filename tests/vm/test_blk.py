@@ -316,6 +316,27 @@ def block_device(t, backend):
         disk.backend.terminate()
 
 
+@test(timeout=60, needs=("blkdiscard",), kernels=("debian-6.12",))
+def discard_alone(t):
+    """A block device that discards and cannot write zeroes, as LVM's thin volumes: it is told to."""
+    t.run("modprobe", "null_blk", "nr_devices=1", "gb=1", "memory_backed=1", "discard=1")
+    t.at_end(t.run, "rmmod", "null_blk")
+    node, queue = Path("/dev/nullb0"), Path("/sys/block/nullb0/queue")
+    t.equal((queue / "write_zeroes_max_bytes").read_text().strip(), "0", "zeroes at once")
+    disk = Disk(t, "ours", node)
+    t.run("dd", f"if={t.image(2 * MIB, 'seed.img', fill=0x5a)}", f"of={disk.node}", "bs=1M",
+          "oflag=direct")
+    t.run("blkdiscard", "-l", MIB, disk.node)
+    # Discards that were done, and their sectors: Documentation/block/stat.rst
+    done = [int(word) for word in Path("/sys/block/nullb0/stat").read_text().split()][11:14]
+    t.check(done[0] > 0 and done[2] == MIB // 512,
+            f"expected discards of {MIB // 512} sectors in all, saw {done[0]} of {done[2]}")
+    with open(node, "rb") as f:
+        t.equal(f.read(MIB).count(0), MIB, "zeroes where it was discarded")
+        t.equal(f.read(MIB).count(0x5a), MIB, "bytes left alone behind it")
+    disk.end()
+
+
 @test(timeout=60, needs=("fio",), kernels=("debian-6.12", "debian-6.1"))
 def short_queue(t):
     """A queue shorter than a request has segments: requests are cut to fit it."""
