@@ -218,9 +218,9 @@ class Hours(unittest.TestCase):
     def test_the_guest(self):
         text = ("debug uapi_fuzz.calls[30s] fuzzed: places: 700\n"
                 "debug uapi_fuzz.calls[30s] fuzzed: 102 programs in 30 s, 0 kept\n"
-                "debug uapi_fuzz.calls[hour] fuzzed: 9000 programs in 3600 s, 4 kept\n")
+                "debug uapi_fuzz.calls[20min] fuzzed: 3000 programs in 1200 s, 4 kept\n")
         hours.add_guest(self.record, text)
-        self.assertEqual(self.row(("uapi", "-")), ["uapi", "-", "3630", "9102", "700", "-", "0"])
+        self.assertEqual(self.row(("uapi", "-")), ["uapi", "-", "1230", "3102", "700", "-", "0"])
         with self.assertRaises(SystemExit):
             hours.add_guest(self.record, "nothing of the kind")
 

@@ -14,10 +14,10 @@ TOLERATED = (r"DMA-API: .*tries to free DMA memory it has not allocated",
 # Each of these is to have worked now and then, or what lies behind it is not tested.
 REACHED = ("OPEN", "CLOSE", "GET_INFO", "CREATE", "SET_QUEUE_FDS", "START", "GET_STATE", "STORE_FD",
            "FAIL", "WINDOW_FD", "ANSWER", "SERVE", "VIEW")
-# In an hour also those that need several steps in their order
+# In twenty minutes also those that need several steps in their order
 REACHED_LONG = REACHED + ("STOP", "SET_CONFIG", "GET_QUEUE", "CHECK_POOL", "GET_OUTSTANDING",
                           "TAKEOVER", "FETCH_FD", "DESTROY", "SET_BACKEND", "READ", "WRITE")
-TIMES = {"30s": {"seconds": 30}, "hour": Case({"seconds": 3600}, tier="long", timeout=5400)}
+TIMES = {"30s": {"seconds": 30}, "20min": Case({"seconds": 1200}, tier="long", timeout=2400)}
 
 
 def faults(t):
