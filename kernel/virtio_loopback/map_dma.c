@@ -22,10 +22,12 @@ static struct vlb_bounce *vlb_dma_bounce(struct device *parent)
 static void *vlb_dma_alloc(struct device *parent, size_t size, dma_addr_t *addr, gfp_t gfp,
 			   unsigned long attrs)
 {
-	/* The virtio core has a way of its own there: this is a driver's, for the device to see. */
-	if (VLB_HAVE_VIRTIO_MAP_OPS)
-		return vlb_bounce_alloc_ring(vlb_dma_bounce(parent), size, addr);
+#if VLB_HAVE_VIRTIO_MAP_OPS
+	/* The virtio core has a way of its own: this is a driver's, for the device to see. */
+	return vlb_bounce_alloc_ring(vlb_dma_bounce(parent), size, addr);
+#else
 	return vlb_bounce_alloc_coherent(vlb_dma_bounce(parent), size, addr);
+#endif
 }
 
 static void vlb_dma_free(struct device *parent, size_t size, void *vaddr, dma_addr_t addr,

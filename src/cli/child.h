@@ -27,7 +27,8 @@ int child_kill(pid_t child);
 
 /**
  * child_capture() - what a program writes to its standard output
- * @words:	the program, sought in PATH where it has no slash, and its arguments; NULL at the end
+ * @words:	the program, sought in PATH where it has no slash, and its arguments; a NULL
+ *		behind them
  * @text:	what it writes, without a NUL at its end
  * @size:	room there, in bytes
  * @deadline:	it is killed then

@@ -47,10 +47,10 @@ static void test_no_program(void **state)
 {
 	const char *const words[] = { "/nonexistent/program", NULL };
 	char text[8];
+	deadline_t soon = deadline_after_ms(SOON_MS);
 
 	(void)state;
-	assert_int_equal(child_capture(words, text, sizeof(text), deadline_after_ms(SOON_MS), &status),
-			 0);
+	assert_int_equal(child_capture(words, text, sizeof(text), soon, &status), 0);
 	assert_int_equal(status, 127);
 	check_nobody_left();
 }
