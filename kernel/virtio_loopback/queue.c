@@ -138,27 +138,45 @@ static bool vlb_queue_may_call(const struct vlb_queue *queue, struct virtqueue *
 	       vq->num_free != virtqueue_get_vring_size(vq);
 }
 
+/* Into the driver's private ring. Returns whether the driver is to be called. */
+static bool vlb_queue_take_used(struct vlb_queue *queue, struct virtqueue *vq)
+{
+	bool call = true;
+
+	if (queue->post && vlb_post_called(queue->post, vq))
+		vlb_queue_kick(queue);
+	if (queue->relay && vlb_relay_called(queue->relay, vq, &call))
+		irq_work_queue(&queue->work);
+	return call;
+}
+
 static void vlb_queue_work(struct irq_work *work)
 {
 	struct vlb_queue *queue = container_of(work, struct vlb_queue, work);
 	struct virtqueue *vq;
+	bool call = true;
 
 	/* Keeps the ring there, see vlb_queue_detach(). */
 	rcu_read_lock();
 	spin_lock(&queue->calling);
 	vq = rcu_dereference(queue->vq);
 	if (likely(vq && vlb_queue_may_call(queue, vq))) {
-		if (queue->post && vlb_post_called(queue->post, vq))
-			vlb_queue_kick(queue);
-		if (queue->relay && vlb_relay_called(queue->relay, vq))
-			irq_work_queue(&queue->work);
+		if (unlikely(queue->private_ring))
+			call = vlb_queue_take_used(queue, vq);
 		queue->calls++;
 		trace_vlb_call(queue);
-		vring_interrupt(0, vq);
+		if (call)
+			vring_interrupt(0, vq);
 		vlb_queue_check_broken(queue, vq);
 	}
 	spin_unlock(&queue->calling);
 	rcu_read_unlock();
+}
+
+/* From the driver's private ring. Returns whether there is somebody to kick. */
+static bool vlb_queue_pass_on(struct vlb_queue *queue, struct virtqueue *vq)
+{
+	return queue->post ? vlb_post_notify(queue->post, vq) : vlb_relay_notify(queue->relay, vq);
 }
 
 /**
@@ -175,11 +193,8 @@ bool vlb_queue_notify(struct virtqueue *vq)
 
 	if (unlikely(READ_ONCE(queue->quiet)))
 		WRITE_ONCE(queue->quiet, false);
-	if (unlikely(queue->post) && !vlb_post_notify(queue->post, vq))
-		return true;
-	if (unlikely(queue->relay) && !vlb_relay_notify(queue->relay, vq))
-		return true;
-	vlb_queue_kick(queue);
+	if (likely(!queue->private_ring) || vlb_queue_pass_on(queue, vq))
+		vlb_queue_kick(queue);
 	return true;
 }
 
@@ -404,10 +419,12 @@ size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num
 static bool vlb_queue_init_ring(struct vlb_queue *queue, u16 flags)
 {
 	if (flags & VIRTIO_LOOPBACK_QF_POSTED) {
+		queue->private_ring = true;
 		queue->post = vlb_post_create(queue, flags & VIRTIO_LOOPBACK_QF_STRICT);
 		return queue->post;
 	}
 	if (vlb_relay_wanted(queue->dev->device_id, queue->dev->features)) {
+		queue->private_ring = true;
 		queue->relay = vlb_relay_create(queue);
 		return queue->relay;
 	}
@@ -498,7 +515,7 @@ static void vlb_queue_end_walk(struct vlb_queue *queue, struct virtqueue *vq)
 	 * Of a packed ring the virtio core remembers the chains by itself, and a private one the
 	 * device side does not see.
 	 */
-	if (!vlb_vq_is_packed(vq) && !vlb_queue_has_private_ring(queue))
+	if (!vlb_vq_is_packed(vq) && !queue->private_ring)
 		vlb_walk_end((struct vring *)virtqueue_get_vring(vq), queue->copy);
 }
 

@@ -49,6 +49,7 @@ struct vlb_relay;
  * @drained_any: it has put something there
  * @broken_told: the adapter knows that the driver gave this queue up
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
+ * @private_ring: the driver's ring is out of the device's sight: @post or @relay is between
  * @copy:    room for @max descriptors, see walk.h; NULL where the driver's ring is a private one
  * @post:    stands between the two sides of a posted queue, NULL: nothing does
  * @relay:   stands between them where the driver's ring is a private one, and it is not posted
@@ -73,6 +74,7 @@ struct vlb_queue {
 	bool drained_any;
 	bool broken_told;
 	u32 broken_reason;
+	bool private_ring;
 	struct vring_desc *copy;
 	struct vlb_post *post;
 	struct vlb_relay *relay;
@@ -103,15 +105,6 @@ void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out);
 static inline bool vlb_vq_is_packed(const struct virtqueue *vq)
 {
 	return virtio_has_feature(vq->vdev, VIRTIO_F_RING_PACKED);
-}
-
-/**
- * vlb_queue_has_private_ring() - is the driver's ring out of the device's sight?
- * @queue: the queue
- */
-static inline bool vlb_queue_has_private_ring(const struct vlb_queue *queue)
-{
-	return queue->post || queue->relay;
 }
 
 #endif /* VLB_QUEUE_H */

@@ -245,6 +245,17 @@ static bool vlb_relay_pull(struct vlb_relay *relay, const struct vring *vring)
 	return true;
 }
 
+/* Returns whether the driver wants to be called for what has come since @old (virtio 2.7.10). */
+static bool vlb_relay_call_wanted(const struct vlb_relay *relay, const struct vring *vring, u16 old)
+{
+	/* The index before the wish: a driver that asks for calls looks at the index after that. */
+	smp_mb();
+	if (relay->event_idx)
+		return vring_need_event(vlb_relay_index(&vring_used_event(vring)), relay->used,
+					old);
+	return !(vlb_relay_index(&vring->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+}
+
 /* ---- both ---- */
 
 /**
@@ -270,17 +281,24 @@ bool vlb_relay_notify(struct vlb_relay *relay, struct virtqueue *vq)
  * vlb_relay_called() - the device calls
  * @relay: of this queue
  * @vq:    the driver's ring
+ * @call:  out: whether the driver is to be called; it is by who stands in for the device
  *
  * Return: whether to come again: there is more, and no call for it.
  */
-bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq)
+bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq, bool *call)
 {
+	const struct vring *vring = virtqueue_get_vring(vq);
 	unsigned long flags;
 	bool more = false;
+	u16 old;
 
+	*call = true;
 	spin_lock_irqsave(&relay->lock, flags);
-	if (relay->on)
-		more = vlb_relay_pull(relay, virtqueue_get_vring(vq));
+	if (relay->on) {
+		old = relay->used;
+		more = vlb_relay_pull(relay, vring);
+		*call = relay->used != old && vlb_relay_call_wanted(relay, vring, old);
+	}
 	spin_unlock_irqrestore(&relay->lock, flags);
 	return more;
 }

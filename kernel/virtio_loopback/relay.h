@@ -17,7 +17,8 @@
  * and lengths pass as they are, for the core checks them.
  *
  * A call is wanted for each used buffer, for a driver that looks without one having come sees
- * nothing. A packed ring needs none of it: there the core remembers what it has put where.
+ * nothing; the driver is called when it wants to be. A packed ring needs none of it: there the
+ * core remembers what it has put where.
  *
  * The relay knows what the device has, and keeps a record of its own of that: in the one of
  * record.h is missing what a driver has mapped by itself.
@@ -43,7 +44,7 @@ void vlb_relay_cut(struct vlb_relay *relay);
 void vlb_relay_stop(struct vlb_relay *relay);
 
 bool vlb_relay_notify(struct vlb_relay *relay, struct virtqueue *vq);
-bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq);
+bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq, bool *call);
 unsigned int vlb_relay_list(struct vlb_relay *relay, struct vlb_outstanding *list);
 void vlb_relay_get(const struct vlb_relay *relay, struct virtio_loopback_queue *out);
 

@@ -28,6 +28,7 @@ struct world {
 	struct vring device;
 	u16 taken;
 	u64 features;
+	bool call;
 };
 
 static void find_ring(struct world *w)
@@ -120,6 +121,12 @@ static void use(struct world *w, u32 id, u32 len)
 	w->device.used->idx++;
 }
 
+/* Returns whether there is more; @w->call: whether the driver is to be called. */
+static bool called(struct world *w)
+{
+	return vlb_relay_called(w->relay, &w->vq, &w->call);
+}
+
 /* The next one that the driver finds */
 static void check_used(struct world *w, u32 id, u32 len)
 {
@@ -145,7 +152,7 @@ static void test_both_ways(void **state)
 	use(w, 0, 77);
 	use(w, 2, 5);
 	assert_int_equal(w->vq.vring.used->idx, 0);
-	assert_false(vlb_relay_called(w->relay, &w->vq));
+	assert_false(called(w));
 	check_used(w, 0, 77);
 	check_used(w, 2, 5);
 	assert_int_equal(w->vq.vring.used->idx, 2);
@@ -164,7 +171,7 @@ static void test_out_of_sight(void **state)
 	w->device.avail->idx += 9;
 	memset(w->device.avail->ring, 0xff, NUM * sizeof(w->device.avail->ring[0]));
 	use(w, 2, 1);
-	vlb_relay_called(w->relay, &w->vq);
+	called(w);
 	check_used(w, 2, 1);
 	assert_memory_equal(w->vq.vring.desc, before, sizeof(before));
 	assert_int_equal(w->vq.vring.avail->idx, 2);
@@ -186,7 +193,7 @@ static void test_flags(void **state)
 	w->device.used->flags = 0;
 	assert_true(add(w, 1, 1));
 	w->device.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
-	vlb_relay_called(w->relay, &w->vq);
+	called(w);
 	assert_int_equal(w->device.avail->flags, 0);
 	/* nothing is new: nobody is kicked */
 	assert_false(vlb_relay_notify(w->relay, &w->vq));
@@ -203,9 +210,57 @@ static void test_events(void **state)
 	assert_true(add(w, 1, 1));
 	assert_int_equal(vring_avail_event(&w->vq.vring), 2);
 	use(w, 1, 0);
-	vlb_relay_called(w->relay, &w->vq);
+	called(w);
 	assert_int_equal(vring_used_event(&w->device), 1);
 	check_used(w, 1, 0);
+}
+
+/* The driver is called when it wants to be, by the flag ... */
+static void test_driver_flag(void **state)
+{
+	struct world *w = *state;
+
+	for (u16 i = 0; i < 3; i++)
+		add(w, i, 1);
+	use(w, 0, 1);
+	called(w);
+	assert_true(w->call);
+	called(w); /* nothing is new */
+	assert_false(w->call);
+	w->vq.vring.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	use(w, 1, 2);
+	called(w);
+	assert_false(w->call);
+	assert_int_equal(w->vq.vring.used->idx, 2);
+	w->vq.vring.avail->flags = 0;
+	use(w, 2, 3);
+	called(w);
+	assert_true(w->call);
+	/* who stands in for the device calls it always */
+	vlb_relay_cut(w->relay);
+	called(w);
+	assert_true(w->call);
+}
+
+/* ... or by the index. */
+static void test_driver_event(void **state)
+{
+	struct world *w = *state;
+
+	for (u16 i = 0; i < 4; i++)
+		add(w, i, 1);
+	vring_used_event(&w->vq.vring) = 2;
+	use(w, 0, 1);
+	use(w, 1, 1);
+	called(w);
+	assert_false(w->call);
+	assert_int_equal(w->vq.vring.used->idx, 2);
+	use(w, 2, 1);
+	called(w);
+	assert_true(w->call);
+	use(w, 3, 1);
+	called(w);
+	assert_false(w->call);
 }
 
 /* However far it counts: no more comes back than was given, and nobody is to come again for it. */
@@ -215,11 +270,11 @@ static void test_counts_too_far(void **state)
 
 	memset(w->device.used->ring, 0xee, NUM * sizeof(w->device.used->ring[0]));
 	w->device.used->idx = 40000;
-	assert_false(vlb_relay_called(w->relay, &w->vq));
+	assert_false(called(w));
 	assert_int_equal(w->vq.vring.used->idx, 0);
 	add(w, 0, 1);
 	add(w, 1, 1);
-	assert_false(vlb_relay_called(w->relay, &w->vq));
+	assert_false(called(w));
 	assert_int_equal(w->vq.vring.used->idx, 2);
 	assert_int_equal(w->vq.vring.used->ring[1].id, 0xeeeeeeee);
 }
@@ -234,7 +289,7 @@ static void test_wraps(void **state)
 		assert_int_equal(w->device.avail->ring[i % NUM], i % 14);
 		assert_int_equal(w->device.avail->idx, (u16)(i + 1));
 		use(w, i % 14, i);
-		assert_false(vlb_relay_called(w->relay, &w->vq));
+		assert_false(called(w));
 		check_used(w, i % 14, i);
 	}
 }
@@ -264,14 +319,14 @@ static void test_outstanding(void **state)
 	check_out(w, (u16[]){ 3, 0, 5 }, 3);
 	use(w, 0, 1);
 	check_out(w, (u16[]){ 3, 0, 5 }, 3);
-	vlb_relay_called(w->relay, &w->vq);
+	called(w);
 	check_out(w, (u16[]){ 3, 5 }, 2);
 	add(w, 0, 1);
 	check_out(w, (u16[]){ 3, 5, 0 }, 3);
 	/* no buffer of the ring's */
 	use(w, NUM, 1);
 	use(w, 0xffffffff, 1);
-	vlb_relay_called(w->relay, &w->vq);
+	called(w);
 	check_out(w, (u16[]){ 3, 5, 0 }, 3);
 	vlb_relay_cut(w->relay);
 	check_out(w, NULL, 0);
@@ -288,14 +343,14 @@ static void test_in_order(void **state)
 		add(w, heads[i], 1);
 	use(w, 0, 70); /* 4 and 2 as well */
 	w->device.used->idx += 2;
-	vlb_relay_called(w->relay, &w->vq);
+	called(w);
 	check_used(w, 0, 70);
 	assert_int_equal(w->vq.vring.used->idx, 3);
 	check_out(w, &heads[3], 2);
 	w->taken = 3;
 	use(w, 6, 71);
 	use(w, 1, 72);
-	vlb_relay_called(w->relay, &w->vq);
+	called(w);
 	check_used(w, 6, 71);
 	check_used(w, 1, 72);
 	check_out(w, NULL, 0);
@@ -313,11 +368,11 @@ static void test_out_of_order(void **state)
 		add(w, 3, 1);
 		use(w, forged[i], 7); /* the first two; 3 is none of them */
 		w->device.used->idx++;
-		vlb_relay_called(w->relay, &w->vq);
+		called(w);
 		check_used(w, 2, 7);
 		check_out(w, (u16[]){ 3 }, 1);
 		use(w, forged[i], 8);
-		vlb_relay_called(w->relay, &w->vq);
+		called(w);
 		w->taken++;
 		check_used(w, 3, 8);
 		check_out(w, NULL, 0);
@@ -359,7 +414,7 @@ static void test_cut(void **state)
 	add(w, 0, 1);
 	vlb_relay_cut(w->relay);
 	use(w, 0, 1);
-	assert_false(vlb_relay_called(w->relay, &w->vq));
+	assert_false(called(w));
 	assert_int_equal(w->vq.vring.used->idx, 0);
 	/* who stands in for the device hears of what is added */
 	assert_true(add(w, 1, 1));
@@ -386,6 +441,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_out_of_sight, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flags, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_events, set_up_events, tear_down),
+		cmocka_unit_test_setup_teardown(test_driver_flag, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_driver_event, set_up_events, tear_down),
 		cmocka_unit_test_setup_teardown(test_counts_too_far, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wraps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_outstanding, set_up, tear_down),
