@@ -68,9 +68,10 @@ void vlb_record_del_queue(struct vlb_bounce *bounce, unsigned int index)
 	spin_unlock_irqrestore(&bounce->lock, flags);
 }
 
-static void vlb_record_tie(struct vlb_bounce *bounce, unsigned int index, u16 head)
+static void vlb_record_tie(struct vlb_bounce *bounce, const struct vlb_record_queue *queue,
+			   u16 head)
 {
-	const struct vring *vring = bounce->record.queues[index].vring;
+	const struct vring *vring = queue->vring;
 	struct vlb_mapping *map;
 
 	if (head >= vring->num) {
@@ -87,14 +88,13 @@ static void vlb_record_tie(struct vlb_bounce *bounce, unsigned int index, u16 he
 		bounce->record.anomalies++;
 		return;
 	}
-	map->queue = index;
+	map->queue = queue - bounce->record.queues;
 	map->head = head;
 	map->seq = bounce->record.seq++;
 }
 
-static void vlb_record_observe_queue(struct vlb_bounce *bounce, unsigned int index)
+static void vlb_record_observe_queue(struct vlb_bounce *bounce, struct vlb_record_queue *queue)
 {
-	struct vlb_record_queue *queue = &bounce->record.queues[index];
 	const struct vring *vring = queue->vring;
 	u16 end;
 
@@ -112,20 +112,20 @@ static void vlb_record_observe_queue(struct vlb_bounce *bounce, unsigned int ind
 	for (; queue->seen != end; queue->seen++) {
 		u16 slot = queue->seen & (vring->num - 1);
 
-		vlb_record_tie(bounce, index,
+		vlb_record_tie(bounce, queue,
 			       le16_to_cpu((__force __le16)READ_ONCE(vring->avail->ring[slot])));
 	}
 }
 
 static void vlb_record_observe(struct vlb_bounce *bounce)
 {
-	unsigned int i;
+	struct vlb_record_queue *queue = bounce->record.queues, *end = queue + bounce->record.nr;
 
 	/* A record that is spoiled is worth no more work, which the device side could cause. */
 	if (unlikely(bounce->record.anomalies))
 		return;
-	for (i = 0; i < bounce->record.nr; i++)
-		vlb_record_observe_queue(bounce, i);
+	for (; queue < end; queue++)
+		vlb_record_observe_queue(bounce, queue);
 }
 
 /**
