@@ -124,8 +124,11 @@ def rings(t, script):
     stats = Path("/sys/block") / Path(device.node).name / "stat"
     before = -1
     limit = time.monotonic() + 3 * t.slow
-    while stats.exists() and time.monotonic() < limit:
-        now = int(stats.read_text().split()[0])
+    while time.monotonic() < limit:
+        try:
+            now = int(stats.read_text().split()[0])
+        except OSError:
+            break  # it has gone, and may at any moment
         if now == before:
             break
         before = now
