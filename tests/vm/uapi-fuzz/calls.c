@@ -152,7 +152,7 @@ static bool step_create(struct turn *turn)
 		.pool_base = vary(turn, POOL_BASE),
 		.pool_fd = pick(turn, 12) ? (uint64_t)turn->file->memfd : vary(turn, turn->fd),
 		.message_timeout_ms = vary(turn, 20 + pick(turn, 200)),
-		.orphan_timeout_ms = vary(turn, bits(turn, 3, 1) * (20 + pick(turn, 300))),
+		.orphan_timeout_ms = vary(turn, bits(turn, 3, 1) * (20 + pick(turn, 900))),
 	};
 
 	/* A wait of minutes would be all that is tested. */
