@@ -39,12 +39,7 @@ static void create(struct raw_device *dev)
 	args.queue_flags = (uintptr_t)flags;
 	raw_create_with(dev, &args);
 	dev->serve = false;
-	raw_run(dev);
-	if (ioctl(dev->fd, VIRTIO_LOOPBACK_START))
-		err(1, "START");
-	if (!raw_wait_message(dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, PATIENCE_MS) ||
-	    !dev->registered.registered.bound)
-		errx(1, "no driver has bound: is virtio_console loaded?");
+	raw_start(dev, "virtio_console", PATIENCE_MS);
 }
 
 /* The one terminal that there is */

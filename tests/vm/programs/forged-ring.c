@@ -7,18 +7,14 @@
  * where it sees those flags, the count is wrong, which is a BUG of the core's. Prints "gone". Needs
  * root and the driver.
  */
-#include <dirent.h>
 #include <err.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
-#include <linux/if.h>
-#include <linux/sockios.h>
-#include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 
+#include "net-interface.h"
 #include "raw-device.h"
 
 #define NAME	    "forged"
@@ -63,42 +59,15 @@ static void create(struct raw_device *dev, const struct type *type)
 	args.config_size = type->config_size;
 	raw_create_with(dev, &args);
 	dev->serve = false;
-	raw_run(dev);
-	if (ioctl(dev->fd, VIRTIO_LOOPBACK_START))
-		err(1, "START");
-	if (!raw_wait_message(dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, PATIENCE_MS) ||
-	    !dev->registered.registered.bound)
-		errx(1, "no driver has bound: is %s loaded?", type->driver);
-}
-
-static void find_interface(const struct raw_device *dev, char name[IFNAMSIZ])
-{
-	struct dirent *entry;
-	char path[64];
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/sys/bus/virtio/devices/virtio%d/net",
-		 (int)dev->registered.registered.virtio_index);
-	dir = opendir(path);
-	name[0] = '\0';
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			snprintf(name, IFNAMSIZ, "%.15s", entry->d_name);
-	if (dir)
-		closedir(dir);
-	if (!name[0])
-		errx(1, "%s: no interface", path);
+	raw_start(dev, type->driver, PATIENCE_MS);
 }
 
 static void bring_up(const struct raw_device *dev)
 {
-	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { .ifr_flags = IFF_UP };
+	char name[IFNAMSIZ];
 
-	find_interface(dev, ifr.ifr_name);
-	if (sock < 0 || ioctl(sock, SIOCSIFFLAGS, &ifr))
-		err(1, "%s: up", ifr.ifr_name);
-	close(sock);
+	net_interface_find((int)dev->registered.registered.virtio_index, name);
+	net_interface_up(name);
 }
 
 static void join(struct raw_device *dev, const struct type *type)

@@ -7,7 +7,6 @@
  * went well, and exits with 1 and a line when something else came than what is right. Needs root
  * and the virtio_net driver.
  */
-#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <linux/ethtool.h>
-#include <linux/if.h>
 #include <linux/sockios.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
+#include "net-interface.h"
 #include "raw-device.h"
 
 #define QUEUES	  2
@@ -145,33 +144,6 @@ static void create(struct net *net)
 	close(memfd);
 }
 
-static void find_interface(const struct net *net, char name[IFNAMSIZ])
-{
-	struct dirent *entry;
-	char path[64];
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/sys/bus/virtio/devices/virtio%d/net", net->virtio_index);
-	dir = opendir(path);
-	name[0] = '\0';
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			snprintf(name, IFNAMSIZ, "%.15s", entry->d_name);
-	if (dir)
-		closedir(dir);
-	if (!name[0])
-		errx(1, "%s: no interface", path);
-}
-
-static void bring_up(int sock, const char *name)
-{
-	struct ifreq ifr = { .ifr_flags = IFF_UP };
-
-	strcpy(ifr.ifr_name, name);
-	if (ioctl(sock, SIOCSIFFLAGS, &ifr))
-		err(1, "%s: up", name);
-}
-
 /* As ethtool -G does. Return: 0 or an errno */
 static int resize(int sock, const char *name, unsigned int rx, unsigned int tx)
 {
@@ -273,8 +245,8 @@ int main(void)
 		;
 	if (net.bound != 1)
 		errx(1, "no driver has bound: is virtio_net there?");
-	find_interface(&net, name);
-	bring_up(sock, name);
+	net_interface_find(net.virtio_index, name);
+	net_interface_up(name);
 	turns = resize_often(&net, sock, name);
 	if (!resize(sock, name, 2 * LARGEST, LARGEST))
 		errx(1, "a ring of %u: expected a refusal, saw none", 2 * LARGEST);

@@ -195,6 +195,16 @@ void raw_run(struct raw_device *dev)
 	dev->running = true;
 }
 
+void raw_start(struct raw_device *dev, const char *driver, int ms)
+{
+	raw_run(dev);
+	if (ioctl(dev->fd, VIRTIO_LOOPBACK_START))
+		err(1, "START");
+	if (!raw_wait_message(dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, ms) ||
+	    !dev->registered.registered.bound)
+		errx(1, "no driver has bound: is %s loaded?", driver);
+}
+
 void raw_halt(struct raw_device *dev)
 {
 	if (!dev->running)

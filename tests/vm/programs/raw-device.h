@@ -68,6 +68,8 @@ void raw_create_as(struct raw_device *dev, uint32_t device_id, const char *name,
 void raw_create_with(struct raw_device *dev, struct virtio_loopback_create *args);
 void raw_queue_fds(struct raw_device *dev);
 void raw_run(struct raw_device *dev);
+/* raw_start() - run it until a driver has bound; ends the program when none does within @ms */
+void raw_start(struct raw_device *dev, const char *driver, int ms);
 void raw_halt(struct raw_device *dev);
 void raw_close(struct raw_device *dev);
 void raw_take_ring(struct raw_device *dev);
