@@ -135,6 +135,8 @@ static bool vlb_relay_push(struct vlb_relay *relay, struct virtqueue *vq)
 	do {
 		if (!vlb_relay_offer(relay, vring)) {
 			__virtqueue_break(vq);
+			/* There the adapter is told. */
+			irq_work_queue(&relay->queue->work);
 			return false;
 		}
 		/* Every further buffer is to be kicked for; one may have come meanwhile. */

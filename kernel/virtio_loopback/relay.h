@@ -14,7 +14,8 @@
  * The driver's lies in kernel memory, out of the device's sight. What the driver makes
  * available is copied to the device's ring in its kick, to the same places; what the device has
  * used is copied back in its call. Buffers are not touched: they are in the pool as ever. Ids
- * and lengths pass as they are, for the core checks them.
+ * and lengths pass as they are, for the core checks them; but for an id that stands for a batch
+ * (VIRTIO_F_IN_ORDER), which the core believes.
  *
  * A call is wanted for each used buffer, for a driver that looks without one having come sees
  * nothing; the driver is called when it wants to be. A packed ring needs none of it: there the

@@ -388,6 +388,7 @@ static void test_taken_back(void **state)
 	w->vq.vring.avail->idx -= 2;
 	assert_false(add(w, 1, 1));
 	assert_true(w->vq.broken);
+	assert_int_equal(w->queue.work.queued, 1);
 	assert_int_equal(w->device.avail->idx, 1);
 }
 
