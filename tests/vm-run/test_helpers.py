@@ -141,6 +141,16 @@ class Races(unittest.TestCase):
         self.assertEqual(len(complaints.find(text)), 1)
 
 
+class Reports(unittest.TestCase):
+    """What the kernel says in several pieces is one complaint."""
+
+    def test_one_report_of_a_mapping(self):
+        text = ("DMA-API: platform x: cacheline tracking EEXIST, overlapping mappings\n"
+                "WARNING: CPU: 0\n---[ end trace 0000000000000000 ]---\n"
+                "DMA-API: Mapped at:\n debug_dma_map_page+0x83/0x230\n")
+        self.assertEqual(len(complaints.find(text)), 1)
+
+
 # A program that ends as a fuzzer does when it is interrupted, with what it was given in its way.
 FUZZER = """#!/usr/bin/python3
 import os, signal, sys, time

@@ -40,6 +40,8 @@ PATTERNS = [
 HARMLESS = [
     # lockdep and DMA-API announce themselves.
     r"DMA-API: (preallocated|debugging (enabled|disabled)|dma_debug)",
+    # Said behind the end of a report that was found by its first line.
+    r"DMA-API: Mapped at:",
     # A kernel that taints itself for an out-of-tree module says no word of these,
     # but the option's own help text does.
     r"Command line: ",
