@@ -24,6 +24,7 @@
 struct vlb_file {
 	struct mutex lock; /* see @lock above */
 	struct vlb_device *dev;
+	kuid_t opener; /* who the device is made for, whoever the process has become since */
 };
 
 /* The arguments of all calls that have some; each begins with its size. */
@@ -140,7 +141,7 @@ static int vlb_ioctl_create(struct vlb_file *vf, const struct virtio_loopback_cr
 	err = mutex_lock_interruptible(&vf->lock);
 	if (err)
 		return err;
-	err = vf->dev ? -EBUSY : vlb_file_adopt(vf, vlb_device_create(args));
+	err = vf->dev ? -EBUSY : vlb_file_adopt(vf, vlb_device_create(args, vf->opener));
 	mutex_unlock(&vf->lock);
 	return err;
 }
@@ -154,7 +155,7 @@ static int vlb_ioctl_takeover(struct vlb_file *vf, const struct virtio_loopback_
 	err = mutex_lock_interruptible(&vf->lock);
 	if (err)
 		return err;
-	err = vf->dev ? -EBUSY : vlb_file_adopt(vf, vlb_device_takeover(args));
+	err = vf->dev ? -EBUSY : vlb_file_adopt(vf, vlb_device_takeover(args, vf->opener));
 	mutex_unlock(&vf->lock);
 	return err;
 }
@@ -294,7 +295,7 @@ static int vlb_ioctl_set_backend(struct file *file, struct vlb_device *dev,
 {
 	if (args->flags || args->pid < 0 || !vlb_is_clear(args->reserved))
 		return -EINVAL;
-	return vlb_servers_set_backend(&dev->servers, args->pid,
+	return vlb_servers_set_backend(&dev->servers, args->pid, file->f_cred->uid,
 				       file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN));
 }
 
@@ -437,6 +438,7 @@ static int vlb_open(struct inode *inode, struct file *file)
 	if (!vf)
 		return -ENOMEM;
 	mutex_init(&vf->lock);
+	vf->opener = file->f_cred->uid;
 	file->private_data = vf;
 	return stream_open(inode, file);
 }

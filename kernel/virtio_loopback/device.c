@@ -393,13 +393,13 @@ static int vlb_device_init_memory(struct vlb_device *dev, const struct virtio_lo
 }
 
 static void vlb_device_init_fields(struct vlb_device *dev,
-				   const struct virtio_loopback_create *args)
+				   const struct virtio_loopback_create *args, kuid_t creator)
 {
 	u32 timeout = args->message_timeout_ms ?: VLB_DEFAULT_MESSAGE_TIMEOUT_MS;
 
 	kref_init(&dev->ref);
 	strscpy(dev->name, args->name, sizeof(dev->name));
-	dev->creator = current_uid();
+	dev->creator = creator;
 	dev->pid = task_tgid_nr(current);
 	dev->held = true;
 	dev->device_id = args->device_id;
@@ -421,7 +421,8 @@ static void vlb_device_init_fields(struct vlb_device *dev,
 	INIT_DELAYED_WORK(&dev->teardown_work, vlb_teardown_work);
 }
 
-static struct vlb_device *vlb_device_alloc(const struct virtio_loopback_create *args)
+static struct vlb_device *vlb_device_alloc(const struct virtio_loopback_create *args,
+					   kuid_t creator)
 {
 	struct vlb_device *dev;
 	u16 *sizes, *flags;
@@ -430,7 +431,7 @@ static struct vlb_device *vlb_device_alloc(const struct virtio_loopback_create *
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
-	vlb_device_init_fields(dev, args);
+	vlb_device_init_fields(dev, args, creator);
 	dev->wq = alloc_workqueue("virtio-loopback-driver", WQ_UNBOUND, 2);
 	if (!dev->wq) {
 		err = -ENOMEM;
@@ -542,12 +543,13 @@ out_unlock:
 
 /**
  * vlb_device_create() - VIRTIO_LOOPBACK_CREATE
- * @args: not checked yet, but for what is reserved
+ * @args:    not checked yet, but for what is reserved
+ * @creator: who opened the file
  *
  * Return: the device, its one reference the caller's, or an error pointer as the UAPI
  * says.
  */
-struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args)
+struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args, kuid_t creator)
 {
 	struct vlb_device *dev;
 	int err;
@@ -555,7 +557,7 @@ struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args)
 	err = vlb_check_create(args);
 	if (err)
 		return ERR_PTR(err);
-	dev = vlb_device_alloc(args);
+	dev = vlb_device_alloc(args, creator);
 	if (IS_ERR(dev))
 		return dev;
 	err = vlb_device_publish(dev);
@@ -566,11 +568,11 @@ struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args)
 	return dev;
 }
 
-static int vlb_device_adopt(struct vlb_device *dev)
+static int vlb_device_adopt(struct vlb_device *dev, kuid_t taker)
 {
 	if (dev->state != VIRTIO_LOOPBACK_ORPHAN)
 		return -EBUSY;
-	if (!uid_eq(dev->creator, current_uid()) && !capable(CAP_SYS_ADMIN))
+	if (!uid_eq(dev->creator, taker) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	/* The teardown finds the device held, should it be on its way. */
 	dev->held = true;
@@ -583,11 +585,12 @@ static int vlb_device_adopt(struct vlb_device *dev)
 
 /**
  * vlb_device_takeover() - VIRTIO_LOOPBACK_TAKEOVER
- * @args: which
+ * @args:  which
+ * @taker: who opened the file
  *
  * Return: the device with the reference that its orphan timer held, or an error pointer.
  */
-struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args)
+struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args, kuid_t taker)
 {
 	struct vlb_device *dev;
 	int err;
@@ -604,7 +607,7 @@ struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *ar
 	/* Whose I/O is being ended has it for a while: that is nobody else's affair. */
 	err = mutex_lock_interruptible(&dev->lock);
 	if (!err) {
-		err = vlb_device_adopt(dev);
+		err = vlb_device_adopt(dev, taker);
 		mutex_unlock(&dev->lock);
 	}
 	vlb_device_put(dev);

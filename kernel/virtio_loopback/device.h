@@ -52,7 +52,7 @@ struct vlb_vdev {
  * @node:       in the list of all devices; protected by the list's lock (device.c)
  * @number:     N of "virtio-loopback.N"
  * @name:       the user's, unique in the list
- * @creator:    user who may take the device over
+ * @creator:    who opened the file that it was made on, and may take it over
  * @pid:        of the adapter, for people to see
  * @parent:     "virtio-loopback.N", what drivers may map on; it holds a reference until its
  *              last user lets go
@@ -158,8 +158,8 @@ void vlb_devices_sleep(void);
 void vlb_devices_wake(void);
 void vlb_devices_go_down(void);
 
-struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args);
-struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args);
+struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args, kuid_t creator);
+struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args, kuid_t taker);
 int vlb_device_start(struct vlb_device *dev);
 int vlb_device_stop(struct vlb_device *dev);
 int vlb_device_fail(struct vlb_device *dev);

@@ -114,15 +114,17 @@ void vlb_servers_keep_awake(struct vlb_servers *servers)
 }
 
 /* May the caller name that process? Its own, or with @any each one, but no kernel thread. */
-static bool vlb_is_permitted(struct pid *pid, bool any)
+static bool vlb_is_permitted(struct pid *pid, kuid_t opener, bool any)
 {
 	struct task_struct *task;
-	bool permitted;
+	bool permitted = any;
 
 	rcu_read_lock();
 	task = pid_task(pid, PIDTYPE_TGID);
-	permitted = task ? !(task->flags & PF_KTHREAD) &&
-			   (any || uid_eq(task_uid(task), current_uid())) : any;
+	if (task)
+		permitted = !(task->flags & PF_KTHREAD) &&
+			    (any || uid_eq(task_uid(task), opener) ||
+			     uid_eq(task_uid(task), current_uid()));
 	rcu_read_unlock();
 	return permitted;
 }
@@ -141,17 +143,18 @@ static void vlb_servers_replace(struct vlb_servers *servers, struct pid **slot, 
  * vlb_servers_set_backend() - VIRTIO_LOOPBACK_SET_BACKEND
  * @servers: the device's lock is held
  * @nr:      of a process, as the caller sees it; 0: none
+ * @opener:  whose the file is: a process of that user is the caller's own, too
  * @any:     the caller may name a process that is not its own
  *
  * Return: 0, -ESRCH or -EPERM.
  */
-int vlb_servers_set_backend(struct vlb_servers *servers, pid_t nr, bool any)
+int vlb_servers_set_backend(struct vlb_servers *servers, pid_t nr, kuid_t opener, bool any)
 {
 	struct pid *pid = nr ? find_get_pid(nr) : NULL;
 
 	if (nr && !pid)
 		return -ESRCH;
-	if (pid && !vlb_is_permitted(pid, any)) {
+	if (pid && !vlb_is_permitted(pid, opener, any)) {
 		put_pid(pid);
 		return -EPERM;
 	}

@@ -34,7 +34,7 @@ struct vlb_servers {
 	bool awake;
 };
 
-int vlb_servers_set_backend(struct vlb_servers *servers, pid_t nr, bool any);
+int vlb_servers_set_backend(struct vlb_servers *servers, pid_t nr, kuid_t opener, bool any);
 void vlb_servers_set_adapter(struct vlb_servers *servers);
 void vlb_servers_keep_awake(struct vlb_servers *servers);
 void vlb_servers_sweep(void);

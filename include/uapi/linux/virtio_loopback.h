@@ -326,10 +326,10 @@ struct virtio_loopback_outstanding {
  * @name:   the device's name
  * @reserved: zero
  *
- * On a new file only. The device must be in VIRTIO_LOOPBACK_ORPHAN (else EBUSY) and
- * the caller have the user id of its creator or CAP_SYS_ADMIN (else EPERM). Messages
- * that the previous adapter had not answered are delivered again. ENOENT: no such
- * device.
+ * On a new file only. The device must be in VIRTIO_LOOPBACK_ORPHAN (else EBUSY). The
+ * file must have been opened by the same user as the one that it was created on, or the
+ * caller have CAP_SYS_ADMIN (else EPERM). Messages that the previous adapter had not
+ * answered are delivered again. ENOENT: no such device.
  */
 struct virtio_loopback_takeover {
 	__u32 size;
@@ -396,9 +396,9 @@ struct virtio_loopback_fail {
  * When the system goes to sleep, tasks are frozen in no order; one that waits for the
  * device can only be frozen after its request is done. So this process, and the adapter,
  * are frozen by what they do - nothing, when nobody asks - and not by the system: they
- * go on until everyone else stands still. The process must have the caller's user id, or
- * the file have been opened with CAP_SYS_ADMIN (else EPERM, as for a kernel thread).
- * ESRCH: no such process.
+ * go on until everyone else stands still. The process must have the user id of the caller,
+ * or of who opened the file, or the file have been opened with CAP_SYS_ADMIN (else EPERM,
+ * as for a kernel thread). ESRCH: no such process.
  */
 struct virtio_loopback_backend {
 	__u32 size;
