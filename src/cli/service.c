@@ -62,24 +62,6 @@ static int load(const char *name, struct config_file *file, struct adapter_optio
 	return config_load(file, path, options);
 }
 
-/*
- * The directory before the first device. Where there is the group, its members see the state of
- * all devices and keep that of their own; the sticky bit leaves each their own files.
- */
-static int make_state_dir(struct failure *failure)
-{
-	struct group *group = getgrnam(SERVICE_GROUP);
-	int ret = state_dir_make(STATE_DIR, failure);
-	_cleanup_close_ int fd = -1;
-
-	if (ret || !group)
-		return ret;
-	fd = open(STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchown(fd, 0, group->gr_gid) < 0 || fchmod(fd, STATE_DIR_MODE) < 0)
-		return failure_set(failure, -errno, STATE_DIR ": %s", strerror(errno));
-	return 0;
-}
-
 static int prepare(const char *name)
 {
 	struct adapter_options options;
@@ -92,7 +74,9 @@ static int prepare(const char *name)
 		config_free(&file);
 		return EXIT_USAGE;
 	}
-	ret = make_state_dir(&failure);
+	ret = state_dir_make(STATE_DIR, &failure);
+	if (!ret)
+		ret = state_dir_share(&failure); /* one from before there was the group, too */
 	if (!ret)
 		ret = modules_load_transport(&options, &failure);
 	if (!ret)

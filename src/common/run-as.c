@@ -24,24 +24,31 @@
 
 /* ---- names ---- */
 
-static int find_user(const char *name, struct run_as *who)
+int run_as_find(struct run_as *who, const char *name)
+{
+	static char buf[ENTRY_MAX];
+	struct passwd entry, *found = NULL;
+
+	getpwnam_r(name, &entry, buf, sizeof(buf), &found);
+	if (!found)
+		return -ENOENT;
+	*who = (struct run_as){ .given = true, .uid = found->pw_uid, .gid = found->pw_gid };
+	return 0;
+}
+
+/* @alone: no group was given. To ask the system may be to wait for its disk, or for its network. */
+static int find_user(const char *name, bool alone, struct run_as *who)
 {
 	static char buf[ENTRY_MAX];
 	struct passwd entry, *found = NULL;
 	unsigned int id;
 
-	getpwnam_r(name, &entry, buf, sizeof(buf), &found);
-	if (!found && !parse_uint(name, 0, ID_MAX, &id)) {
+	if (parse_uint(name, 0, ID_MAX, &id))
+		return run_as_find(who, name);
+	if (alone)
 		getpwuid_r(id, &entry, buf, sizeof(buf), &found);
-		who->uid = id;
-		who->gid = (gid_t)-1;
-	} else if (!found) {
-		return -ENOENT;
-	}
-	if (found) {
-		who->uid = found->pw_uid;
-		who->gid = found->pw_gid;
-	}
+	*who = (struct run_as){ .given = true, .uid = id };
+	who->gid = found ? found->pw_gid : (gid_t)-1;
 	return 0;
 }
 
@@ -51,13 +58,14 @@ static int find_group(const char *name, struct run_as *who)
 	struct group entry, *found = NULL;
 	unsigned int id;
 
-	getgrnam_r(name, &entry, buf, sizeof(buf), &found);
-	if (found)
-		who->gid = found->gr_gid;
-	else if (!parse_uint(name, 0, ID_MAX, &id))
+	if (!parse_uint(name, 0, ID_MAX, &id)) {
 		who->gid = id;
-	else
+		return 0;
+	}
+	getgrnam_r(name, &entry, buf, sizeof(buf), &found);
+	if (!found)
 		return -ENOENT;
+	who->gid = found->gr_gid;
 	return 0;
 }
 
@@ -66,12 +74,11 @@ int run_as_parse(struct run_as *who, const char *value, struct failure *failure)
 	const char *colon = strchrnul(value, ':');
 	char user[NAME_SIZE];
 
-	*who = (struct run_as){ .given = true };
 	if ((size_t)(colon - value) >= sizeof(user))
 		return failure_set(failure, -EINVAL, "--user %s: too long", value);
 	memcpy(user, value, (size_t)(colon - value));
 	user[colon - value] = '\0';
-	if (find_user(user, who))
+	if (find_user(user, !*colon, who))
 		return failure_set(failure, -EINVAL, "--user %s: there is no such user", value);
 	if (*colon && find_group(colon + 1, who))
 		return failure_set(failure, -EINVAL, "--user %s: there is no such group", value);
@@ -87,7 +94,7 @@ static struct run_as default_user(void)
 {
 	struct run_as who = { 0 };
 
-	if (find_user(RUN_AS_DEFAULT, &who))
+	if (run_as_find(&who, RUN_AS_DEFAULT))
 		who.uid = who.gid = RUN_AS_DEFAULT_ID;
 	return who;
 }

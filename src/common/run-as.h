@@ -28,11 +28,14 @@ struct run_as {
  * @value:	what was given; "root" is who started it
  * @failure:	the reason in words
  *
- * Without a group it is the user's own.
+ * Without a group it is the user's own. For a user and a group by their numbers nobody is asked.
  *
  * Return: 0, or -EINVAL.
  */
 int run_as_parse(struct run_as *who, const char *value, struct failure *failure);
+
+/* run_as_find() - the user of that name, and its group; -ENOENT: the system knows none */
+int run_as_find(struct run_as *who, const char *name);
 
 /**
  * run_as_become() - become that user, all threads, if root is who started the process

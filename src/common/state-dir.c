@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -29,13 +30,31 @@ int state_path(char *path, size_t size, const char *dir, const char *name, const
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
+int state_dir_share(struct failure *failure)
+{
+	struct group *group = getgrnam(SERVICE_GROUP);
+	_cleanup_close_ int fd = -1;
+
+	if (!group)
+		return 0;
+	fd = open(STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchown(fd, 0, group->gr_gid) < 0 || fchmod(fd, STATE_DIR_MODE) < 0)
+		return failure_set(failure, -errno, STATE_DIR ": %s", strerror(errno));
+	return 0;
+}
+
 int state_dir_make(const char *dir, struct failure *failure)
 {
 	struct stat st;
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+	if (mkdir(dir, 0700) == 0) {
+		/* best effort: it is root's alone otherwise */
+		if (!strcmp(dir, STATE_DIR) && geteuid() == 0)
+			state_dir_share(NULL);
+	} else if (errno != EEXIST) {
 		return failure_set(failure, -errno, "%s: cannot make the state directory: %s", dir,
 				   strerror(errno));
+	}
 	if (stat(dir, &st) < 0)
 		return failure_set(failure, -errno, "%s: %s", dir, strerror(errno));
 	/*
@@ -289,11 +308,45 @@ int state_read(const char *dir, const char *name, struct state_record *record)
 	return 0;
 }
 
+/* ---- all of one name ---- */
+
+/* no NAME.sock.lock: it is the lock of a device that is called NAME.sock */
+static const char *const suffixes[] = { "state", "state.new", "ctl", "sock", "log", "lock" };
+
+/* A link is not followed, and a file with other names may be anybody's by those. */
+static int give(const char *path, uid_t uid)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid != geteuid() || st.st_nlink != 1 ||
+	    (!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode)))
+		return 0;
+	return fchownat(fd, "", uid, (gid_t)-1, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+int state_give(const char *dir, const char *name, uid_t uid)
+{
+	char path[PATH_MAX];
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suffixes) && !ret; i++) {
+		if (!strcmp(suffixes[i], "sock"))
+			continue; /* the back-end's */
+		ret = state_path(path, sizeof(path), dir, name, suffixes[i]);
+		if (!ret)
+			ret = give(path, uid);
+	}
+	return ret;
+}
+
 void state_clean(const char *dir, const char *name, bool keep_log)
 {
-	/* no NAME.sock.lock: it is the lock of a device that is called NAME.sock */
-	static const char *const suffixes[] = { "state", "state.new", "ctl",
-						"sock",	 "log",	      "lock" };
 	char path[PATH_MAX];
 	size_t i;
 

@@ -24,6 +24,8 @@
 #define STATE_DIR "/run/virtio-loopback"
 /* Who is in this group may make devices without being root, and see the state of all. */
 #define SERVICE_GROUP "virtio-loopback"
+/* Who is in it, and is whom adapters become that root has started. */
+#define SERVICE_USER "virtio-loopback"
 #define STATE_DIR_MODE 03770
 #define STATE_NAME_MAX 32
 
@@ -45,8 +47,17 @@ struct state_record {
 /* state_path() - DIR/NAME.SUFFIX; 0 or -ENAMETOOLONG */
 int state_path(char *path, size_t size, const char *dir, const char *name, const char *suffix);
 
-/* state_dir_make() - make the directory, for its owner alone, if it is not there */
+/*
+ * state_dir_make() - make the directory, if it is not there: for its owner alone, but for
+ * STATE_DIR, which root shares with the group, if there is one
+ */
 int state_dir_make(const char *dir, struct failure *failure);
+
+/*
+ * state_dir_share() - let the members of the group, if there is one, see the state of all devices
+ * in STATE_DIR and keep that of their own; the sticky bit leaves each their own files
+ */
+int state_dir_share(struct failure *failure);
 
 /**
  * state_lock() - become the adapter of this name
@@ -60,6 +71,12 @@ bool state_alive(const char *dir, const char *name);
 
 int state_write(const char *dir, const char *name, const struct state_record *record);
 int state_read(const char *dir, const char *name, struct state_record *record);
+
+/*
+ * state_give() - make the files of this name another user's, as far as they are ours: it can write
+ * them anew, and remove them in the end. 0 or a negative errno
+ */
+int state_give(const char *dir, const char *name, uid_t uid);
 
 /* state_clean() - remove the files; @keep_log: all but the log */
 void state_clean(const char *dir, const char *name, bool keep_log);
