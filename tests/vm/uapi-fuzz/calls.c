@@ -372,12 +372,18 @@ static bool step_fault(struct turn *turn)
 	return calls_faults && set_fault(1 + pick(turn, 40));
 }
 
+/* What is due may be that it is not taken back, or not read: until it reads as nothing. */
 void calls_settle(void)
 {
 	const int before = errno;
+	char text[4] = "0";
+	unsigned int i;
 
-	if (fault_fd >= 0 && pwrite(fault_fd, "0", 1, 0) <= 0)
-		(void)!pwrite(fault_fd, "0", 1, 0);
+	for (i = 0; fault_fd >= 0 && i < 4; i++) {
+		if (pwrite(fault_fd, "0", 1, 0) > 0 &&
+		    pread(fault_fd, text, sizeof(text), 0) > 0 && text[0] == '0')
+			break;
+	}
 	errno = before;
 }
 
