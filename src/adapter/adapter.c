@@ -20,6 +20,7 @@
 #include "adapter/manager.h"
 #include "adapter/report.h"
 #include "adapter/sandbox.h"
+#include "adapter/user.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/notify.h"
@@ -148,12 +149,14 @@ int adapter_open_signals(struct adapter *a)
 int adapter_open_keeper(struct adapter *a)
 {
 	const struct adapter_options *o = a->options;
+	char user[USER_WORD_SIZE];
 	const struct keeper_restart restart = {
 		.name = o->name,
 		.state_dir = o->state_dir,
 		.node = o->node,
 		.socket = o->hearsay ? NULL : o->socket,
 		.exec = o->hearsay ? NULL : o->exec,
+		.user = user_word(&a->user, user),
 		.sandbox = o->sandbox,
 		.verbose = o->verbose,
 	};
@@ -162,8 +165,9 @@ int adapter_open_keeper(struct adapter *a)
 	bool restarts = o->keep_ms && o->restart;
 	int ret;
 
-	/* who is confined does not connect again by itself */
-	if (!o->exec && !restarts && !(path && o->reconnect_ms && o->sandbox))
+	/* who is confined does not connect again by itself, nor does it change the console */
+	if (!o->exec && !restarts &&
+	    !(o->sandbox && ((path && o->reconnect_ms) || personality_has_display(o))))
 		return 0;
 	if (o->exec) {
 		ret = state_path(own, sizeof(own), o->state_dir, o->name, "sock");
@@ -171,7 +175,7 @@ int adapter_open_keeper(struct adapter *a)
 			return failure_set(&a->failure, ret, "--state-dir: too long");
 		path = own;
 	}
-	return supervisor_init(&a->supervisor, o->exec, path, restarts ? &restart : NULL,
+	return supervisor_init(&a->supervisor, o->exec, path, o->node, restarts ? &restart : NULL,
 			       &a->failure);
 }
 
@@ -184,10 +188,13 @@ static int check_kernel(struct adapter *a)
 	return personality_check_kernel(a->options, name.release, &a->failure);
 }
 
+/* Who is confined has it from the keeper, if there is one. */
 int adapter_open_device(struct adapter *a)
 {
+	const bool asks = a->confined && a->options->transport->succession;
 	const struct transport_place place = {
 		.node = a->options->node,
+		.fd = asks ? supervisor_open_node(&a->supervisor) : -1,
 		.name = a->options->name,
 		.state_dir = a->options->state_dir,
 		.lock = a->lock,
@@ -204,13 +211,15 @@ int adapter_open(struct adapter *a)
 	if (!ret)
 		ret = take_name(a);
 	if (!ret)
+		ret = user_choose(&a->user, a->options, &a->failure);
+	if (!ret)
 		ret = adapter_open_log(a, true);
 	if (!ret)
 		ret = adapter_open_signals(a);
 	/* It is no part of what keeps a device going: before that is made sure of. */
 	if (!ret && personality_has_display(a->options))
-		ret = display_start(&a->display, a->options, deadline_after_ms(DISPLAY_MS),
-				    &a->failure);
+		ret = display_start(&a->display, a->options, &a->user,
+				    deadline_after_ms(DISPLAY_MS), &a->failure);
 	if (ret)
 		return ret;
 	if (a->options->sandbox)
@@ -227,17 +236,23 @@ int adapter_open(struct adapter *a)
 int adapter_confine(struct adapter *a)
 {
 	const struct adapter_options *o = a->options;
+	const bool kept = a->supervisor.sock >= 0;
 	const struct sandbox_needs needs = {
 		.socket = o->reconnect_ms && !a->supervisor.reaches ? o->socket : NULL,
 		.state_dir = o->state_dir,
-		.node = o->node,
+		.node = kept ? NULL : o->node,
 		.epoll = o->transport->epoll,
 	};
+	int ret;
 
 	if (!o->sandbox)
 		return 0;
 	sandbox_lock_memory();
-	return sandbox_enter(&needs, &a->failure);
+	ret = user_become(&a->user, o, &a->failure);
+	if (!ret)
+		ret = sandbox_enter(&needs, &a->failure);
+	a->confined = !ret;
+	return ret;
 }
 
 /* ---- set-up: the back-end ---- */
@@ -528,6 +543,17 @@ void adapter_write_state(struct adapter *a)
 	manager_status(a);
 }
 
+static void release_console(struct adapter *a)
+{
+	int ret = supervisor_release_console(&a->supervisor, a->parent);
+
+	if (ret == -ENOTCONN)
+		console_release(a->parent);
+	else if (ret)
+		log_info("%s: whether the text console stays on it is not known: %s",
+			 a->options->name, strerror(-ret));
+}
+
 void adapter_registered(struct adapter *a, bool bound)
 {
 	if (a->phase != ADAPTER_STARTING)
@@ -536,7 +562,7 @@ void adapter_registered(struct adapter *a, bool bound)
 	a->phase = ADAPTER_RUNNING;
 	a->phase_until = DEADLINE_NEVER;
 	if (personality_has_display(a->options))
-		console_release(a->parent);
+		release_console(a);
 	adapter_write_state(a);
 	log_notice("%s is virtio%d, %u virtqueues, a pool of %" PRIu64 " KiB%s", a->options->name,
 		   a->virtio_index, a->plan.total, a->pool.size >> 10,

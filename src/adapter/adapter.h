@@ -40,6 +40,7 @@
 #include "adapter/window.h"
 #include "common/deadline.h"
 #include "common/failure.h"
+#include "common/run-as.h"
 
 /* A burst of questions or commands is interrupted after this time: others wait, too. */
 #define ADAPTER_BURST_MS 2000
@@ -116,6 +117,8 @@ struct adapter {
 	bool reported; /* set-up is over: it went well, and the one who started us knows */
 	int lock; /* of the name in the state directory */
 	int signals;
+	struct run_as user; /* whom it becomes, once it is set up, or has become */
+	bool confined;
 	struct failure failure;
 };
 

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "adapter/user.h"
 #include "common/cleanup.h"
 #include "common/find-program.h"
 #include "common/log.h"
@@ -25,7 +26,7 @@
 #define LINES_BURST 16 /* then others have their turn */
 #define END_MS 2000
 #define END_POLL_MS 10
-#define WORDS_MAX 14
+#define WORDS_MAX 16
 
 void display_init(struct display *display)
 {
@@ -34,9 +35,10 @@ void display_init(struct display *display)
 
 /* ---- starting ---- */
 
-static void make_words(const struct adapter_options *o, const char *program, const char **words)
+static void make_words(const struct adapter_options *o, const struct run_as *user,
+		       const char *program, const char **words)
 {
-	static char heads[16];
+	static char heads[16], whom[USER_WORD_SIZE];
 	unsigned int n = 0;
 
 	words[n++] = program;
@@ -58,6 +60,10 @@ static void make_words(const struct adapter_options *o, const char *program, con
 	if (o->display_render_node) {
 		words[n++] = "--render-node";
 		words[n++] = o->display_render_node;
+	}
+	if (user->given) {
+		words[n++] = "--user";
+		words[n++] = user_word(user, whom);
 	}
 	words[n] = NULL;
 }
@@ -162,7 +168,7 @@ static int wait_ready(struct display *display, const char *program, deadline_t d
 }
 
 int display_start(struct display *display, const struct adapter_options *options,
-		  deadline_t deadline, struct failure *failure)
+		  const struct run_as *user, deadline_t deadline, struct failure *failure)
 {
 	const char *words[WORDS_MAX], *program = options->display_program;
 	char path[PATH_MAX];
@@ -170,7 +176,7 @@ int display_start(struct display *display, const struct adapter_options *options
 
 	if (!program)
 		program = find_program(path, sizeof(path), "display", DISPLAY_PROGRAM);
-	make_words(options, program, words);
+	make_words(options, user, program, words);
 	ret = spawn(display, words);
 	if (ret)
 		return failure_set(failure, ret, "%s cannot be started: %s", program,

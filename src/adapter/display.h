@@ -26,6 +26,7 @@
 #include "adapter/options.h"
 #include "common/deadline.h"
 #include "common/failure.h"
+#include "common/run-as.h"
 
 #define DISPLAY_PROGRAM "virtio-loopback-display"
 
@@ -42,11 +43,12 @@ void display_init(struct display *display);
  * display_start() - start the process and wait until it is ready
  * @display:	initialised
  * @options:	what it is to show, and where
+ * @user:	whom the adapter becomes, and it too as far as it can
  * @deadline:	for its readiness
  * @failure:	the reason in words
  */
 int display_start(struct display *display, const struct adapter_options *options,
-		  deadline_t deadline, struct failure *failure);
+		  const struct run_as *user, deadline_t deadline, struct failure *failure);
 
 static inline bool display_used(const struct display *display)
 {

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "adapter/console.h"
 #include "common/cleanup.h"
 #include "common/deadline.h"
 #include "common/log.h"
@@ -36,6 +37,7 @@ struct keeper {
 	/* the back-end */
 	char **words;
 	const char *path; /* where it listens, NULL: nowhere */
+	const char *node;
 	pid_t child; /* 0: none; and its process group */
 	bool reaped; /* it has ended, and processes of its group are left */
 	int status; /* how */
@@ -57,6 +59,7 @@ struct keeper {
 
 	int signals;
 	bool over; /* nobody is left to serve */
+	bool asked; /* ... as the adapter has said, which waits, and keeps the name for so long */
 };
 
 /* ---- talking ---- */
@@ -154,7 +157,9 @@ static void backend_start(struct keeper *k)
 	_cleanup_close_ int theirs = -1;
 	int pair[2], error = 0;
 
-	if (!k->path) {
+	if (k->path) {
+		unlink(k->path); /* the last one's */
+	} else {
 		error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? errno : 0;
 		if (!error) {
 			ours = move_up(pair[0]);
@@ -176,6 +181,15 @@ static void backend_connect(const struct keeper *k, int number)
 	const int error = sock < 0 ? -sock : 0;
 
 	tell_with((struct keeper_note){ NEWS_CONNECTED, error, number }, sock);
+}
+
+/* The device is then of whom the keeper is, and not of whom the adapter has become. */
+static void open_node(const struct keeper *k, int number)
+{
+	_cleanup_close_ int fd = open(k->node, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	const int error = fd < 0 ? errno : 0;
+
+	tell_with((struct keeper_note){ NEWS_NODE, error, number }, fd);
 }
 
 /* The whole group: the command may be a shell that started the back-end. */
@@ -231,13 +245,17 @@ static void backend_ended(struct keeper *k, int status)
 static _Noreturn void become_adapter(const struct keeper *k)
 {
 	const struct keeper_restart *r = k->restart;
-	const char *args[16] = { k->program,	"--takeover", "--name",	  r->name,
+	const char *args[18] = { k->program,	"--takeover", "--name",	  r->name,
 				 "--state-dir", r->state_dir, "--node", r->node };
 	size_t n = 8;
 
 	if (r->socket || r->exec) {
 		args[n++] = r->socket ? "--socket" : "--exec";
 		args[n++] = r->socket ? r->socket : r->exec;
+	}
+	if (r->user) {
+		args[n++] = "--user";
+		args[n++] = r->user;
 	}
 	if (!k->sandbox)
 		args[n++] = "--no-sandbox";
@@ -381,11 +399,19 @@ static void carry_out(struct keeper *k, const struct keeper_note *note, const st
 	case ORDER_ADOPT:
 		adapter_adopt(k, note, from);
 		break;
+	case ORDER_NODE:
+		open_node(k, note->value);
+		break;
+	case ORDER_CONSOLE:
+		console_release(note->value);
+		tell(NEWS_RELEASED, 0);
+		break;
 	case ORDER_YIELD:
 		k->yielded = true;
 		break;
 	case ORDER_END:
 		k->over = true;
+		k->asked = true;
 		break;
 	}
 }
@@ -499,7 +525,8 @@ static void wait_for_something(struct keeper *k)
 		adapter_restart(k);
 }
 
-void keeper_main(char **words, const char *path, const struct keeper_restart *restart, int adapter)
+void keeper_main(char **words, const char *path, const char *node,
+		 const struct keeper_restart *restart, int adapter)
 {
 	static struct keeper keeper;
 	struct keeper *k = &keeper;
@@ -508,6 +535,7 @@ void keeper_main(char **words, const char *path, const struct keeper_restart *re
 	*k = (struct keeper){
 		.words = words,
 		.path = path,
+		.node = node,
 		.kill_at = DEADLINE_NEVER,
 		.restart = restart,
 		.sandbox = restart && restart->sandbox,
@@ -527,5 +555,7 @@ void keeper_main(char **words, const char *path, const struct keeper_restart *re
 			k->kill_at = deadline_after_ms(KEEPER_ASKED_MS);
 		}
 	}
+	if (k->words && k->path && k->asked)
+		unlink(k->path);
 	_exit(0);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The keeper: a small process beside the adapter, forked before the adapter gives up its
- * privileges. It starts and ends the back-end of --exec, connects to the back-end, and starts
- * another adapter when this one was killed and its device waits for a successor. What it starts is
- * not sandboxed.
+ * privileges. It starts and ends the back-end of --exec, connects to the back-end, opens the
+ * module's node for a device that is made anew, and starts another adapter when this one was killed
+ * and its device waits for a successor. What it starts is not sandboxed.
  *
  * It outlives the adapter: the adapter's end of the socket between them is kept with the device.
  * When that end is closed everywhere there is neither an adapter nor a device to come back to, and
@@ -40,6 +40,8 @@ enum keeper_order {
 	ORDER_CONNECT = 'C', /* value: a number of the sender's; answered with CONNECTED */
 	ORDER_ADOPT = 'A', /* who sends it is the adapter now; value 1: it is confined, and so are
 			    * those after it; answered with REACHES and STATUS */
+	ORDER_NODE = 'N', /* value: as above; answered with NODE */
+	ORDER_CONSOLE = 'K', /* value: the device's number, see console.h; answered with RELEASED */
 	ORDER_YIELD = 'Y', /* the adapter ends for another one, which will say ADOPT */
 	ORDER_END = 'E', /* the device is over */
 };
@@ -51,12 +53,14 @@ enum keeper_news {
 	NEWS_CONNECTED = 'c', /* value: 0 and the connection comes with it, or an errno */
 	NEWS_REACHES = 'r', /* value: whether it knows where the back-end listens */
 	NEWS_STATUS = 'a', /* value: process id of the back-end, 0: it does not run */
+	NEWS_NODE = 'n', /* value: 0 and the node comes with it, freshly opened, or an errno */
+	NEWS_RELEASED = 'k',
 };
 
 struct keeper_note {
 	int what;
 	int value;
-	int number; /* of the ORDER_CONNECT that is answered */
+	int number; /* of the ORDER_CONNECT or ORDER_NODE that is answered */
 };
 
 /*
@@ -71,6 +75,7 @@ struct keeper_restart {
 	const char *node;
 	const char *socket; /* of the back-end, or */
 	const char *exec; /* its command; both NULL: only the snapshot tells */
+	const char *user; /* UID:GID that it becomes; NULL: it is to find out */
 	bool sandbox;
 	bool verbose;
 };
@@ -79,10 +84,11 @@ struct keeper_restart {
  * keeper_main() - be the keeper; in the child, with the socket as KEEPER_FD and no other descriptor
  * @words:	the back-end's command line, NULL: none is started
  * @path:	where the back-end listens, NULL: nowhere, or the adapter connects by itself
+ * @node:	of the module
  * @restart:	how to start another adapter, NULL: somebody else does
  * @adapter:	the present one, a pidfd, or -1
  */
-_Noreturn void keeper_main(char **words, const char *path, const struct keeper_restart *restart,
-			   int adapter);
+_Noreturn void keeper_main(char **words, const char *path, const char *node,
+			   const struct keeper_restart *restart, int adapter);
 
 #endif

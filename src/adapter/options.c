@@ -66,6 +66,7 @@ enum {
 	OPT_REPLACE,
 	OPT_NO_TAKEOVER,
 	OPT_NO_RESTART,
+	OPT_USER,
 	OPT_NO_SANDBOX,
 	OPT_VERBOSE,
 	OPT_HELP,
@@ -104,6 +105,7 @@ static const struct option long_options[] = {
 	{ "replace", no_argument, NULL, OPT_REPLACE },
 	{ "no-takeover", no_argument, NULL, OPT_NO_TAKEOVER },
 	{ "no-restart", no_argument, NULL, OPT_NO_RESTART },
+	{ "user", required_argument, NULL, OPT_USER },
 	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -161,6 +163,8 @@ void options_usage(void)
 	       "  --replace            the same with a device that has an adapter: that one yields\n"
 	       "  --no-takeover        the device ends with its adapter, however that ends\n"
 	       "  --no-restart         an adapter that was killed is started again by somebody else\n"
+	       "  --user USER[:GROUP]  whom it becomes once it is set up, where root starts it\n"
+	       "                       (" SERVICE_USER ", if there is that user)\n"
 	       "  --no-sandbox         keep all privileges (for debugging)\n"
 	       "  --verbose            say more\n"
 	       "  --help, --version\n",
@@ -397,6 +401,8 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 		return 0;
 	case OPT_READY_FD:
 		return parse_ready_fd(o, arg);
+	case OPT_USER:
+		return run_as_parse(&o->user, arg, failure);
 	case OPT_NO_SANDBOX:
 		o->sandbox = false;
 		return 0;
@@ -545,8 +551,8 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 /* What describes a device, and not where this process finds things. */
 static bool for_file(int opt)
 {
-	return opt == OPT_NO_TAKEOVER || opt == OPT_NO_SANDBOX || opt == OPT_VERBOSE ||
-	       (opt >= OPT_TYPE && opt < OPT_NODE);
+	return opt == OPT_NO_TAKEOVER || opt == OPT_USER || opt == OPT_NO_SANDBOX ||
+	       opt == OPT_VERBOSE || (opt >= OPT_TYPE && opt < OPT_NODE);
 }
 
 int options_set(struct adapter_options *options, const char *key, const char *value,

@@ -9,6 +9,7 @@
 #include "adapter/transport.h"
 #include "common/device-types.h"
 #include "common/failure.h"
+#include "common/run-as.h"
 
 #define RECONNECT_OFF 0
 #define RECONNECT_FOREVER UINT64_MAX
@@ -46,6 +47,7 @@ struct adapter_options {
 	bool takeover; /* go on with a device of this name that has lost its adapter */
 	bool replace; /* ... or has one, which is asked to yield */
 	bool sandbox;
+	struct run_as user; /* whom it becomes; not given: SERVICE_USER */
 	bool hearsay; /* socket and exec are what an old adapter left, and nobody else said */
 	bool verbose;
 	const char *config; /* the file that options were read from, or NULL */

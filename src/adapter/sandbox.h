@@ -27,7 +27,8 @@ void sandbox_lock_memory(void);
  * @socket:	the back-end's path that this process connects to again, or NULL: it makes no
  *		connections, and no sockets to send from
  * @state_dir:	where its state is written
- * @node:	/dev/virtio-loopback: a device may have to be made anew
+ * @node:	/dev/virtio-loopback, for a device that has to be made anew; or NULL: another
+ *		process opens it
  * @epoll:	the device is several descriptors that are waited for as one
  */
 struct sandbox_needs {

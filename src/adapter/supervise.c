@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,7 +47,7 @@ static int prepare_words(struct supervisor *s, const char *path)
 }
 
 /* In the child: leaves nothing open but the socket and the adapter's pidfd. */
-static _Noreturn void become_keeper(const struct supervisor *s, int sock,
+static _Noreturn void become_keeper(const struct supervisor *s, int sock, const char *node,
 				    const struct keeper_restart *restart, pid_t adapter)
 {
 	int pidfd = -1;
@@ -60,10 +61,10 @@ static _Noreturn void become_keeper(const struct supervisor *s, int sock,
 		pidfd = fcntl(low, F_DUPFD_CLOEXEC, 10);
 		fd_close(&low);
 	}
-	keeper_main(s->words, s->path, restart, pidfd);
+	keeper_main(s->words, s->path, node, restart, pidfd);
 }
 
-static int fork_keeper(struct supervisor *s, const struct keeper_restart *restart)
+static int fork_keeper(struct supervisor *s, const char *node, const struct keeper_restart *restart)
 {
 	pid_t self = getpid();
 	int pair[2], on = 1;
@@ -81,7 +82,7 @@ static int fork_keeper(struct supervisor *s, const struct keeper_restart *restar
 	}
 	s->keeper = fork();
 	if (s->keeper == 0)
-		become_keeper(s, pair[1], restart, self);
+		become_keeper(s, pair[1], node, restart, self);
 	close(pair[1]);
 	if (s->keeper < 0) {
 		s->keeper = 0;
@@ -100,6 +101,7 @@ static int understand(struct supervisor *s, const char *command, const char *pat
 	int ret;
 
 	*s = SUPERVISOR_NONE;
+	s->user = geteuid();
 	if (!command) {
 		s->path = path;
 		return 0;
@@ -113,14 +115,14 @@ static int understand(struct supervisor *s, const char *command, const char *pat
 	return ret ? failure_set(failure, ret, "--exec: %s", strerror(-ret)) : 0;
 }
 
-int supervisor_init(struct supervisor *s, const char *command, const char *path,
+int supervisor_init(struct supervisor *s, const char *command, const char *path, const char *node,
 		    const struct keeper_restart *restart, struct failure *failure)
 {
 	int ret;
 
 	ret = understand(s, command, path, failure);
 	if (!ret) {
-		ret = fork_keeper(s, restart);
+		ret = fork_keeper(s, node, restart);
 		if (ret)
 			failure_set(failure, ret, "the process that keeps the device: %s",
 				    strerror(-ret));
@@ -152,10 +154,23 @@ static bool is_connection(int fd)
 	       socket_is(fd, SO_ACCEPTCONN, 0);
 }
 
+static bool is_node(int fd)
+{
+	struct statx st;
+
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
+	       S_ISCHR(st.stx_mode);
+}
+
+static bool is_expected(const struct keeper_note *note, int fd)
+{
+	return note->what == NEWS_NODE ? is_node(fd) : is_connection(fd);
+}
+
 /*
  * Takes one note, and what comes with it, if there is one: 1, 0, or -ECONNRESET. An adapter that
- * was taken over can have left another socket than the keeper's: what comes there, and is no
- * connection, can take for ever to close, and stays open with that socket.
+ * was taken over can have left another socket than the keeper's: what comes there, and is none of
+ * the keeper's, can take for ever to close, and stays open with that socket.
  */
 static int take_note(struct supervisor *s, struct keeper_note *note)
 {
@@ -163,12 +178,12 @@ static int take_note(struct supervisor *s, struct keeper_note *note)
 	ssize_t n;
 
 	/* that of an answer that nobody waits for any longer; the peer has sent what is in it */
-	unwanted_close(&s->connection);
-	n = socket_receive_all(s->sock, note, sizeof(*note), &s->connection, &nfds, 1);
+	unwanted_close(&s->descriptor);
+	n = socket_receive_all(s->sock, note, sizeof(*note), &s->descriptor, &nfds, 1);
 	if (n == -EAGAIN)
 		return 0;
-	if (n == -EBADFD || (nfds && !is_connection(s->connection))) {
-		s->connection = -1;
+	if (n == -EBADFD || (nfds && (n != sizeof(*note) || !is_expected(note, s->descriptor)))) {
+		s->descriptor = -1;
 		s->strange = true;
 		return -ECONNRESET;
 	}
@@ -230,37 +245,50 @@ static int wait_started(struct supervisor *s, deadline_t deadline, struct failur
 
 /*
  * Others may write to the folder of the path, and whoever is there first is connected to. The
- * back-end runs as this user, or gets more by itself; the kernel tells as whom it listens.
+ * back-end runs as the keeper's user, or gets more by itself; the kernel tells as whom it listens.
  */
-static bool is_ours(int sock, uid_t *uid)
+static bool is_ours(const struct supervisor *s, int sock, uid_t *uid)
 {
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(peer);
 	bool known = getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0;
 
 	*uid = peer.uid;
-	return known && (peer.uid == geteuid() || peer.uid == 0);
+	return known && (peer.uid == s->user || peer.uid == 0);
+}
+
+/*
+ * Asks for a descriptor. The number is to tell the answer from that to an earlier question, which
+ * nobody waited for.
+ */
+static int ask(struct supervisor *s, int order, int news, struct keeper_note *note)
+{
+	deadline_t deadline = deadline_after_ms(ANSWER_MS);
+	int ret;
+
+	s->asked = s->asked == INT_MAX ? 0 : s->asked + 1;
+	ret = send_order(s, order, s->asked);
+	while (!ret) {
+		ret = wait_note(s, note, deadline);
+		if (!ret && note->what == news && note->number == s->asked)
+			break;
+	}
+	if (!ret && !note->value && s->descriptor < 0)
+		ret = -EPROTO;
+	return ret;
 }
 
 /* One try. -EAGAIN: its queue of connections is full. */
 static int connect_once(struct supervisor *s)
 {
-	deadline_t deadline = deadline_after_ms(ANSWER_MS);
 	struct keeper_note note;
-	int ret;
+	int ret = ask(s, ORDER_CONNECT, NEWS_CONNECTED, &note);
 
-	s->asked = s->asked == INT_MAX ? 0 : s->asked + 1;
-	ret = send_order(s, ORDER_CONNECT, s->asked);
-	while (!ret) {
-		ret = wait_note(s, &note, deadline);
-		if (!ret && note.what == NEWS_CONNECTED && note.number == s->asked)
-			break;
-	}
 	if (ret)
 		return ret;
 	if (note.value)
 		return note.value == ETIMEDOUT ? -EAGAIN : -note.value;
-	return s->connection < 0 ? -EPROTO : fd_steal(&s->connection);
+	return fd_steal(&s->descriptor);
 }
 
 int supervisor_connect(struct supervisor *s, deadline_t deadline)
@@ -283,7 +311,7 @@ static int connect_ours(struct supervisor *s, deadline_t deadline, struct failur
 
 	if (sock < 0)
 		return sock;
-	if (is_ours(sock, &uid))
+	if (is_ours(s, sock, &uid))
 		return fd_steal(&sock);
 	failure_clear(failure);
 	return failure_set(failure, -EPERM, "%s: a process of user %u listens there in the place "
@@ -323,8 +351,6 @@ int supervisor_start(struct supervisor *s, deadline_t deadline, struct failure *
 {
 	int ret;
 
-	if (s->path)
-		unlink(s->path); /* the last one's */
 	ret = send_order(s, ORDER_START, 0);
 	if (ret)
 		return failure_set(failure, ret, "the process that starts back-ends is gone");
@@ -333,9 +359,36 @@ int supervisor_start(struct supervisor *s, deadline_t deadline, struct failure *
 		return ret;
 	if (s->path)
 		return connect_started(s, deadline, failure);
-	if (s->connection < 0)
+	if (s->descriptor < 0)
 		return failure_set(failure, -EPROTO, "the process that starts back-ends: no connection");
-	return fd_steal(&s->connection);
+	return fd_steal(&s->descriptor);
+}
+
+int supervisor_open_node(struct supervisor *s)
+{
+	struct keeper_note note;
+	int ret;
+
+	if (s->sock < 0)
+		return -ENOTCONN;
+	ret = ask(s, ORDER_NODE, NEWS_NODE, &note);
+	if (ret)
+		return ret;
+	return note.value ? -note.value : fd_steal(&s->descriptor);
+}
+
+int supervisor_release_console(struct supervisor *s, int parent)
+{
+	deadline_t deadline = deadline_after_ms(ANSWER_MS);
+	struct keeper_note note = { 0 };
+	int ret;
+
+	if (s->sock < 0)
+		return -ENOTCONN;
+	ret = send_order(s, ORDER_CONSOLE, parent);
+	while (!ret && note.what != NEWS_RELEASED)
+		ret = wait_note(s, &note, deadline);
+	return ret;
 }
 
 bool supervisor_end_backend(struct supervisor *s)
@@ -360,7 +413,7 @@ int supervisor_stop(struct supervisor *s, deadline_t deadline)
 
 static void forget(struct supervisor *s)
 {
-	unwanted_close(&s->connection);
+	unwanted_close(&s->descriptor);
 	if (s->strange)
 		s->sock = -1;
 	fd_close(&s->sock);

@@ -23,14 +23,15 @@ struct supervisor {
 	bool ending; /* it was asked to end */
 	char **words; /* its command line, NULL: it is somebody else's to start */
 	const char *path; /* of its listening socket, NULL: it inherits a connected one */
+	uid_t user; /* who this process was in the beginning, and the keeper is */
 	bool reaches; /* the keeper connects to it */
-	int connection; /* that came with the last news, -1: none */
-	int asked; /* number of the last connection that was asked for */
+	int descriptor; /* that came with the last news, -1: none */
+	int asked; /* number of the last descriptor that was asked for */
 	int status; /* how the last one ended, as from wait() */
 };
 
 /* Of who has none: there is nothing to finish, and finishing it does no harm. */
-#define SUPERVISOR_NONE ((struct supervisor){ .sock = -1, .connection = -1 })
+#define SUPERVISOR_NONE ((struct supervisor){ .sock = -1, .descriptor = -1 })
 
 /**
  * supervisor_init() - understand the command line and fork the keeper
@@ -38,10 +39,11 @@ struct supervisor {
  * @command:	of the back-end, NULL: none is started
  * @path:	with a command the listening socket's path, should it ask for one; without, that of
  *		who listens already, or NULL; kept, not copied
+ * @node:	of the module; kept, too
  * @restart:	how to start another adapter, NULL: not at all
  * @failure:	the reason in words
  */
-int supervisor_init(struct supervisor *s, const char *command, const char *path,
+int supervisor_init(struct supervisor *s, const char *command, const char *path, const char *node,
 		    const struct keeper_restart *restart, struct failure *failure);
 
 /**
@@ -88,6 +90,18 @@ int supervisor_start(struct supervisor *s, deadline_t deadline, struct failure *
  * Return: a connected socket, or a negative errno.
  */
 int supervisor_connect(struct supervisor *s, deadline_t deadline);
+
+/*
+ * supervisor_open_node() - the module's node, freshly opened by whom this process was; -ENOTCONN:
+ * there is no keeper, or another negative errno
+ */
+int supervisor_open_node(struct supervisor *s);
+
+/*
+ * supervisor_release_console() - have the keeper do console_release(). 0, -ENOTCONN: there is none,
+ * or another negative errno
+ */
+int supervisor_release_console(struct supervisor *s, int parent);
 
 /* supervisor_ready() - take news from the keeper; 0, or -ECONNRESET when it is gone */
 int supervisor_ready(struct supervisor *s);

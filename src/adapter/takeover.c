@@ -14,6 +14,7 @@
 #include "adapter/manager.h"
 #include "adapter/report.h"
 #include "adapter/sandbox.h"
+#include "adapter/user.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/state-dir.h"
@@ -531,6 +532,8 @@ static int inherit(struct adapter *a, struct inheritance *in)
 	int ret;
 
 	ret = read_snapshot(a, in, &state);
+	if (!ret)
+		ret = user_choose(&a->user, a->options, &a->failure);
 	if (!ret)
 		ret = get_log(a, in->given);
 	if (!ret)

@@ -77,10 +77,11 @@ static int open_failed(const char *node, int error, struct failure *failure)
 static int loopback_open(struct device *device, const struct transport_place *place,
 			 struct failure *failure)
 {
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = place->fd;
 	int ret;
 
-	fd = open(place->node, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		fd = open(place->node, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return open_failed(place->node, errno, failure);
 	ret = loopback_init(device, fd, &kernel_ops, failure);

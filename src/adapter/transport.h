@@ -25,12 +25,14 @@ struct device;
 /**
  * struct transport_place - where a device is to be
  * @node:	of our own module
+ * @fd:		the node, freshly opened already, or -1; the transport's from then on
  * @name:	of the device; NULL: not known yet
  * @state_dir:	where its state is shown
  * @lock:	of the name, -1: it is not locked
  */
 struct transport_place {
 	const char *node;
+	int fd;
 	const char *name;
 	const char *state_dir;
 	int lock;

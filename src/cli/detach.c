@@ -22,6 +22,7 @@
 #include "cli/in-use.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/run-as.h"
 #include "common/util.h"
 
 #define ANSWER_MS 2000
@@ -52,44 +53,58 @@ static void detach_usage(void)
 	       "  --force  also those in use: their I/O ends in errors\n");
 }
 
-/*
- * Somebody else may write what processes serve a device, but not have root end one that is not
- * their own.
- */
-static bool owns(const struct device_entry *entry, pid_t pid)
+static bool is_of(pid_t pid, uid_t uid)
 {
 	struct stat st;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	return entry->owner == 0 || (stat(path, &st) == 0 && st.st_uid == entry->owner);
+	return stat(path, &st) == 0 && st.st_uid == uid;
+}
+
+/*
+ * Somebody else may write what processes serve a device, but not have root end one that is not
+ * their own. An adapter of root's has become another user, and its keeper has not.
+ */
+static bool owns(const struct device_entry *entry, pid_t pid)
+{
+	struct run_as service;
+
+	if (!run_as_find(&service, SERVICE_USER) && entry->owner == service.uid)
+		return true;
+	return entry->owner == 0 || is_of(pid, entry->owner);
 }
 
 /*
  * Whether a process has the lock of the device's name, as its adapter has. What the lock of others
- * is, no file system is asked about: see in-use.c.
+ * is, no file system is asked about: see in-use.c. Within a service root may not look: then it has
+ * to be one of that user's, which is not root.
  */
-static bool has_lock(const char *name, pid_t pid)
+static bool has_lock(const struct device_entry *entry, pid_t pid)
 {
+	bool found = false, refused;
 	struct statx lock, st;
-	struct dirent *entry;
-	bool found = false;
+	struct dirent *file;
 	char path[PATH_MAX];
 	DIR *dir;
 
-	if (state_path(path, sizeof(path), STATE_DIR, name, "lock") ||
+	if (state_path(path, sizeof(path), STATE_DIR, entry->name, "lock") ||
 	    statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_INO, &lock) < 0)
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	dir = opendir(path);
-	if (!dir)
-		return false;
-	while (!found && (entry = readdir(dir)))
-		found = statx(dirfd(dir), entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
-			st.stx_ino == lock.stx_ino && st.stx_dev_major == lock.stx_dev_major &&
-			st.stx_dev_minor == lock.stx_dev_minor;
-	closedir(dir);
-	return found;
+	refused = !dir && errno == EACCES;
+	while (dir && !found && (file = readdir(dir))) {
+		if (statx(dirfd(dir), file->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
+			refused = refused || errno == EACCES;
+		else
+			found = st.stx_ino == lock.stx_ino &&
+				st.stx_dev_major == lock.stx_dev_major &&
+				st.stx_dev_minor == lock.stx_dev_minor;
+	}
+	if (dir)
+		closedir(dir);
+	return found || (refused && entry->owner != 0 && is_of(pid, entry->owner));
 }
 
 /* It would start another adapter. */
@@ -122,7 +137,7 @@ static void kill_adapter(const struct device_entry *entry)
 	pidfd = (int)syscall(SYS_pidfd_open, entry->adapter_pid, 0);
 	/* an adapter that was taken over, or another user, can have written down any process */
 	if (pidfd < 0 || !owns(entry, entry->adapter_pid) ||
-	    !has_lock(entry->name, entry->adapter_pid))
+	    !has_lock(entry, entry->adapter_pid))
 		return;
 	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
@@ -155,7 +170,7 @@ static void ask(struct victim *v)
 /* A device that waits for an adapter gets one that ends it. */
 static void end_orphan(const struct device_entry *entry)
 {
-	const struct transport_place place = { .node = DEVICE_NODE };
+	const struct transport_place place = { .node = DEVICE_NODE, .fd = -1 };
 	struct device device = { .fd = -1 };
 
 	if (device_open(&device, &transport_loopback, &place, NULL))

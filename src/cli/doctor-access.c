@@ -42,6 +42,14 @@ static long find_group(const struct doctor *d, bool *member)
 	return -1;
 }
 
+static bool has_service_user(const struct doctor *d)
+{
+	_cleanup_free_ char *text = malloc(GROUPS_MAX_BYTES);
+
+	return text && doctor_read(d, "/etc/passwd", text, GROUPS_MAX_BYTES) > 0 &&
+	       strstr(text, "\n" SERVICE_USER ":");
+}
+
 static void check_user(struct doctor *d, const struct stat *node, long group, bool member)
 {
 	char remedy[128];
@@ -97,6 +105,12 @@ void doctor_check_node(struct doctor *d)
 		doctor_say(d, FINDING_NOTE, "access",
 			   "addgroup --system " SERVICE_GROUP " && " RETRIGGER,
 			   "there is no group %s: only root can make devices", SERVICE_GROUP);
+	else if (!has_service_user(d))
+		doctor_say(d, FINDING_NOTE, "access",
+			   "adduser --system --no-create-home --ingroup " SERVICE_GROUP
+			   " " SERVICE_USER,
+			   "there is no user %s: an adapter that root starts stays root",
+			   SERVICE_USER);
 }
 
 void doctor_check_state_dir(struct doctor *d)

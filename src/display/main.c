@@ -18,6 +18,7 @@
 #include "common/confine.h"
 #include "common/log.h"
 #include "common/parse.h"
+#include "common/run-as.h"
 #include "common/util.h"
 #include "display/display.h"
 #include "vhost-user/edid.h"
@@ -35,6 +36,7 @@ enum {
 	OPT_HEADS,
 	OPT_INPUT,
 	OPT_RENDER_NODE,
+	OPT_USER,
 	OPT_VERBOSE,
 	OPT_VERSION,
 	OPT_HELP
@@ -48,6 +50,7 @@ struct display_options {
 	unsigned int heads;
 	const char *input;
 	const char *render_node;
+	struct run_as user;
 };
 
 static const struct option options[] = {
@@ -57,6 +60,7 @@ static const struct option options[] = {
 	{ "heads", required_argument, NULL, OPT_HEADS },
 	{ "input", required_argument, NULL, OPT_INPUT },
 	{ "render-node", required_argument, NULL, OPT_RENDER_NODE },
+	{ "user", required_argument, NULL, OPT_USER },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -75,6 +79,7 @@ static void print_usage(void)
 	       "      --heads N              1 to %d (default 1)\n"
 	       "      --input PATH           listen there for vhost-user-input: what is typed\n"
 	       "      --render-node PATH     the graphics card that reads buffers which the CPU cannot\n"
+	       "      --user USER[:GROUP]    whom it becomes once it is set up, if it can go on as such\n"
 	       "      --verbose              say more; twice: each message\n"
 	       "      --version\n"
 	       "      --help\n",
@@ -97,6 +102,16 @@ static int parse_resolution(const char *value, struct display_options *o)
 			       parse_uint(x + 1, EDID_MIN_SIDE, EDID_MAX_SIDE, &o->height) ?
 		       -EINVAL :
 		       0;
+}
+
+static int parse_user(const char *value, struct run_as *user)
+{
+	struct failure failure = { 0 };
+	int ret = run_as_parse(user, value, &failure);
+
+	if (ret)
+		log_error("%s", failure.text);
+	return ret;
 }
 
 /* 0 to go on, 1 when all is done, or a negative errno after a line that says why */
@@ -132,6 +147,8 @@ static int handle_option(int opt, struct display_options *o)
 	case OPT_RENDER_NODE:
 		o->render_node = optarg;
 		return 0;
+	case OPT_USER:
+		return parse_user(optarg, &o->user);
 	case OPT_VERBOSE:
 		log_set_level(log_enabled(LOG_LEVEL_INFO) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 		return 0;
@@ -222,16 +239,47 @@ static int confine_paths(const struct output_ops *ops, const struct display_opti
 				 confine_files(&own, 1, CONFINE_KEEP_ABSTRACT, failure);
 }
 
+/*
+ * The adapter's user. Where a desktop or a graphics card may have to be reached again, a socket is
+ * to be removed, or root's files are written, it stays who it is. By the saved id the adapter can
+ * end it nevertheless, as the kernel does at the adapter's end where this process hangs.
+ */
+static int become_user(struct output *output, const struct display_options *o,
+		       struct failure *failure)
+{
+	const struct output_ops *ops = output->ops;
+
+	if (!o->user.given)
+		return 0;
+	if (!ops->connects && !o->render_node && !o->input &&
+	    (!ops->give || ops->give(output, o->user.uid)))
+		return run_as_become(&o->user, NULL, 0, failure);
+	if (setresuid((uid_t)-1, (uid_t)-1, o->user.uid) < 0)
+		return failure_set(failure, -errno, "--user %u: %s", (unsigned int)o->user.uid,
+				   strerror(errno));
+	return 0;
+}
+
+/* For become_user(), once it is confined otherwise. */
+#define TO_BECOME (1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE)
+
 static int confine(struct display *display, const struct display_options *o,
 		   struct failure *failure)
 {
 	const struct output_ops *ops = display->output.ops;
-	bool override = ops->needs_override && ops->needs_override(&display->output);
+	bool override;
 	int ret;
 
-	ret = confine_privileges(override ? 1U << CAP_DAC_OVERRIDE : 0, failure);
+	ret = confine_privileges(TO_BECOME, failure);
+	/* by their names they may be that user's no more */
 	if (!ret)
 		ret = confine_paths(ops, o, failure);
+	if (!ret)
+		ret = become_user(&display->output, o, failure);
+	if (ret)
+		return ret;
+	override = ops->needs_override && ops->needs_override(&display->output);
+	ret = confine_privileges(override ? 1U << CAP_DAC_OVERRIDE : 0, failure);
 	if (ret)
 		return ret;
 	if (is_wide(ops, o))

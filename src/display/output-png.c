@@ -42,6 +42,7 @@ struct png_head {
 
 struct png_output {
 	int dir;
+	bool made; /* here */
 	int timer_fd;
 	struct loop_source *timer;
 	struct png_head heads[VGPU_MAX_SCANOUTS];
@@ -251,11 +252,12 @@ static void png_mode(struct output *output, struct head *head)
 
 /* ---- opening ---- */
 
-static int open_folder(const char *path, struct failure *failure)
+static int open_folder(const char *path, bool *made, struct failure *failure)
 {
 	int fd;
 
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+	*made = mkdir(path, 0755) == 0;
+	if (!*made && errno != EEXIST)
 		return failure_set(failure, -errno, "%s: cannot be made: %s", path,
 				   strerror(errno));
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -296,7 +298,7 @@ static int png_open(struct output *output, const char *arg, struct failure *fail
 	if (!png)
 		return -ENOMEM;
 	png->timer_fd = -1;
-	png->dir = open_folder(arg, failure);
+	png->dir = open_folder(arg, &png->made, failure);
 	if (png->dir < 0) {
 		ret = png->dir;
 		goto err;
@@ -333,6 +335,17 @@ static bool png_needs_override(struct output *output)
 	return !(st.st_mode & S_IWOTH);
 }
 
+/* Into a folder of somebody else's than root whoever it is writes by CAP_DAC_OVERRIDE. */
+static bool png_give(struct output *output, uid_t uid)
+{
+	const struct png_output *png = output->priv;
+	struct stat st;
+
+	if (png->made)
+		return fchown(png->dir, uid, (gid_t)-1) == 0;
+	return fstat(png->dir, &st) == 0 && (st.st_uid != geteuid() || (st.st_mode & S_IWOTH));
+}
+
 const struct output_ops output_png = {
 	.name = "png",
 	.arg = "DIR",
@@ -343,5 +356,6 @@ const struct output_ops output_png = {
 	.damage = png_damage,
 	.settle = png_settle,
 	.close = png_close,
+	.give = png_give,
 	.needs_override = png_needs_override,
 };

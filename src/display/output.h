@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "common/failure.h"
 #include "display/head.h"
@@ -37,6 +38,12 @@ struct output_ops {
 	void (*settle)(struct output *output, struct head *head);
 
 	void (*close)(struct output *output);
+
+	/*
+	 * NULL: yes. Whether another user than root can go on with it; what it has made here is
+	 * that user's then.
+	 */
+	bool (*give)(struct output *output, uid_t uid);
 
 	/* NULL: no. It writes to files of others than the user who runs it. */
 	bool (*needs_override)(struct output *output);

@@ -58,6 +58,8 @@ static void check_answers(int fd)
 	assert_int_equal(size, 408);
 }
 
+static const struct run_as same; /* it stays who it is */
+
 /* Each socket is a new one; the old one is over, also for who still has its other end. */
 static void test_sockets(void **state)
 {
@@ -70,7 +72,7 @@ static void test_sockets(void **state)
 	(void)state;
 	display_init(&d);
 	assert_false(display_used(&d));
-	assert_int_equal(display_start(&d, &o, deadline_after_ms(WAIT_MS), &f), 0);
+	assert_int_equal(display_start(&d, &o, &same, deadline_after_ms(WAIT_MS), &f), 0);
 	assert_true(display_used(&d));
 	first = display_connect(&d, &f);
 	assert_true(first >= 0);
@@ -96,7 +98,7 @@ static void test_gone(void **state)
 
 	(void)state;
 	display_init(&d);
-	assert_int_equal(display_start(&d, &o, deadline_after_ms(WAIT_MS), &f), 0);
+	assert_int_equal(display_start(&d, &o, &same, deadline_after_ms(WAIT_MS), &f), 0);
 	kill(d.pid, SIGKILL);
 	assert_true(poll_fd(d.sock, 1, deadline_after_ms(WAIT_MS)) >= 0);
 	assert_int_equal(display_ready(&d), -ECONNRESET);
@@ -113,7 +115,7 @@ static void try_program(const char *program, const char *words)
 
 	o.display_program = program;
 	display_init(&d);
-	assert_true(display_start(&d, &o, deadline_after_ms(500), &f) < 0);
+	assert_true(display_start(&d, &o, &same, deadline_after_ms(500), &f) < 0);
 	if (!strstr(f.text, words))
 		fail_msg("%s: expected '%s', saw '%s'", program, words, f.text);
 	display_finish(&d);
@@ -187,7 +189,7 @@ static void test_stray_descriptor(void **state)
 	assert_int_equal(dup2(pair[1], STRAY_FD), STRAY_FD);
 	o.display_program = path;
 	display_init(&d);
-	ret = display_start(&d, &o, deadline_after_ms(WAIT_MS), &f);
+	ret = display_start(&d, &o, &same, deadline_after_ms(WAIT_MS), &f);
 	display_finish(&d);
 	close(STRAY_FD);
 	close(pair[0]);

@@ -104,6 +104,7 @@ static void make_sound(void)
 	put("/sys/module/module/parameters/sig_enforce", "N\n");
 	put("/sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
 	put("/etc/group", "root:x:0:\nvirtio-loopback:x:996:alice,bob\n");
+	put("/etc/passwd", "root:x:0:0::/root:/bin/sh\nvirtio-loopback:x:997:996::/:/bin/false\n");
 	put("/dev/virtio-loopback", "");
 	set_mode("/dev/virtio-loopback", 0660);
 	put("/run/virtio-loopback/x.lock", "");
@@ -318,6 +319,8 @@ static void test_access(void **state)
 	finds("access", "others may change the state", "chmod 3770 /run/virtio-loopback");
 	set_mode("/run/virtio-loopback", 0700);
 
+	put("/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+	notes("access", "there is no user virtio-loopback: an adapter that root starts stays root");
 	put("/etc/group", "root:x:0:\n");
 	notes("access", "there is no group virtio-loopback");
 }

@@ -22,6 +22,8 @@
 #include "socket-folder.h"
 #include "vhost-user/socket.h"
 
+#define NODE "/dev/null" /* what the keeper opens for an adapter */
+
 #define SOON_MS 10000
 
 /* What the keeper starts in this test: this program, which writes its command line down. */
@@ -51,6 +53,7 @@ static const struct keeper_restart restart_words = {
 	.state_dir = dir,
 	.node = "/nonexistent",
 	.exec = "sleep 100 {socket}",
+	.user = "7:8",
 	.sandbox = false,
 };
 
@@ -150,7 +153,8 @@ static void check_heir(const char *as, bool confined, const char *program_then,
 	pid_t adapter;
 
 	write_script(script, sizeof(script));
-	assert_int_equal(supervisor_init(&s, "sleep 100 {socket}", path, &restart_words, &f), 0);
+	assert_int_equal(supervisor_init(&s, "sleep 100 {socket}", path, NODE, &restart_words, &f),
+			 0);
 	adapter = fork();
 	if (!adapter)
 		be_adapter(s.sock, as, script, confined);
@@ -164,7 +168,7 @@ static void check_heir(const char *as, bool confined, const char *program_then,
 	supervisor_finish(&s);
 	unlink(script);
 	snprintf(wanted, sizeof(wanted), "%s --takeover --name unit --state-dir %s "
-		 "--node /nonexistent --exec sleep 100 {socket} %s", program_then, dir, expected);
+		 "--node /nonexistent --exec sleep 100 {socket} --user 7:8 %s", program_then, dir, expected);
 	if (strcmp(text, wanted) != 0)
 		fail_msg("expected '%s', saw '%s'", wanted, text);
 }
@@ -199,7 +203,7 @@ static void test_heir_of_a_stranger(void **state)
 	if (geteuid() != 0)
 		skip();
 	write_script(script, sizeof(script));
-	assert_int_equal(supervisor_init(&s, NULL, path, &restart_words, &f), 0);
+	assert_int_equal(supervisor_init(&s, NULL, path, NODE, &restart_words, &f), 0);
 	adapter = fork();
 	if (!adapter) {
 		if (setgid(65534) || setuid(65534))

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,8 @@
 #include "socket-folder.h"
 #include "vhost-user/socket.h"
 
+#define NODE "/dev/null" /* what the keeper opens for an adapter */
+
 #define SOON_MS 10000
 
 static const char *program;
@@ -34,7 +37,7 @@ static void start(struct supervisor *s, const char *arguments)
 	char command[512];
 
 	snprintf(command, sizeof(command), "%s %s", program, arguments);
-	assert_int_equal(supervisor_init(s, command, path, NULL, &f), 0);
+	assert_int_equal(supervisor_init(s, command, path, NODE, NULL, &f), 0);
 }
 
 static bool ends(pid_t pid)
@@ -106,8 +109,10 @@ static void test_listening(void **state)
 	assert_true(ends(pid));
 	assert_true(WIFSIGNALED(s.status));
 	assert_int_equal(WTERMSIG(s.status), SIGTERM);
+	assert_int_equal(access(path, F_OK), 0);
 	check_serves(&s); /* over what the old one left */
 	supervisor_finish(&s);
+	assert_int_not_equal(access(path, F_OK), 0); /* nor does this one leave it behind */
 }
 
 /* A stopped process takes no SIGTERM; it ends all the same, and in time. */
@@ -195,7 +200,7 @@ static pid_t start_command(struct supervisor *s, const char *command)
 	struct failure f = { 0 };
 	int sock;
 
-	assert_int_equal(supervisor_init(s, command, path, NULL, &f), 0);
+	assert_int_equal(supervisor_init(s, command, path, NODE, NULL, &f), 0);
 	sock = supervisor_start(s, deadline_after_ms(SOON_MS), &f);
 	if (sock < 0)
 		fail_msg("%s", f.text);
@@ -245,6 +250,62 @@ static void test_orphan_reaped(void **state)
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 	if (ms > 5000)
 		fail_msg("expected its end at once, saw it after %u ms", ms);
+	supervisor_finish(&s);
+}
+
+/* ---- what a confined adapter has done for it ---- */
+
+static void test_node(void **state)
+{
+	struct supervisor s = SUPERVISOR_NONE;
+	struct failure f = { 0 };
+	struct stat st;
+	int fds, node;
+
+	(void)state;
+	assert_int_equal(supervisor_open_node(&s), -ENOTCONN);
+	fds = open_fds();
+	assert_int_equal(supervisor_init(&s, NULL, path, NODE, NULL, &f), 0);
+	node = supervisor_open_node(&s);
+	assert_true(node >= 0);
+	assert_int_equal(fstat(node, &st), 0);
+	assert_true(S_ISCHR(st.st_mode));
+	assert_int_equal(st.st_rdev, makedev(1, 3));
+	assert_int_equal(fcntl(node, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(node, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	close(node);
+	supervisor_finish(&s);
+	assert_int_equal(supervisor_init(&s, NULL, path, "/nonexistent", NULL, &f), 0);
+	assert_int_equal(supervisor_open_node(&s), -ENOENT);
+	supervisor_finish(&s);
+	assert_int_equal(open_fds(), fds);
+}
+
+/* What is no node comes from no keeper, and may take for ever to close. */
+static void test_node_that_is_none(void **state)
+{
+	struct failure f = { 0 };
+	struct supervisor s;
+	char file[32];
+
+	(void)state;
+	close(mkstemp(strcpy(file, "/tmp/vlb-node-XXXXXX")));
+	assert_int_equal(supervisor_init(&s, NULL, path, file, NULL, &f), 0);
+	assert_int_equal(supervisor_open_node(&s), -ECONNRESET);
+	assert_true(s.strange);
+	supervisor_finish(&s);
+	unlink(file);
+}
+
+static void test_console(void **state)
+{
+	struct supervisor s = SUPERVISOR_NONE;
+	struct failure f = { 0 };
+
+	(void)state;
+	assert_int_equal(supervisor_release_console(&s, 12345), -ENOTCONN);
+	assert_int_equal(supervisor_init(&s, NULL, path, NODE, NULL, &f), 0);
+	assert_int_equal(supervisor_release_console(&s, 12345), 0);
 	supervisor_finish(&s);
 }
 
@@ -301,7 +362,7 @@ static void test_connect(void **state)
 	int fds = open_fds(), ours[16], listener, ret, n = 0;
 
 	(void)state;
-	assert_int_equal(supervisor_init(&s, NULL, path, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, NULL, path, NODE, NULL, &f), 0);
 	assert_true(s.reaches);
 	assert_false(supervisor_used(&s));
 	assert_int_equal(supervisor_connect(&s, deadline_after_ms(SOON_MS)), -ENOENT);
@@ -389,7 +450,8 @@ static void test_stranger(void **state)
 	assert_int_equal(chmod(dir, 01777), 0);
 	/* the file of the last back-end is there until this one is started */
 	child = take_path(4000);
-	assert_int_equal(supervisor_init(&s, "sh -c 'exec sleep 100' {socket}", path, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, "sh -c 'exec sleep 100' {socket}", path, NODE, NULL, &f),
+			 0);
 	ret = supervisor_start(&s, deadline_after_ms(1500), &f);
 	if (ret >= 0)
 		fail_msg("connected to another user's process");
@@ -402,7 +464,7 @@ static void test_stranger(void **state)
 	snprintf(command, sizeof(command),
 		 "sh -c 'sleep 3; exec \"$0\" --socket-path \"$1\"' %s {socket}", program);
 	f = (struct failure){ 0 };
-	assert_int_equal(supervisor_init(&s, command, path, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, command, path, NODE, NULL, &f), 0);
 	check_serves(&s);
 	supervisor_finish(&s);
 	waitpid(child, NULL, 0);
@@ -423,7 +485,7 @@ static void test_adapter_killed(void **state)
 		char command[512];
 
 		snprintf(command, sizeof(command), "%s --socket-path {socket}", program);
-		if (supervisor_init(&s, command, path, NULL, &f) ||
+		if (supervisor_init(&s, command, path, NODE, NULL, &f) ||
 		    supervisor_start(&s, deadline_after_ms(SOON_MS), &f) < 0)
 			_exit(1);
 		if (write(pair[1], &s.backend, sizeof(s.backend)) < 0)
@@ -444,7 +506,7 @@ static void check_refused(const char *command, const char *says, unsigned int ms
 	struct supervisor s;
 	int ret;
 
-	ret = supervisor_init(&s, command, path, NULL, &f);
+	ret = supervisor_init(&s, command, path, NODE, NULL, &f);
 	if (!ret) {
 		ret = supervisor_start(&s, deadline_after_ms(ms), &f);
 		supervisor_finish(&s);
@@ -475,6 +537,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_stopped, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_keeper_stopped, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_group_awaited, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_node, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_node_that_is_none, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_console, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_group_that_stays, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_orphan_reaped, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_connect, make_dir, remove_dir),

@@ -17,6 +17,8 @@
 #include "common/log.h"
 #include "common/util.h"
 
+#define NODE "/dev/null" /* what the keeper opens for an adapter */
+
 static const char *yielded;
 
 /* Requests are under way when the adapter ends, in good order or in the middle of something. */
@@ -379,7 +381,9 @@ static void test_takeover_other_command(void **state)
 	run_first(r);
 	r->options.exec = KEPT_COMMAND;
 	r->options.socket = NULL;
-	assert_int_equal(supervisor_init(&r->adapter.supervisor, KEPT_COMMAND, path, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&r->adapter.supervisor, KEPT_COMMAND, path, NODE, NULL,
+					 &f),
+			 0);
 	lie(r);
 	follow_with(r, "sleep 100 {fd}", KEPT_COMMAND, true);
 	adapter_yield(&r->adapter, SNAPSHOT_VERSION);

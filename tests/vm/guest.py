@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE))
 
-from harness import registry, runner  # noqa: E402
+from harness import devices, registry, runner  # noqa: E402
 
 
 def load(folder):
@@ -46,6 +46,7 @@ def main():
         for t in tests:
             print(t.name)
         return 0
+    devices.make_service_user()
     runner.Runner(args.slow, args.seconds, args.grace).run(tests)
     return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import can
 import gpios
 import inputs
-from harness import Case, test
+from harness import Case, devices, test
 
 # Kernels with Landlock: ABI 2 and later ones
 KERNELS = ("debian-6.1", "debian-6.12", "debian-7")
@@ -20,9 +20,11 @@ CALLS = {"execute", "trace", "memory", "mount", "namespace", "clone", "clone3", 
 ALL = FILES | CALLS | {"ring", "internet", "datagrams", "service"}
 STATUS = {"CapEff": "0" * 16, "CapPrm": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1",
           "Seccomp": "2"}
-NOBODY = "65534"
+NOBODY, SERVICE = "65534", str(devices.SERVICE)
 # CAP_DAC_OVERRIDE and CAP_FOWNER, to remove a socket in a folder of root's
 REMOVES = {"CapEff": "000000000000000a", "CapPrm": "000000000000000a"}
+# CAP_DAC_OVERRIDE, to go where only root may
+GOES = {"CapEff": "0000000000000002", "CapPrm": "0000000000000002"}
 
 
 class Forbidden:
@@ -179,21 +181,71 @@ def adapter(t):
     backend = t.backend("vhost-user-rng")
     device = t.attach("rng", socket=backend.socket)
     # TCP by a rule of its own from Linux 6.7 on, but there is no such socket in the first place
-    forbidden.check("adapter", device.info()["adapter_pid"])
+    forbidden.check("adapter", device.info()["adapter_pid"], user=SERVICE)
     t.run("virtio-loopback", "upgrade", device.name)
-    forbidden.check("its successor", device.info()["adapter_pid"])
+    forbidden.check("its successor", device.info()["adapter_pid"], user=SERVICE)
     backend.kill()
     again = t.backend("vhost-user-rng", socket=backend.socket)
     t.within(15, lambda: device.info()["state"] == "running", "the device with another back-end")
     # nobody who connects for it is left: it gets another keeper, to whom it does not say where
     os.kill(int(t.run("pgrep", "-x", "vlb-keeper")), signal.SIGKILL)
     t.run("virtio-loopback", "upgrade", device.name)
-    forbidden.check("one that connects by itself", device.info()["adapter_pid"], ("service",))
+    forbidden.check("one that connects by itself", device.info()["adapter_pid"], ("service",),
+                    user=SERVICE, status=GOES)
     again.kill()
     last = t.backend("vhost-user-rng", socket=backend.socket)
     t.within(15, lambda: device.info()["state"] == "running", "the device with the last back-end")
     device.detach()
     last.terminate()
+
+
+def user_of(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(line.split()[1:] for line in status.splitlines() if line.startswith("Uid:"))
+
+
+# What the unit's ExecStop has to do without
+WITHOUT_TRACING = ("setpriv", "--bounding-set=-sys_ptrace,-sys_admin", "--inh-caps=-all")
+
+
+@test(timeout=90, kernels=("debian-6.12",), tags=("confine",),
+      cases={"root": {"by": ()}, "service": {"by": WITHOUT_TRACING}})
+def user_of_an_adapter(t, by):
+    """Its files are that user's, and nothing of it is left, also where it has to be made to end."""
+    device = t.attach("rng", "--timeout", 1, exec="vhost-user-rng --socket-path {socket}")
+    entry = device.info()
+    keeper = int(t.run("pgrep", "-x", "vlb-keeper"))
+    t.equal((user_of(entry["adapter_pid"]), user_of(keeper)), ([SERVICE] * 4, ["0"] * 4),
+            "users of the adapter and of its keeper")
+    files = {path.name: path.stat().st_uid for path in devices.STATE.glob(f"{device.name}.*")}
+    owner = int(SERVICE)
+    t.equal(files, {f"{device.name}.{kind}": 0 if kind == "sock" else owner
+                    for kind in ("lock", "state", "ctl", "log", "sock")}, "owners of its files")
+    os.kill(entry["adapter_pid"], signal.SIGSTOP)
+    t.run(*by, "virtio-loopback", "detach", device.name, "--force", timeout=40)
+    t.within(15, lambda: not Path(f"/proc/{keeper}").exists(), "the end of the keeper")
+    t.equal([path.name for path in devices.STATE.glob(f"{device.name}.*")], [], "files that are left")
+
+
+@test(timeout=60, kernels=("debian-6.12",), tags=("confine",))
+def another_user_of_an_adapter(t):
+    """--user: who has to be able to write to the state directory; or root."""
+    words = ("virtio-loopback", "attach", "--type", "rng", "--exec", "vhost-user-rng", "--name", "any")
+    t.attach("rng", exec="vhost-user-rng").detach()  # the directory is there
+    said = t.run(*words, "--user", "daemon", status=1)
+    t.check("--user 1:1: cannot be taken, or may not write to /run/virtio-loopback: Permission denied"
+            in said, f"--user daemon: saw {said!r}")
+    said = t.run(*words, "--user", "nobody-of-that-name", status=2)
+    t.check("there is no such user" in said, f"--user of no user: saw {said!r}")
+    t.equal([path.name for path in devices.STATE.glob("any.*")], [], "files that are left")
+    for user, ids in (("root", ["0"] * 4), (f"daemon:{SERVICE}", ["1"] * 4)):
+        device = t.attach("rng", "--user", user, exec="vhost-user-rng")
+        t.equal(user_of(device.info()["adapter_pid"]), ids, f"--user {user}")
+        adapter = device.info()["adapter_pid"]
+        os.kill(adapter, signal.SIGKILL)
+        t.within(15, lambda: device.info()["adapter_pid"] not in (0, None, adapter), "another adapter")
+        t.equal(user_of(device.info()["adapter_pid"]), ids, f"--user {user}: its successor")
+        device.detach()
 
 
 def card(t):
@@ -213,7 +265,7 @@ def display(t):
     """The display of a card that writes pictures: into its folder, and nowhere else."""
     forbidden = Forbidden(t)
     device, pid = card(t)
-    forbidden.check("display", pid)
+    forbidden.check("display", pid, user=SERVICE)
     device.detach("--force")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from disks import MIB
 from harness import test
+from harness.devices import SERVICE
 
 STATE = Path("/run/virtio-loopback")
 NODE = Path("/dev/virtio-loopback")
 BY_NAME = Path("/dev/virtio-loopback-by-name")
-GROUP = "virtio-loopback"
 
 
 def write_config(t, name, text):
@@ -141,23 +141,19 @@ def backend_by_its_socket(t):
 
 
 MEMBER = ("prlimit", "--memlock=16777216",
-          "setpriv", "--reuid=4343", "--regid=4343", "--groups=4242", "--inh-caps=-all")
+          "setpriv", "--reuid=4343", "--regid=4343", f"--groups={SERVICE}", "--inh-caps=-all")
 
 
-def make_group(t):
-    """The group that the packages bring; node and state directory go back to root in the end."""
-    groups = Path("/etc/group")
-    before = groups.read_text()
-    groups.write_text(before + f"{GROUP}:x:4242:\n")
-    t.at_end(groups.write_text, before)
-    t.at_end(lambda: (os.chown(STATE, 0, 0), STATE.chmod(0o700)))
+def keep_node(t):
+    """It is root's again in the end."""
     mode = NODE.stat().st_mode & 0o777
     t.at_end(lambda: (os.chown(NODE, 0, 0), NODE.chmod(mode)))
 
 
 def open_to_group(t):
     """As udev's rule does it, and what only root can load."""
-    os.chown(NODE, 0, 4242)
+    keep_node(t)
+    os.chown(NODE, 0, SERVICE)
     NODE.chmod(0o660)
     t.run("modprobe", "virtio_rng")
 
@@ -165,7 +161,6 @@ def open_to_group(t):
 @test(timeout=90, tags=("service",))
 def group_instead_of_root(t):
     """Who is in the group makes a device, sees root's, and cannot end that."""
-    make_group(t)
     open_to_group(t)
     conf = write_config(t, "roots", "[device]\ntype = rng\nexec = vhost-user-rng\n")
     t.run("virtio-loopback", "prepare", conf)
@@ -191,14 +186,13 @@ def group_instead_of_root(t):
     t.run(*member, "virtio-loopback", "detach", "mine", timeout=35)
     # root takes a name over that a member left files of
     (STATE / "left.lock").touch()
-    os.chown(STATE / "left.lock", 4343, 4242)
+    os.chown(STATE / "left.lock", 4343, SERVICE)
     t.run("virtio-loopback", "attach", "--type", "rng", "--exec", "vhost-user-rng", "--name", "left")
 
 
 @test(timeout=120, tags=("service",), tier="long")
 def lies_of_a_member(t):
     """What a member writes down does not make root end a process that is not the member's."""
-    make_group(t)
     open_to_group(t)
     conf = write_config(t, "any", "[device]\ntype = rng\nexec = vhost-user-rng\n")
     t.run("virtio-loopback", "prepare", conf)
@@ -224,7 +218,7 @@ def names_by_udev(t):
                   if Path(p).exists()), None)
     if not udevd:
         t.skip("no systemd-udevd in this guest")
-    make_group(t)
+    keep_node(t)
     rules = Path("/run/udev/rules.d")
     rules.mkdir(parents=True, exist_ok=True)
     ours = rules / "60-virtio-loopback.rules"
@@ -239,7 +233,7 @@ def names_by_udev(t):
     t.at_end(end)
     t.within(20, lambda: Path("/run/udev/control").exists(), "udev's socket")
     t.run("udevadm", "trigger", "/sys/class/misc/virtio-loopback")
-    t.within(20, lambda: (NODE.stat().st_gid, NODE.stat().st_mode & 0o777) == (4242, 0o660),
+    t.within(20, lambda: (NODE.stat().st_gid, NODE.stat().st_mode & 0o777) == (SERVICE, 0o660),
              "the node is the group's, mode 0660")
     image = t.image(16 * MIB)
     with open(image, "r+b") as f:  # a partition of 4 MiB after the first one

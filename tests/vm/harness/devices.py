@@ -8,6 +8,17 @@ from pathlib import Path
 from .result import Failed
 
 STATE = Path("/run/virtio-loopback")
+SERVICE = 4242  # id of the packages' user and group
+
+
+def make_service_user():
+    """The user whom adapters become, and its group, as the packages bring them."""
+    for file, line in (("passwd", f"virtio-loopback:x:{SERVICE}:{SERVICE}::/:/usr/sbin/nologin\n"),
+                       ("group", f"virtio-loopback:x:{SERVICE}:\n")):
+        path = Path("/etc") / file
+        text = path.read_text()
+        if "\nvirtio-loopback:" not in text:
+            path.write_text(text + line)
 
 
 class Device:
