@@ -123,8 +123,8 @@ static const int allowed_calls[] = {
 	SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg),
 	SCMP_SYS(accept4), SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(getsockopt),
 	SCMP_SYS(shutdown),
-	/* with a new connection */
-	SCMP_SYS(eventfd2), SCMP_SYS(pidfd_open),
+	/* with a new connection, or a node */
+	SCMP_SYS(eventfd2), SCMP_SYS(pidfd_open), SCMP_SYS(statx),
 	/* the device; the rings in the pool, for a replay */
 	SCMP_SYS(ioctl), SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(mmap),
 	SCMP_SYS(munmap), SCMP_SYS(lseek),
