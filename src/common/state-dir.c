@@ -313,7 +313,10 @@ int state_read(const char *dir, const char *name, struct state_record *record)
 /* no NAME.sock.lock: it is the lock of a device that is called NAME.sock */
 static const char *const suffixes[] = { "state", "state.new", "ctl", "sock", "log", "lock" };
 
-/* A link is not followed, and a file with other names may be anybody's by those. */
+/*
+ * Others may have left something there, which stays in the way of whoever is not root. A link is
+ * not followed, and a file with other names may be anybody's by those: of these the name goes.
+ */
 static int give(const char *path, uid_t uid)
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -323,9 +326,10 @@ static int give(const char *path, uid_t uid)
 		return errno == ENOENT ? 0 : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_uid != geteuid() || st.st_nlink != 1 ||
-	    (!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode)))
+	if (st.st_nlink != 1 || (!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode))) {
+		unlink(path);
 		return 0;
+	}
 	return fchownat(fd, "", uid, (gid_t)-1, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 

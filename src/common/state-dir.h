@@ -73,8 +73,8 @@ int state_write(const char *dir, const char *name, const struct state_record *re
 int state_read(const char *dir, const char *name, struct state_record *record);
 
 /*
- * state_give() - make the files of this name another user's, as far as they are ours: it can write
- * them anew, and remove them in the end. 0 or a negative errno
+ * state_give() - make the files of this name another user's, who can write them anew, and remove
+ * them in the end. 0 or a negative errno
  */
 int state_give(const char *dir, const char *name, uid_t uid);
 
