@@ -370,7 +370,7 @@ static void options(int argc, char **argv)
 {
 	static const struct option known[] = { { "control-fd", 1, NULL, 'c' }, { "mode", 1, NULL, 'm' },
 					       { "resolution", 1, NULL, 'r' }, { "heads", 1, NULL, 'h' },
-					       { 0 } };
+					       { "user", 1, NULL, 'u' }, { 0 } };
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -382,6 +382,8 @@ static void options(int argc, char **argv)
 			errx(2, "--resolution %s", optarg);
 		else if (opt == 'h')
 			heads = (unsigned int)atoi(optarg);
+		else if (opt == 'u' && setresuid(-1, -1, (uid_t)atoi(optarg))) /* who may end it */
+			err(1, "--user %s", optarg);
 		else if (opt == '?')
 			exit(2);
 	}
