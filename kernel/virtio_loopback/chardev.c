@@ -18,13 +18,14 @@
 
 /**
  * struct vlb_file - one open file description
- * @lock: serialises its becoming a device
- * @dev:  the device, NULL: not yet; set once, a reference is held
+ * @lock:   serialises its becoming a device
+ * @dev:    the device, NULL: not yet; set once, a reference is held
+ * @opener: whose the device is, whoever the process has become since; set once
  */
 struct vlb_file {
 	struct mutex lock; /* see @lock above */
 	struct vlb_device *dev;
-	kuid_t opener; /* who the device is made for, whoever the process has become since */
+	kuid_t opener;
 };
 
 /* The arguments of all calls that have some; each begins with its size. */
