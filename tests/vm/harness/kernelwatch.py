@@ -20,15 +20,21 @@ class Log:
     def __init__(self):
         self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         os.lseek(self.fd, 0, os.SEEK_END)
+        self.kept = []
 
     def read(self):
         """The lines that have come since the last call."""
-        lines = []
+        self.keep()
+        lines, self.kept = self.kept, []
+        return lines
+
+    def keep(self):
+        """Take in what is there, before the kernel overwrites it."""
         while True:
             try:
                 record = os.read(self.fd, 16384).decode(errors="replace")
             except BlockingIOError:
-                return lines
+                return
             except BrokenPipeError:
                 # Overwritten before we came to it.
                 continue
@@ -37,7 +43,7 @@ class Log:
                 # Not the kernel's own: somebody wrote to /dev/kmsg.
                 continue
             stamp = int(head.split(",")[2]) / 1e6
-            lines.append(f"[{stamp:12.6f}] {text.splitlines()[0]}")
+            self.kept.append(f"[{stamp:12.6f}] {text.splitlines()[0]}")
 
     def say(self, text):
         with open("/dev/kmsg", "w") as f:

@@ -181,11 +181,14 @@ class Runner:
                 os._exit(70)
         os.close(writer)
         deadline = time.monotonic() + limit
-        ended, status = 0, 0
+        ended, status, keep = 0, 0, 0
         while not ended and time.monotonic() < deadline:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
                 time.sleep(0.01)
+            if time.monotonic() > keep:
+                self.log.keep()
+                keep = time.monotonic() + 1
         if not ended:
             self._dump(group, output)
             group.kill(10 * self.slow)
