@@ -25,7 +25,8 @@ struct device;
 /**
  * struct transport_place - where a device is to be
  * @node:	of our own module
- * @fd:		the node, freshly opened already, or -1; the transport's from then on
+ * @fd:		the node, freshly opened already, which is the transport's from then on; or
+ *		negative
  * @name:	of the device; NULL: not known yet
  * @state_dir:	where its state is shown
  * @lock:	of the name, -1: it is not locked
