@@ -8,7 +8,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <png.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -252,17 +255,38 @@ static void png_mode(struct output *output, struct head *head)
 
 /* ---- opening ---- */
 
-static int open_folder(const char *path, bool *made, struct failure *failure)
+/*
+ * What was made here becomes another user's: so it is that folder that is opened, and not what
+ * somebody else has put into its place, or into that of a folder above, since.
+ */
+static int make_folder(const char *path, bool *made)
 {
+	char above[PATH_MAX], name[PATH_MAX];
+	_cleanup_close_ int parent = -1;
+	const char *last;
 	int fd;
 
-	*made = mkdir(path, 0755) == 0;
+	if (snprintf(above, sizeof(above), "%s", path) >= (int)sizeof(above))
+		return -ENAMETOOLONG;
+	strcpy(name, above);
+	last = basename(name);
+	parent = open(dirname(above), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return -errno;
+	*made = mkdirat(parent, last, 0755) == 0;
 	if (!*made && errno != EEXIST)
-		return failure_set(failure, -errno, "%s: cannot be made: %s", path,
-				   strerror(errno));
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return -errno;
+	fd = openat(parent, last, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (*made ? O_NOFOLLOW : 0));
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_folder(const char *path, bool *made, struct failure *failure)
+{
+	int fd = make_folder(path, made);
+
 	if (fd < 0)
-		return failure_set(failure, -errno, "%s: %s", path, strerror(errno));
+		return failure_set(failure, fd, "%s: cannot be made, or opened: %s", path,
+				   strerror(-fd));
 	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
 		int ret = failure_set(failure, -errno, "%s: cannot be written to: %s", path,
 				      strerror(errno));

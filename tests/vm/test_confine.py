@@ -269,10 +269,20 @@ def display(t):
     device.detach("--force")
 
 
-@test(timeout=90, kernels=("debian-6.12",), tags=("confine",))
-def hung_display(t):
+FOLDERS = {"its-own": {"mode": None, "user": [SERVICE] * 4},
+           "everybodys": {"mode": 0o1777, "user": [SERVICE] * 4},
+           # who may end it, and nothing more
+           "roots": {"mode": 0o755, "user": ["0", "0", SERVICE, "0"]}}
+
+
+@test(timeout=90, kernels=("debian-6.12",), tags=("confine",), cases=FOLDERS)
+def hung_display(t, mode, user):
     """A display that hangs goes with its adapter: what that has given up does not save it."""
+    if mode is not None:
+        (t.tmp / "pictures").mkdir()
+        (t.tmp / "pictures").chmod(mode)
     device, pid = card(t)
+    t.equal(user_of(pid), user, "the user of the display")
     os.kill(pid, signal.SIGSTOP)
     os.kill(device.info()["adapter_pid"], signal.SIGKILL)
     t.within(10, lambda: not Path(f"/proc/{pid}").exists(), "the end of the display")
