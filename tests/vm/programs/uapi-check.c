@@ -644,6 +644,7 @@ static const struct {
 	{ "forged-used", check_forged_used },
 	{ "endless-chain", check_endless_chain },
 	{ "takeover", check_takeover },
+	{ "owner", check_owner },
 	{ "patience", check_patience },
 	{ "patience-ends", check_patience_ends },
 	{ "orphan-ends", check_orphan_ends },

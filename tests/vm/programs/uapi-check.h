@@ -30,4 +30,8 @@ void check_patience(void);
 void check_patience_ends(void);
 void check_orphan_ends(void);
 
+/* ---- uapi-check-owner.c ---- */
+
+void check_owner(void);
+
 #endif
