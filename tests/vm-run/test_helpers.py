@@ -150,6 +150,20 @@ class Reports(unittest.TestCase):
                 "DMA-API: Mapped at:\n debug_dma_map_page+0x83/0x230\n")
         self.assertEqual(len(complaints.find(text)), 1)
 
+    def leaks(self, said, *functions):
+        return f"[   1.0] kmemleak: {said} new suspected memory leaks (see x)\n" + "".join(
+            "[   1.1] vm-init: kmemleak: unreferenced object 0x1 (size 16):\n"
+            f"[   1.2] vm-init: kmemleak:     {function}+0x84e/0x1a50 [m]\n"
+            for function in functions) + "[   1.3] reboot: Power down\n"
+
+    def test_leaks_of_a_driver(self):
+        for said, functions, expected in ((2, ("virtnet_probe", "virtnet_probe"), 0),
+                                          (2, ("virtnet_probe", "vlb_create"), 1),
+                                          (2, ("virtnet_probe",), 1),  # one was not shown
+                                          (1, ("vlb_create",), 1)):
+            found = complaints.find(self.leaks(said, *functions))
+            self.assertEqual(len(found), expected, (said, functions))
+
 
 # A program that ends as a fuzzer does when it is interrupted, with what it was given in its way.
 FUZZER = """#!/usr/bin/python3
