@@ -18,14 +18,12 @@
 
 /**
  * struct vlb_file - one open file description
- * @lock:   serialises its becoming a device
- * @dev:    the device, NULL: not yet; set once, a reference is held
- * @opener: whose the device is, whoever the process has become since; set once
+ * @lock: serialises its becoming a device
+ * @dev:  the device, NULL: not yet; set once, a reference is held
  */
 struct vlb_file {
 	struct mutex lock; /* see @lock above */
 	struct vlb_device *dev;
-	kuid_t opener;
 };
 
 /* The arguments of all calls that have some; each begins with its size. */
@@ -132,8 +130,10 @@ static int vlb_file_adopt(struct vlb_file *vf, struct vlb_device *dev)
 	return 0;
 }
 
-static int vlb_ioctl_create(struct vlb_file *vf, const struct virtio_loopback_create *args)
+/* A device is of who opened the file, whoever the process has become since. */
+static int vlb_ioctl_create(struct file *file, const struct virtio_loopback_create *args)
 {
+	struct vlb_file *vf = file->private_data;
 	int err;
 
 	if (args->flags || args->features_high || args->reserved0 || !vlb_is_clear(args->reserved))
@@ -142,13 +142,15 @@ static int vlb_ioctl_create(struct vlb_file *vf, const struct virtio_loopback_cr
 	err = mutex_lock_interruptible(&vf->lock);
 	if (err)
 		return err;
-	err = vf->dev ? -EBUSY : vlb_file_adopt(vf, vlb_device_create(args, vf->opener));
+	err = vf->dev ? -EBUSY :
+			vlb_file_adopt(vf, vlb_device_create(args, file->f_cred->uid));
 	mutex_unlock(&vf->lock);
 	return err;
 }
 
-static int vlb_ioctl_takeover(struct vlb_file *vf, const struct virtio_loopback_takeover *args)
+static int vlb_ioctl_takeover(struct file *file, const struct virtio_loopback_takeover *args)
 {
+	struct vlb_file *vf = file->private_data;
 	int err;
 
 	if (args->flags || !vlb_is_clear(args->reserved))
@@ -156,7 +158,8 @@ static int vlb_ioctl_takeover(struct vlb_file *vf, const struct virtio_loopback_
 	err = mutex_lock_interruptible(&vf->lock);
 	if (err)
 		return err;
-	err = vf->dev ? -EBUSY : vlb_file_adopt(vf, vlb_device_takeover(args, vf->opener));
+	err = vf->dev ? -EBUSY :
+			vlb_file_adopt(vf, vlb_device_takeover(args, file->f_cred->uid));
 	mutex_unlock(&vf->lock);
 	return err;
 }
@@ -400,10 +403,10 @@ static long vlb_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		err = vlb_ioctl_get_info(&args.info);
 		break;
 	case VIRTIO_LOOPBACK_CREATE:
-		err = vlb_ioctl_create(file->private_data, &args.create);
+		err = vlb_ioctl_create(file, &args.create);
 		break;
 	case VIRTIO_LOOPBACK_TAKEOVER:
-		err = vlb_ioctl_takeover(file->private_data, &args.takeover);
+		err = vlb_ioctl_takeover(file, &args.takeover);
 		break;
 	default:
 		err = vlb_ioctl_on_device(file, cmd, &args);
@@ -439,7 +442,6 @@ static int vlb_open(struct inode *inode, struct file *file)
 	if (!vf)
 		return -ENOMEM;
 	mutex_init(&vf->lock);
-	vf->opener = file->f_cred->uid;
 	file->private_data = vf;
 	return stream_open(inode, file);
 }
