@@ -70,9 +70,9 @@ static bool owns(const struct device_entry *entry, pid_t pid)
 {
 	struct run_as service;
 
-	if (!run_as_find(&service, SERVICE_USER) && entry->owner == service.uid)
+	if (entry->owner == 0 || is_of(pid, entry->owner))
 		return true;
-	return entry->owner == 0 || is_of(pid, entry->owner);
+	return !run_as_find(&service, SERVICE_USER) && entry->owner == service.uid;
 }
 
 /*
