@@ -54,8 +54,6 @@ _bad = re.compile("|".join(PATTERNS))
 _fine = re.compile("|".join(HARMLESS))
 # The time stamp, and with CONFIG_PRINTK_CALLER who spoke.
 _stamp = re.compile(r"^(<\d+>)?\[\s*\d+\.\d+\](\[\s*[TC]\d+\])? ?")
-
-
 _allocator = re.compile(r"_*(kv?[mzc]?alloc|kmem_cache_alloc)")
 
 
