@@ -90,6 +90,16 @@ int run_as_parse(struct run_as *who, const char *value, struct failure *failure)
 	return 0;
 }
 
+int run_as_option(struct run_as *who, const char *value)
+{
+	struct failure failure = { 0 };
+	int ret = run_as_parse(who, value, &failure);
+
+	if (ret)
+		log_error("%s", failure_text(&failure, ret));
+	return ret;
+}
+
 static struct run_as default_user(void)
 {
 	struct run_as who = { 0 };

@@ -34,6 +34,9 @@ struct run_as {
  */
 int run_as_parse(struct run_as *who, const char *value, struct failure *failure);
 
+/* run_as_option() - the same, for a program's --user: the reason is a line of its log */
+int run_as_option(struct run_as *who, const char *value);
+
 /* run_as_find() - the user of that name, and its group; -ENOENT: the system knows none */
 int run_as_find(struct run_as *who, const char *name);
 

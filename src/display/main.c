@@ -104,16 +104,6 @@ static int parse_resolution(const char *value, struct display_options *o)
 		       0;
 }
 
-static int parse_user(const char *value, struct run_as *user)
-{
-	struct failure failure = { 0 };
-	int ret = run_as_parse(user, value, &failure);
-
-	if (ret)
-		log_error("%s", failure.text);
-	return ret;
-}
-
 /* 0 to go on, 1 when all is done, or a negative errno after a line that says why */
 static int handle_option(int opt, struct display_options *o)
 {
@@ -148,7 +138,7 @@ static int handle_option(int opt, struct display_options *o)
 		o->render_node = optarg;
 		return 0;
 	case OPT_USER:
-		return parse_user(optarg, &o->user);
+		return run_as_option(&o->user, optarg);
 	case OPT_VERBOSE:
 		log_set_level(log_enabled(LOG_LEVEL_INFO) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 		return 0;

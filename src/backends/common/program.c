@@ -99,16 +99,6 @@ static int parse_fd(const char *value, int *fd)
 	return 0;
 }
 
-static int parse_user(const char *value, struct run_as *user)
-{
-	struct failure failure = { 0 };
-	int ret = run_as_parse(user, value, &failure);
-
-	if (ret)
-		log_error("%s", failure_text(&failure, ret));
-	return ret;
-}
-
 /* Returns 0 to go on, 1 when all is done, or a negative errno after a line that says why. */
 static int handle_option(const struct vu_program *program, void *dev, int opt,
 			 struct program_options *options)
@@ -129,7 +119,7 @@ static int handle_option(const struct vu_program *program, void *dev, int opt,
 		options->no_sandbox = true;
 		return 0;
 	case OPT_USER:
-		return parse_user(optarg, &options->user);
+		return run_as_option(&options->user, optarg);
 	case OPT_VERBOSE:
 		log_set_level(log_enabled(LOG_LEVEL_INFO) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 		return 0;
