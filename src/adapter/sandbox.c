@@ -10,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #ifdef HAVE_SECCOMP
 #include <seccomp.h>
@@ -52,65 +51,25 @@ void sandbox_lock_memory(void)
 
 /* ---- capabilities ---- */
 
-struct caps {
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-};
-
-static int caps_set(const struct caps *caps)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(SYS_capset, &header, caps->data) < 0 ? -errno : 0;
-}
-
-static int caps_get(struct caps *caps)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(SYS_capget, &header, caps->data) < 0 ? -errno : 0;
-}
-
-static void drop_bounding_set(void)
-{
-	int cap;
-
-	for (cap = 0; cap <= 63; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return; /* past the last one, or nothing to lose without CAP_SETPCAP */
-	}
-}
-
 /*
  * A back-end's socket may lie where only its owner may go. Root reaches it by CAP_DAC_OVERRIDE,
  * and has to reach it again after a reconnect: then, and only then, that one capability stays.
  */
-static int drop_capabilities(const char *socket)
+static int drop_capabilities(const char *socket, struct failure *failure)
 {
 	const uint32_t dac = 1U << CAP_DAC_OVERRIDE;
-	struct caps none = { 0 }, now, keep;
-	size_t i;
 	int ret;
 
-	ret = caps_get(&now);
+	ret = confine_privileges(dac, failure);
 	if (ret)
 		return ret;
-	/* one that became another user has none in effect */
-	keep = now;
-	for (i = 0; i < ARRAY_SIZE(keep.data); i++)
-		keep.data[i].effective = keep.data[i].permitted;
-	caps_set(&keep);
-	drop_bounding_set();
-
-	memset(keep.data, 0, sizeof(keep.data));
-	keep.data[0].permitted = now.data[0].permitted & dac;
-	ret = caps_set(&keep); /* nothing effective: what may this user do by itself? */
-	if (ret || !keep.data[0].permitted)
-		return ret;
+	confine_effective(0); /* what may this user do by itself? */
 	if (!socket || faccessat(AT_FDCWD, socket, W_OK, AT_EACCESS) == 0 || errno != EACCES)
-		return caps_set(&none);
-	keep.data[0].effective = dac;
-	log_info("CAP_DAC_OVERRIDE stays, to reach %s again", socket);
-	return caps_set(&keep);
+		return confine_privileges(0, failure);
+	confine_effective(dac);
+	if (faccessat(AT_FDCWD, socket, W_OK, AT_EACCESS) == 0)
+		log_info("CAP_DAC_OVERRIDE stays, to reach %s again", socket);
+	return 0;
 }
 
 /* ---- system calls ---- */
@@ -240,11 +199,9 @@ int sandbox_enter(const struct sandbox_needs *needs, struct failure *failure)
 {
 	int ret;
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return failure_set(failure, -errno, "PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
-	ret = drop_capabilities(needs->socket);
+	ret = drop_capabilities(needs->socket, failure);
 	if (ret)
-		return failure_set(failure, ret, "cannot give up capabilities: %s", strerror(-ret));
+		return ret;
 	ret = keep_files(needs, failure);
 	if (ret)
 		return ret;

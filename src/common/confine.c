@@ -25,11 +25,12 @@
 
 /* ---- privileges ---- */
 
-static int set_capabilities(uint32_t low)
+/* Of the first 32; none of the others. */
+static int set_capabilities(uint32_t effective, uint32_t permitted)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-		{ .effective = low, .permitted = low },
+		{ .effective = effective, .permitted = permitted },
 	};
 
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
@@ -44,18 +45,26 @@ static uint32_t permitted(void)
 	return syscall(SYS_capget, &header, data) == 0 ? data[0].permitted : 0;
 }
 
+int confine_effective(uint32_t effective)
+{
+	const uint32_t kept = permitted();
+
+	return set_capabilities(effective & kept, kept);
+}
+
 int confine_privileges(uint32_t keep, struct failure *failure)
 {
 	int cap, ret;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return failure_set(failure, -errno, "PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
-	set_capabilities(permitted()); /* one that became another user has none in effect */
+	confine_effective(UINT32_MAX); /* one that became another user has none */
 	for (cap = 0; cap <= 63; cap++) {
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			break; /* past the last one, or nothing to lose without CAP_SETPCAP */
 	}
-	ret = set_capabilities(keep & permitted());
+	keep &= permitted();
+	ret = set_capabilities(keep, keep);
 	if (ret)
 		return failure_set(failure, ret, "cannot give up capabilities: %s", strerror(-ret));
 	return 0;

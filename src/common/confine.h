@@ -22,6 +22,9 @@
  */
 int confine_privileges(uint32_t keep, struct failure *failure);
 
+/* confine_effective() - of those that it kept, the ones in effect; the others can be, later */
+int confine_effective(uint32_t effective);
+
 /* What stays possible with a file, or with all that is below a folder. */
 #define CONFINE_READ	(1U << 0)
 #define CONFINE_WRITE	(1U << 1) /* what is there; devices can be asked, too */
