@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,7 @@ void gpu_start(int display)
 {
 	const char *argv[] = { program, "--memory", "64M", virgl ? "--virgl" : NULL, NULL };
 
-	assert_int_equal(fe_init(&fe, MEMORY, 2, 64, true), 0);
+	assert_int_equal(fe_init(&fe, MEMORY, 2, RING_SIZE, true), 0);
 	assert_int_equal(fe_spawn(&fe, argv), 0);
 	if (display >= 0) {
 		assert_int_equal(gpu_set_socket(display), 0);
@@ -85,6 +86,14 @@ void gpu_finish_shown(void)
 	dt_stop(&dt);
 	snprintf(command, sizeof(command), "rm -r %s", gpu_dir);
 	assert_int_equal(system(command), 0);
+}
+
+void gpu_wait_taken(void)
+{
+	struct pollfd kick = { .fd = fe.rings[0].kick_fd, .events = POLLIN };
+
+	while (poll(&kick, 1, 0) == 1)
+		sched_yield();
 }
 
 /* One command of the control queue; Return: the response's type */

@@ -16,6 +16,7 @@
 #define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
 #define NO_RESOURCE VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID
 #define MEMORY (24U << 20)
+#define RING_SIZE 64
 
 extern const char *program; /* argv[1] */
 extern bool virgl; /* argv[2] */
@@ -43,6 +44,8 @@ void gpu_start(int display);
 void gpu_finish(void);
 void gpu_start_shown(unsigned int heads);
 void gpu_finish_shown(void);
+/* The control queue's kick was seen: what is asked of the back-end next, it does after that. */
+void gpu_wait_taken(void);
 uint32_t gpu_submit(size_t len);
 uint32_t gpu_create(uint32_t id, uint32_t format, uint32_t width, uint32_t height);
 uint32_t gpu_scanout(uint32_t head, uint32_t id, struct virtio_gpu_rect r);

@@ -5,7 +5,6 @@
  */
 #include <endian.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 #include "front-end.h"
 #include "gpu-tester.h"
 #include "vhost-user/edid.h"
+#include "vhost-user/packed-record.h"
 
 /* ---- tests ---- */
 
@@ -474,7 +474,7 @@ static void test_stop_while_waiting(void **state)
 	bufs[1] = (struct drv_buf){ resp, 4096, true };
 	assert_true(drv_add(&fe.rings[0], bufs, 2, true) >= 0);
 	drv_kick(&fe.rings[0]);
-	poll(NULL, 0, 50); /* so that it may be waiting */
+	gpu_wait_taken();
 	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
 	assert_int_equal(base, drv_base(&fe.rings[0]));
 	close(pair[0]);
@@ -535,11 +535,42 @@ static void test_start_over(void **state)
 
 	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
 	drv_ring_finish(&fe.rings[0]);
-	assert_int_equal(drv_ring_init(&fe.rings[0], &fe.mem, 64, true), 0);
+	assert_int_equal(drv_ring_init(&fe.rings[0], &fe.mem, RING_SIZE, true), 0);
 	assert_int_equal(fe_start_ring(&fe, 0, drv_base(&fe.rings[0])), 0);
 	assert_int_equal(gpu_flush(1, all), NO_RESOURCE);
 	assert_int_equal(gpu_create(1, BGRX, 64, 64), OK);
 	gpu_finish_shown();
+}
+
+/* A ring can stop where one begins, with a command that waits for the display until then. */
+static void test_pause_at_start(void **state)
+{
+	/* a request takes one descriptor, and a packed ring has two laps */
+	unsigned int n, requests = drv_packed_wanted() ? 2 * RING_SIZE : 65536;
+	struct drv_buf bufs[2];
+	uint32_t base;
+	int pair[2], head;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	gpu_start(pair[1]);
+	assert_int_equal(gpu_create(7, BGRX, 64, 64), OK);
+	for (n = 2; n < requests; n++)
+		assert_int_equal(gpu_unref(9), NO_RESOURCE);
+	*(uint32_t *)(void *)req = htole32(VIRTIO_GPU_CMD_GET_DISPLAY_INFO);
+	bufs[0] = (struct drv_buf){ req, sizeof(struct virtio_gpu_ctrl_hdr), false };
+	bufs[1] = (struct drv_buf){ resp, 4096, true };
+	head = drv_add(&fe.rings[0], bufs, 2, true);
+	assert_true(head >= 0);
+	drv_kick(&fe.rings[0]);
+	gpu_wait_taken();
+	assert_int_equal(fe_get_base(&fe, 0, &base), 0);
+	assert_int_equal(base, drv_packed_wanted() ? PACKED_BASE_FRESH : 0);
+	assert_int_equal(drv_get(&fe.rings[0], NULL), head);
+	assert_int_equal(fe_start_ring(&fe, 0, base), 0);
+	assert_int_equal(gpu_unref(7), OK);
+	close(pair[0]);
+	gpu_finish();
 }
 
 /* ---- 3D ---- */
@@ -615,6 +646,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_fence),
 		cmocka_unit_test(test_deaf_display),
 		cmocka_unit_test(test_stop_while_waiting),
+		cmocka_unit_test(test_pause_at_start),
 		cmocka_unit_test(test_another_display),
 		cmocka_unit_test(test_start_over),
 	};

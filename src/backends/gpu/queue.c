@@ -204,6 +204,7 @@ void gpu_queues_stop(struct gpu_queues *queues, struct vu_queue *queue)
 	queues->waiting = false;
 	queues->gpu->flushing = false;
 	answer_fenced(queues, true);
+	vq_flush(&queue->vq); /* by which a packed ring moves */
 	gpu_memory_changed(queues->gpu, NULL);
 	queues->control = NULL;
 }
