@@ -148,6 +148,12 @@ static int vlb_ioctl_create(struct file *file, const struct virtio_loopback_crea
 	return err;
 }
 
+/* Not who calls: that can be a more privileged process that was handed the file. */
+static bool vlb_file_is_admin(const struct file *file)
+{
+	return file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN);
+}
+
 static int vlb_ioctl_takeover(struct file *file, const struct virtio_loopback_takeover *args)
 {
 	struct vlb_file *vf = file->private_data;
@@ -159,7 +165,8 @@ static int vlb_ioctl_takeover(struct file *file, const struct virtio_loopback_ta
 	if (err)
 		return err;
 	err = vf->dev ? -EBUSY :
-			vlb_file_adopt(vf, vlb_device_takeover(args, file->f_cred->uid));
+			vlb_file_adopt(vf, vlb_device_takeover(args, file->f_cred->uid,
+							       vlb_file_is_admin(file)));
 	mutex_unlock(&vf->lock);
 	return err;
 }
@@ -300,7 +307,7 @@ static int vlb_ioctl_set_backend(struct file *file, struct vlb_device *dev,
 	if (args->flags || args->pid < 0 || !vlb_is_clear(args->reserved))
 		return -EINVAL;
 	return vlb_servers_set_backend(&dev->servers, args->pid, file->f_cred->uid,
-				       file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN));
+				       vlb_file_is_admin(file));
 }
 
 static int vlb_ioctl_window_fd(struct vlb_device *dev, struct virtio_loopback_window *args)

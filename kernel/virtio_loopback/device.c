@@ -568,11 +568,11 @@ struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args, 
 	return dev;
 }
 
-static int vlb_device_adopt(struct vlb_device *dev, kuid_t taker)
+static int vlb_device_adopt(struct vlb_device *dev, kuid_t taker, bool admin)
 {
 	if (dev->state != VIRTIO_LOOPBACK_ORPHAN)
 		return -EBUSY;
-	if (!uid_eq(dev->creator, taker) && !capable(CAP_SYS_ADMIN))
+	if (!uid_eq(dev->creator, taker) && !admin)
 		return -EPERM;
 	/* The teardown finds the device held, should it be on its way. */
 	dev->held = true;
@@ -587,10 +587,12 @@ static int vlb_device_adopt(struct vlb_device *dev, kuid_t taker)
  * vlb_device_takeover() - VIRTIO_LOOPBACK_TAKEOVER
  * @args:  which
  * @taker: who opened the file
+ * @admin: it was opened with CAP_SYS_ADMIN
  *
  * Return: the device with the reference that its orphan timer held, or an error pointer.
  */
-struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args, kuid_t taker)
+struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args, kuid_t taker,
+				       bool admin)
 {
 	struct vlb_device *dev;
 	int err;
@@ -607,7 +609,7 @@ struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *ar
 	/* Whose I/O is being ended has it for a while: that is nobody else's affair. */
 	err = mutex_lock_interruptible(&dev->lock);
 	if (!err) {
-		err = vlb_device_adopt(dev, taker);
+		err = vlb_device_adopt(dev, taker, admin);
 		mutex_unlock(&dev->lock);
 	}
 	vlb_device_put(dev);

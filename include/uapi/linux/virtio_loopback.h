@@ -327,9 +327,9 @@ struct virtio_loopback_outstanding {
  * @reserved: zero
  *
  * On a new file only. The device must be in VIRTIO_LOOPBACK_ORPHAN (else EBUSY). The
- * file must have been opened by the same user as the one that it was created on, or the
- * caller have CAP_SYS_ADMIN (else EPERM). Messages that the previous adapter had not
- * answered are delivered again. ENOENT: no such device.
+ * file must have been opened by the same user as the one that it was created on, or with
+ * CAP_SYS_ADMIN (else EPERM). Messages that the previous adapter had not answered are
+ * delivered again. ENOENT: no such device.
  */
 struct virtio_loopback_takeover {
 	__u32 size;

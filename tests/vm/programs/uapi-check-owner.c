@@ -125,6 +125,17 @@ static void take_as_nobody(void)
 	take_over(raw_open(), EPERM, "TAKEOVER by another user's file");
 }
 
+/* The saved id keeps what it may do: all of it, once it is root again. */
+static void take_by_a_strangers_file(void)
+{
+	int fd;
+
+	expect_error(setresuid(NOBODY, NOBODY, 0), 0, "setresuid");
+	fd = raw_open();
+	become(0);
+	take_over(fd, EPERM, "TAKEOVER by the administrator, with another user's file");
+}
+
 void check_owner(void)
 {
 	struct stat st;
@@ -135,6 +146,7 @@ void check_owner(void)
 	if (stat(NODE, &st) || chmod(NODE, 0666))
 		fail("chmod: %s", strerror(errno));
 	in_child(take_as_nobody, "another user's");
+	in_child(take_by_a_strangers_file, "another user's, in root's hands");
 	chmod(NODE, st.st_mode & 07777);
 	fd = raw_open();
 	take_over(fd, 0, "TAKEOVER by the administrator");
