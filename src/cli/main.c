@@ -20,7 +20,7 @@ static const struct verb {
 	{ "list", command_list, "list [--json]" },
 	{ "backends", command_backends, "backends [--json]" },
 	{ "stats", command_stats, "stats NAME [--json] [--watch] | stats --prometheus [NAME]" },
-	{ "upgrade", command_upgrade, "upgrade NAME [--exec 'BACKEND ARG...'] [--no-sandbox]" },
+	{ "upgrade", command_upgrade, "upgrade NAME [--exec 'BACKEND ARG...'] [--user USER[:GROUP]] [--config FILE] [--no-sandbox]" },
 	{ "doctor", command_doctor, "doctor [--json] [--quiet]" },
 	{ "prepare", command_prepare, "prepare NAME" },
 	{ "backend", command_backend, "backend NAME" },

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "adapter/config-file.h"
 #include "adapter/transport.h"
+#include "adapter/user.h"
 #include "cli/adapter-client.h"
 #include "cli/arguments.h"
 #include "cli/child.h"
@@ -22,6 +24,8 @@ static void upgrade_usage(void)
 	       "\n"
 	       "  --exec 'CMD ARG...'  the command that starts the back-end, as attach was told; needed where\n"
 	       "                       the device has lost its keeper\n"
+	       "  --config FILE        user, verbose and no-sandbox are FILE's; see virtio-loopback.conf(5)\n"
+	       "  --user USER[:GROUP]  whom the new adapter becomes, where root starts it\n"
 	       "  --no-sandbox         the new adapter keeps all privileges (for debugging)\n");
 }
 
@@ -38,24 +42,49 @@ static void print_line(const struct device_entry *e)
 
 struct upgrade {
 	const char *name;
-	char *exec; /* NULL: not said */
+	/* NULL: not said */
+	char *config;
+	char *exec;
+	char *user;
 	bool no_sandbox;
+	bool verbose;
 };
 
-static int upgrade(const struct upgrade *u, struct failure *failure)
+/* What the device is, stays; the file says who serves it. */
+static int read_config(struct upgrade *u, struct failure *failure)
+{
+	static char user[USER_WORD_SIZE];
+	struct adapter_options options;
+	int ret;
+
+	options_init(&options);
+	ret = config_read(&options, u->config, failure);
+	if (ret)
+		return ret;
+	if (!u->user)
+		u->user = (char *)user_word(&options.user, user);
+	u->no_sandbox |= !options.sandbox;
+	u->verbose = options.verbose;
+	return 0;
+}
+
+static int upgrade(struct upgrade *u, struct failure *failure)
 {
 	static char name_option[] = "--name", replace_option[] = "--replace",
 		    ready_option[] = "--ready-fd", exec_option[] = "--exec",
-		    sandbox_option[] = "--no-sandbox";
+		    user_option[] = "--user", sandbox_option[] = "--no-sandbox",
+		    verbose_option[] = "--verbose";
 	const char *name = u->name;
 	char ready[16];
-	char *args[10] = { NULL, replace_option, name_option, (char *)name, ready_option, ready };
+	char *args[13] = { NULL, replace_option, name_option, (char *)name, ready_option, ready };
 	size_t n = 6;
 	struct adapter_started started;
 	const struct transport *transport;
 	struct device_entry entry;
-	int ret;
+	int ret = u->config ? read_config(u, failure) : 0;
 
+	if (ret)
+		return ret;
 	if (devices_find(name, &entry))
 		return failure_set(failure, -ENOENT, "%s: there is no such device", name);
 	transport = transport_find(entry.transport);
@@ -68,8 +97,14 @@ static int upgrade(const struct upgrade *u, struct failure *failure)
 		args[n++] = exec_option;
 		args[n++] = u->exec;
 	}
+	if (u->user) {
+		args[n++] = user_option;
+		args[n++] = u->user;
+	}
 	if (u->no_sandbox)
 		args[n++] = sandbox_option;
+	if (u->verbose)
+		args[n++] = verbose_option;
 	ret = adapter_spawn(args, ready, sizeof(ready), false, &started, failure);
 	if (!ret) {
 		ret = adapter_wait_ready(&started, deadline_after_ms(READY_MS), failure);
@@ -85,7 +120,9 @@ int command_upgrade(int argc, char **argv)
 {
 	struct upgrade u = { 0 };
 	const struct arguments_flag flags[] = {
+		{ .name = "config", .value = &u.config },
 		{ .name = "exec", .value = &u.exec },
+		{ .name = "user", .value = &u.user },
 		{ .name = "no-sandbox", .given = &u.no_sandbox },
 		{ .name = NULL },
 	};
