@@ -532,6 +532,7 @@ static int inherit(struct adapter *a, struct inheritance *in)
 	int ret;
 
 	ret = read_snapshot(a, in, &state);
+	state_dir_make(a->options->state_dir, NULL); /* the user may be newer than it */
 	if (!ret)
 		ret = user_choose(&a->user, a->options, &a->failure);
 	if (!ret)

@@ -75,8 +75,6 @@ static int prepare(const char *name)
 	}
 	ret = state_dir_make(STATE_DIR, &failure);
 	if (!ret)
-		ret = state_dir_share(&failure); /* one from before there was the group, too */
-	if (!ret)
 		ret = modules_load_transport(&options, &failure);
 	if (!ret)
 		modules_load_driver(&options.type);

@@ -15,6 +15,7 @@
 
 #include "common/cleanup.h"
 #include "common/deadline.h"
+#include "common/log.h"
 #include "common/parse.h"
 #include "common/util.h"
 
@@ -30,31 +31,31 @@ int state_path(char *path, size_t size, const char *dir, const char *name, const
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-int state_dir_share(struct failure *failure)
+/*
+ * The members of the group, if there is one, see the state of all devices, and keep that of their
+ * own; the sticky bit leaves each their own files. Best effort: it is root's alone otherwise.
+ */
+static void share(void)
 {
 	struct group *group = getgrnam(SERVICE_GROUP);
 	_cleanup_close_ int fd = -1;
 
 	if (!group)
-		return 0;
+		return;
 	fd = open(STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fchown(fd, 0, group->gr_gid) < 0 || fchmod(fd, STATE_DIR_MODE) < 0)
-		return failure_set(failure, -errno, STATE_DIR ": %s", strerror(errno));
-	return 0;
+		log_info(STATE_DIR " stays root's: %s", strerror(errno));
 }
 
 int state_dir_make(const char *dir, struct failure *failure)
 {
 	struct stat st;
 
-	if (mkdir(dir, 0700) == 0) {
-		/* best effort: it is root's alone otherwise */
-		if (!strcmp(dir, STATE_DIR) && geteuid() == 0)
-			state_dir_share(NULL);
-	} else if (errno != EEXIST) {
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return failure_set(failure, -errno, "%s: cannot make the state directory: %s", dir,
 				   strerror(errno));
-	}
+	if (!strcmp(dir, STATE_DIR) && geteuid() == 0)
+		share(); /* one from before there was the group, too */
 	if (stat(dir, &st) < 0)
 		return failure_set(failure, -errno, "%s: %s", dir, strerror(errno));
 	/*

@@ -49,15 +49,9 @@ int state_path(char *path, size_t size, const char *dir, const char *name, const
 
 /*
  * state_dir_make() - make the directory, if it is not there: for its owner alone, but for
- * STATE_DIR, which root shares with the group, if there is one
+ * STATE_DIR, which root shares with the group, if there is one by now
  */
 int state_dir_make(const char *dir, struct failure *failure);
-
-/*
- * state_dir_share() - let the members of the group, if there is one, see the state of all devices
- * in STATE_DIR and keep that of their own; the sticky bit leaves each their own files
- */
-int state_dir_share(struct failure *failure);
 
 /**
  * state_lock() - become the adapter of this name
