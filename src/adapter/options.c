@@ -23,6 +23,7 @@
 #include "common/parse.h"
 #include "common/state-dir.h"
 #include "common/util.h"
+#include "vhost-user/edid.h"
 
 #define TIMEOUT_DEFAULT_MS 5000U
 /* It may have to compile what draws before it answers, on a CPU that then draws as well. */
@@ -31,8 +32,6 @@
 #define TIMEOUT_MAX_MS 60000
 #define KEEP_MS 60000U
 #define RECONNECT_MAX_S (365U * 24 * 3600)
-#define RESOLUTION_MIN 32
-#define RESOLUTION_MAX 16384
 
 enum {
 	OPT_CONFIG = 256,
@@ -145,7 +144,7 @@ void options_usage(void)
 	       "  --tag TEXT           fs: what to mount (the name)\n"
 	       "  --mac ADDRESS        net: MAC address (a random local one)\n"
 	       "  --mtu N              net: MTU\n"
-	       "  --display sdl|vnc[=ADDRESS]|png=FOLDER|none\n"
+	       "  --display sdl|vnc[=HOST:PORT]|png=FOLDER|none\n"
 	       "                       gpu: where its pictures go (none)\n"
 	       "  --resolution WxH     gpu: size of each head in the beginning\n"
 	       "  --heads N            gpu: how many (1)\n"
@@ -165,7 +164,7 @@ void options_usage(void)
 	       "  --no-restart         an adapter that was killed is started again by somebody else\n"
 	       "  --user USER[:GROUP]  whom it becomes once it is set up, where root starts it\n"
 	       "                       (" SERVICE_USER ", if there is that user)\n"
-	       "  --no-sandbox         keep all privileges (for debugging)\n"
+	       "  --no-sandbox         keep all privileges, and the user (for debugging)\n"
 	       "  --verbose            say more\n"
 	       "  --help, --version\n",
 	       device_type_names(), TIMEOUT_DEFAULT_MS / 1000, TIMEOUT_GPU_MS / 1000,
@@ -260,9 +259,9 @@ static int parse_resolution(struct adapter_options *o, const char *text)
 		return -EINVAL;
 	memcpy(first, text, (size_t)(x - text));
 	first[x - text] = '\0';
-	ret = parse_uint(first, RESOLUTION_MIN, RESOLUTION_MAX, &width);
+	ret = parse_uint(first, EDID_MIN_SIDE, EDID_MAX_SIDE, &width);
 	if (!ret)
-		ret = parse_uint(x + 1, RESOLUTION_MIN, RESOLUTION_MAX, &height);
+		ret = parse_uint(x + 1, EDID_MIN_SIDE, EDID_MAX_SIDE, &height);
 	o->resolution = text;
 	return ret;
 }

@@ -83,14 +83,16 @@ static void attach_usage(void)
 	       "  --config-size N      bytes of configuration space, for a type given by number\n"
 	       "  --tag TEXT           fs: what to mount (the name)\n"
 	       "  --mac ADDRESS, --mtu N   net\n"
-	       "  --display sdl|vnc[=ADDRESS]|png=FOLDER|none\n"
+	       "  --display sdl|vnc[=HOST:PORT]|png=FOLDER|none\n"
 	       "                       gpu: where its pictures go (none)\n"
 	       "  --resolution WxH, --heads N   gpu: size of each head, and how many\n"
 	       "  --display-input PATH gpu: vhost-user-input finds there what is typed at sdl or vnc\n"
 	       "  --display-render-node PATH   gpu: the graphics card that reads buffers which the CPU\n"
 	       "                       cannot\n"
 	       "  --display-program PATH   gpu: what is started to show them\n"
-	       "  --foreground         stay, show messages, end the device with this process\n",
+	       "  --foreground         stay, show messages, end the device with this process\n"
+	       "  --user USER[:GROUP], --no-takeover, --no-sandbox, --verbose   the adapter's, and its\n"
+	       "                       other options: see virtio-loopback-adapter(8)\n",
 	       device_type_names());
 }
 

@@ -163,6 +163,7 @@ static void test_bad_options(void **state)
 		"--type gpu --name d0 --socket /s --resolution x600",
 		"--type gpu --name d0 --socket /s --resolution 800x600x2",
 		"--type gpu --name d0 --socket /s --resolution 8x6",
+		"--type gpu --name d0 --socket /s --resolution 4096x2160",
 		"--type gpu --name d0 --socket /s --resolution 123456789012345678x600",
 		"--type blk --name d0 --socket /s --display none",
 		"--type blk --name d0 --socket /s --heads 1",
