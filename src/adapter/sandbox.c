@@ -133,7 +133,8 @@ static int allow_sockets(scmp_filter_ctx ctx, bool connects)
 	size_t i;
 	int ret;
 
-	ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+	ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 2,
+			       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
 			       SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1,

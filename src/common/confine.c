@@ -276,8 +276,10 @@ static const int signal_calls[] = {
 	SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(tgkill), SCMP_SYS(rt_sigqueueinfo),
 	SCMP_SYS(rt_tgsigqueueinfo),
 };
-/* Typing at a terminal, and pasting there */
-static const unsigned int typing_ioctls[] = { TIOCSTI, TIOCLINUX };
+/* Typing at a terminal, and pasting there; who gets a descriptor's signals */
+static const unsigned int refused_ioctls[] = { TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP };
+/* As its owner another process gets any signal, SIGKILL too, without a call that sends one. */
+static const unsigned int refused_fcntls[] = { F_SETOWN, F_SETOWN_EX, F_SETSIG };
 static const unsigned int namespace_flags[] = {
 	CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID,
 	CLONE_NEWNET,
@@ -369,10 +371,13 @@ static int add_refusals(scmp_filter_ctx ctx)
 
 	for (i = 0; i < ARRAY_SIZE(signal_calls) && !ret; i++)
 		ret = refuse(ctx, signal_calls[i], SCMP_A0(SCMP_CMP_NE, self, 0));
-	/* of the argument the kernel looks at the lower half only */
-	for (i = 0; i < ARRAY_SIZE(typing_ioctls) && !ret; i++)
+	/* of these arguments the kernel looks at the lower half only */
+	for (i = 0; i < ARRAY_SIZE(refused_ioctls) && !ret; i++)
 		ret = refuse(ctx, SCMP_SYS(ioctl),
-			     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, typing_ioctls[i]));
+			     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, refused_ioctls[i]));
+	for (i = 0; i < ARRAY_SIZE(refused_fcntls) && !ret; i++)
+		ret = refuse(ctx, SCMP_SYS(fcntl),
+			     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, refused_fcntls[i]));
 	for (i = 0; i < ARRAY_SIZE(namespace_flags) && !ret; i++)
 		ret = refuse(ctx, SCMP_SYS(clone),
 			     CLONE_FLAGS(SCMP_CMP_MASKED_EQ, namespace_flags[i],

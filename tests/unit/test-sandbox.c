@@ -127,7 +127,9 @@ static int reach_sockets(void)
 		return 5;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return 6;
-	return send(connected[0], "x", 1, MSG_NOSIGNAL) == 1 ? 0 : 7;
+	if (socketpair(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 || errno != EPERM)
+		return 7;
+	return send(connected[0], "x", 1, MSG_NOSIGNAL) == 1 ? 0 : 8;
 }
 
 static void test_sockets(void **state)

@@ -15,8 +15,8 @@ from harness import Case, devices, test
 KERNELS = ("debian-6.1", "debian-6.12", "debian-7")
 EPERM, EACCES = 1, 13
 FILES = {"read", "write", "make", "rename", "remove", "mode", "device"}
-CALLS = {"execute", "trace", "memory", "mount", "namespace", "clone", "clone3", "signal", "kill", "type",
-         "mode-of-open"}
+CALLS = {"execute", "trace", "memory", "mount", "namespace", "clone", "clone3", "signal", "kill", "owner",
+         "type", "mode-of-open"}
 ALL = FILES | CALLS | {"ring", "internet", "datagrams", "service"}
 STATUS = {"CapEff": "0" * 16, "CapPrm": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1",
           "Seccomp": "2"}

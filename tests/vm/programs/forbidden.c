@@ -134,6 +134,12 @@ static int try_kill(void)
 	return (int)syscall(SYS_kill, getppid(), 0);
 }
 
+/* As a descriptor's owner another process gets any signal without a call that sends one. */
+static int try_owner(void)
+{
+	return (int)syscall(SYS_fcntl, OUT_FD, F_SETOWN, getppid());
+}
+
 /* To no terminal: where there is no filter that is what is wrong. */
 static int try_type(void)
 {
@@ -200,6 +206,7 @@ static const struct {
 	{ "kill", try_kill },	      { "type", try_type },
 	{ "mode-of-open", try_mode_of_open }, { "datagrams", try_datagrams },
 	{ "device", try_device },     { "service", try_service },
+	{ "owner", try_owner },
 };
 
 static void try_all(int number)
