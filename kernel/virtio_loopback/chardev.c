@@ -18,11 +18,13 @@
 
 /**
  * struct vlb_file - one open file description
- * @lock: serialises its becoming a device
+ * @lock: serialises its becoming a device, and protects @only
+ * @only: the name of the device that it may become, "": of any
  * @dev:  the device, NULL: not yet; set once, a reference is held
  */
 struct vlb_file {
 	struct mutex lock; /* see @lock above */
+	char only[VIRTIO_LOOPBACK_NAME_MAX];
 	struct vlb_device *dev;
 };
 
@@ -40,6 +42,7 @@ union vlb_args {
 	struct virtio_loopback_fail fail;
 	struct virtio_loopback_backend backend;
 	struct virtio_loopback_window window;
+	struct virtio_loopback_restrict restricted;
 };
 
 /* Is a field that is kept for later zero, as it has to be? */
@@ -60,6 +63,7 @@ static const unsigned int vlb_calls[] = {
 	VIRTIO_LOOPBACK_FAIL,
 	VIRTIO_LOOPBACK_SET_BACKEND,
 	VIRTIO_LOOPBACK_WINDOW_FD,
+	VIRTIO_LOOPBACK_RESTRICT,
 };
 
 /*
@@ -130,6 +134,31 @@ static int vlb_file_adopt(struct vlb_file *vf, struct vlb_device *dev)
 	return 0;
 }
 
+/* May it become the device of this name, which need not be one? */
+static int vlb_file_check(const struct vlb_file *vf, const char *name)
+{
+	if (vf->dev)
+		return -EBUSY;
+	return vf->only[0] && strncmp(vf->only, name, sizeof(vf->only)) ? -EPERM : 0;
+}
+
+static int vlb_ioctl_restrict(struct vlb_file *vf, const struct virtio_loopback_restrict *args)
+{
+	int err;
+
+	if (args->flags || !vlb_is_clear(args->reserved) || !vlb_name_is_valid(args->name))
+		return -EINVAL;
+	err = mutex_lock_interruptible(&vf->lock);
+	if (err)
+		return err;
+	if (vf->dev || vf->only[0])
+		err = -EBUSY;
+	else
+		memcpy(vf->only, args->name, sizeof(vf->only));
+	mutex_unlock(&vf->lock);
+	return err;
+}
+
 /* A device is of who opened the file, whoever the process has become since. */
 static int vlb_ioctl_create(struct file *file, const struct virtio_loopback_create *args)
 {
@@ -142,8 +171,9 @@ static int vlb_ioctl_create(struct file *file, const struct virtio_loopback_crea
 	err = mutex_lock_interruptible(&vf->lock);
 	if (err)
 		return err;
-	err = vf->dev ? -EBUSY :
-			vlb_file_adopt(vf, vlb_device_create(args, file->f_cred->uid));
+	err = vlb_file_check(vf, args->name);
+	if (!err)
+		err = vlb_file_adopt(vf, vlb_device_create(args, file->f_cred->uid));
 	mutex_unlock(&vf->lock);
 	return err;
 }
@@ -164,9 +194,10 @@ static int vlb_ioctl_takeover(struct file *file, const struct virtio_loopback_ta
 	err = mutex_lock_interruptible(&vf->lock);
 	if (err)
 		return err;
-	err = vf->dev ? -EBUSY :
-			vlb_file_adopt(vf, vlb_device_takeover(args, file->f_cred->uid,
-							       vlb_file_is_admin(file)));
+	err = vlb_file_check(vf, args->name);
+	if (!err)
+		err = vlb_file_adopt(vf, vlb_device_takeover(args, file->f_cred->uid,
+							     vlb_file_is_admin(file)));
 	mutex_unlock(&vf->lock);
 	return err;
 }
@@ -414,6 +445,9 @@ static long vlb_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		break;
 	case VIRTIO_LOOPBACK_TAKEOVER:
 		err = vlb_ioctl_takeover(file, &args.takeover);
+		break;
+	case VIRTIO_LOOPBACK_RESTRICT:
+		err = vlb_ioctl_restrict(file->private_data, &args.restricted);
 		break;
 	default:
 		err = vlb_ioctl_on_device(file, cmd, &args);

@@ -277,7 +277,13 @@ static void vlb_teardown_work(struct work_struct *work)
 	kcov_remote_stop();
 }
 
-static bool vlb_name_is_valid(const char *name)
+/**
+ * vlb_name_is_valid() - may a device be called so?
+ * @name: VIRTIO_LOOPBACK_NAME_MAX bytes
+ *
+ * Return: true if it may; then it ends with a NUL.
+ */
+bool vlb_name_is_valid(const char *name)
 {
 	size_t len = strnlen(name, VIRTIO_LOOPBACK_NAME_MAX), i;
 

@@ -338,6 +338,23 @@ struct virtio_loopback_takeover {
 	__u64 reserved[3];
 };
 
+/**
+ * struct virtio_loopback_restrict - which device an open file may become
+ * @size:   sizeof(struct virtio_loopback_restrict)
+ * @flags:  zero
+ * @name:   the device's name
+ * @reserved: zero
+ *
+ * On a new file only, and once (else EBUSY). By this file, CREATE and TAKEOVER of another
+ * name fail with EPERM from then on. For who opens it for a process with less privileges.
+ */
+struct virtio_loopback_restrict {
+	__u32 size;
+	__u32 flags;
+	char name[VIRTIO_LOOPBACK_NAME_MAX];
+	__u64 reserved[3];
+};
+
 /* Slots of the store that the kernel fills itself. */
 #define VIRTIO_LOOPBACK_STORE_POOL	0	/* the pool's memfd */
 /* From here on the adapter decides. */
@@ -505,6 +522,8 @@ struct virtio_loopback_window {
 	_IOW(VIRTIO_LOOPBACK_IOC, 0x0f, struct virtio_loopback_backend)
 #define VIRTIO_LOOPBACK_WINDOW_FD	\
 	_IOWR(VIRTIO_LOOPBACK_IOC, 0x10, struct virtio_loopback_window)
+#define VIRTIO_LOOPBACK_RESTRICT	\
+	_IOW(VIRTIO_LOOPBACK_IOC, 0x11, struct virtio_loopback_restrict)
 
 /**
  * enum virtio_loopback_msg_type - what the kernel tells the adapter

@@ -125,6 +125,31 @@ static void take_as_nobody(void)
 	take_over(raw_open(), EPERM, "TAKEOVER by another user's file");
 }
 
+static void restrict_to(int fd, const char *name, int error, const char *what)
+{
+	struct virtio_loopback_restrict args = { .size = sizeof(args) };
+
+	snprintf(args.name, sizeof(args.name), "%s", name);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_RESTRICT, &args), error, what);
+}
+
+/* A file that root has opened for somebody else's device gets no other one. */
+static void take_another(void)
+{
+	int fd = raw_open(), memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW);
+	struct virtio_loopback_create args = raw_args(memfd, "another");
+
+	restrict_to(fd, "", EINVAL, "RESTRICT to no name");
+	restrict_to(fd, "another", 0, "RESTRICT");
+	restrict_to(fd, NAME, EBUSY, "RESTRICT of a file that is");
+	take_over(fd, EPERM, "TAKEOVER by a file for another name");
+	memcpy(args.name, NAME, sizeof(NAME));
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args), EPERM, "CREATE of another name");
+	memcpy(args.name, "another", sizeof("another"));
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args), 0, "CREATE of this name");
+	restrict_to(fd, "another", EBUSY, "RESTRICT of a device");
+}
+
 /* The saved id keeps what it may do: all of it, once it is root again. */
 static void take_by_a_strangers_file(void)
 {
@@ -148,7 +173,9 @@ void check_owner(void)
 	in_child(take_as_nobody, "another user's");
 	in_child(take_by_a_strangers_file, "another user's, in root's hands");
 	chmod(NODE, st.st_mode & 07777);
+	in_child(take_another, "a file for another name");
 	fd = raw_open();
+	restrict_to(fd, NAME, 0, "RESTRICT to its name");
 	take_over(fd, 0, "TAKEOVER by the administrator");
 	expect_error(ioctl(fd, VIRTIO_LOOPBACK_DESTROY), 0, "DESTROY");
 	close(fd);

@@ -177,6 +177,16 @@ static bool step_takeover(struct turn *turn)
 	return ioctl(turn->fd, VIRTIO_LOOPBACK_TAKEOVER, &args) == 0;
 }
 
+static bool step_restrict(struct turn *turn)
+{
+	struct virtio_loopback_restrict args = {
+		.size = vary(turn, sizeof(args)), .flags = vary(turn, 0),
+	};
+
+	fill_name(args.name, turn);
+	return ioctl(turn->fd, VIRTIO_LOOPBACK_RESTRICT, &args) == 0;
+}
+
 /* ---- calls on a device ---- */
 
 static bool step_queue_fds(struct turn *turn)
@@ -407,6 +417,7 @@ static const struct call {
 	{ "CHECK_POOL", step_check_pool, 2 },
 	{ "GET_OUTSTANDING", step_outstanding, 3 },
 	{ "TAKEOVER", step_takeover, 4 },
+	{ "RESTRICT", step_restrict, 1 },
 	{ "STORE_FD", step_store, 4 },
 	{ "FETCH_FD", step_fetch, 4 },
 	{ "FAIL", step_fail, 2 },
