@@ -150,10 +150,13 @@ int adapter_open_keeper(struct adapter *a)
 {
 	const struct adapter_options *o = a->options;
 	char user[USER_WORD_SIZE];
-	const struct keeper_restart restart = {
+	const struct keeper_device device = {
 		.name = o->name,
 		.state_dir = o->state_dir,
 		.node = o->node,
+		.user = o->sandbox ? a->user : (struct run_as){ true, geteuid(), getegid() },
+	};
+	const struct keeper_restart restart = {
 		.socket = o->hearsay ? NULL : o->socket,
 		.exec = o->hearsay ? NULL : o->exec,
 		.user = user_word(&a->user, user),
@@ -175,7 +178,7 @@ int adapter_open_keeper(struct adapter *a)
 			return failure_set(&a->failure, ret, "--state-dir: too long");
 		path = own;
 	}
-	return supervisor_init(&a->supervisor, o->exec, path, o->node, restarts ? &restart : NULL,
+	return supervisor_init(&a->supervisor, o->exec, path, &device, restarts ? &restart : NULL,
 			       &a->failure);
 }
 

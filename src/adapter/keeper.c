@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
+#include <linux/virtio_loopback.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -19,6 +22,7 @@
 
 #include "adapter/console.h"
 #include "common/cleanup.h"
+#include "common/confine.h"
 #include "common/deadline.h"
 #include "common/log.h"
 #include "common/unix-socket.h"
@@ -37,7 +41,6 @@ struct keeper {
 	/* the back-end */
 	char **words;
 	const char *path; /* where it listens, NULL: nowhere */
-	const char *node;
 	pid_t child; /* 0: none; and its process group */
 	bool reaped; /* it has ended, and processes of its group are left */
 	int status; /* how */
@@ -46,10 +49,14 @@ struct keeper {
 	unsigned int kills;
 
 	/* the adapter */
+	const struct keeper_device *device;
 	const struct keeper_restart *restart;
 	char program[PATH_MAX];
 	bool sandbox;
+	pid_t adapter_pid; /* who is heard */
 	int adapter; /* pidfd; -1: it is gone, or not known */
+	int former; /* the one before, which ends; -1: it has */
+	deadline_t former_until;
 	pid_t heir; /* one that was started here and is no adapter yet, 0: none */
 	bool yielded;
 	deadline_t restart_at;
@@ -174,20 +181,70 @@ static void backend_start(struct keeper *k)
 		tell_with((struct keeper_note){ NEWS_STARTED, k->child, 0 }, ours);
 }
 
+/* In the child, which is the adapter's user then, and may go where root may. */
+static _Noreturn void connect_as(const struct run_as *user, int sock, const char *path)
+{
+	int ret = run_as_become(user, NULL, 0, NULL);
+
+	confine_effective(1U << CAP_DAC_OVERRIDE);
+	if (!ret)
+		ret = unix_connect_to(sock, path, DEADLINE_NOW);
+	_exit(-ret);
+}
+
+/*
+ * The other side sees who connected, and may believe root: what is listened to at the path is for
+ * whoever may write to its folder to say. Return: 0 or an errno.
+ */
+static int connect_sock(const struct keeper *k, int sock)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		connect_as(&k->device->user, sock, k->path);
+	if (child < 0)
+		return errno;
+	while (waitpid(child, &status, 0) < 0) {
+		if (errno != EINTR)
+			return errno;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+}
+
 /* One try: who wants another one asks again. */
 static void backend_connect(const struct keeper *k, int number)
 {
-	_cleanup_close_ int sock = k->path ? unix_connect(k->path, DEADLINE_NOW) : -ENOTCONN;
-	const int error = sock < 0 ? -sock : 0;
+	_cleanup_close_ int sock = k->path ? unix_stream() : -ENOTCONN;
+	const int error = sock < 0 ? -sock : connect_sock(k, sock);
 
-	tell_with((struct keeper_note){ NEWS_CONNECTED, error, number }, sock);
+	tell_with((struct keeper_note){ NEWS_CONNECTED, error, number }, error ? -1 : sock);
 }
 
-/* The device is then of whom the keeper is, and not of whom the adapter has become. */
+/*
+ * The device is then of whom the keeper is, and not of whom the adapter has become. So is every
+ * other one of root's, which is none of this adapter's business.
+ */
+static int open_restricted(const struct keeper_device *device)
+{
+	struct virtio_loopback_restrict restricted = { .size = sizeof(restricted) };
+	_cleanup_close_ int fd = open(device->node, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	if (strlen(device->name) >= sizeof(restricted.name))
+		return -ENAMETOOLONG;
+	strcpy(restricted.name, device->name);
+	/* ENOTTY: of a module from before there was the call */
+	if (ioctl(fd, VIRTIO_LOOPBACK_RESTRICT, &restricted) < 0 && errno != ENOTTY)
+		return -errno;
+	return fd_steal(&fd);
+}
+
 static void open_node(const struct keeper *k, int number)
 {
-	_cleanup_close_ int fd = open(k->node, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	const int error = fd < 0 ? errno : 0;
+	_cleanup_close_ int fd = open_restricted(k->device);
+	const int error = fd < 0 ? -fd : 0;
 
 	tell_with((struct keeper_note){ NEWS_NODE, error, number }, fd);
 }
@@ -245,8 +302,9 @@ static void backend_ended(struct keeper *k, int status)
 static _Noreturn void become_adapter(const struct keeper *k)
 {
 	const struct keeper_restart *r = k->restart;
-	const char *args[18] = { k->program,	"--takeover", "--name",	  r->name,
-				 "--state-dir", r->state_dir, "--node", r->node };
+	const struct keeper_device *d = k->device;
+	const char *args[18] = { k->program,	"--takeover", "--name",	  d->name,
+				 "--state-dir", d->state_dir, "--node", d->node };
 	size_t n = 8;
 
 	if (r->socket || r->exec) {
@@ -283,7 +341,7 @@ static void adapter_restart(struct keeper *k)
 		return;
 	}
 	if (k->tries++ >= TRIES_MAX) {
-		log_error("%s: no adapter takes the device over: given up", k->restart->name);
+		log_error("%s: no adapter takes the device over: given up", k->device->name);
 		k->restart = NULL;
 		return;
 	}
@@ -354,6 +412,26 @@ static void adapter_program(struct keeper *k, int pidfd, const struct ucred *fro
 		snprintf(k->program, sizeof(k->program), "%s", path);
 }
 
+/* The device is another one's now. What it still has open of it is to go. */
+static void adapter_former(struct keeper *k)
+{
+	fd_close(&k->former);
+	k->former = fd_steal(&k->adapter);
+	k->former_until = k->former < 0 ? DEADLINE_NEVER : deadline_after_ms(KEEPER_ASKED_MS);
+}
+
+static void former_look(struct keeper *k, bool ended)
+{
+	if (!ended && !deadline_passed(k->former_until))
+		return;
+	if (!ended) {
+		log_warning("%s: the former adapter does not end: it is killed", k->device->name);
+		syscall(SYS_pidfd_send_signal, k->former, SIGKILL, NULL, 0);
+	}
+	fd_close(&k->former);
+	k->former_until = DEADLINE_NEVER;
+}
+
 /* @from: who says so, by the kernel's word */
 static void adapter_adopt(struct keeper *k, const struct keeper_note *note,
 			  const struct ucred *from)
@@ -367,8 +445,11 @@ static void adapter_adopt(struct keeper *k, const struct keeper_note *note,
 			    (int)from->pid);
 		return;
 	}
+	if (from->pid != k->adapter_pid)
+		adapter_former(k);
 	fd_close(&k->adapter);
 	k->adapter = move_up(pidfd);
+	k->adapter_pid = from->pid;
 	adapter_program(k, k->adapter, from);
 	if (note->value)
 		k->sandbox = true;
@@ -385,6 +466,8 @@ static void adapter_adopt(struct keeper *k, const struct keeper_note *note,
 
 static void carry_out(struct keeper *k, const struct keeper_note *note, const struct ucred *from)
 {
+	if (note->what != ORDER_ADOPT && from->pid != k->adapter_pid)
+		return; /* a former one, which ends */
 	switch (note->what) {
 	case ORDER_START:
 		if (!k->child && k->words)
@@ -505,13 +588,15 @@ static void wait_for_something(struct keeper *k)
 {
 	deadline_t restart_at = k->restart && !k->over ? k->restart_at : DEADLINE_NEVER;
 	deadline_t look_at = k->reaped ? deadline_after_ms(GROUP_POLL_MS) : DEADLINE_NEVER;
-	struct pollfd fds[3] = {
+	deadline_t until = MIN(MIN(k->kill_at, look_at), MIN(restart_at, k->former_until));
+	struct pollfd fds[4] = {
 		{ .fd = k->signals, .events = POLLIN },
 		{ .fd = k->over ? -1 : KEEPER_FD, .events = POLLIN },
 		{ .fd = k->over ? -1 : k->adapter, .events = POLLIN },
+		{ .fd = k->former, .events = POLLIN },
 	};
 
-	poll(fds, ARRAY_SIZE(fds), deadline_poll_ms(MIN(MIN(k->kill_at, look_at), restart_at)));
+	poll(fds, ARRAY_SIZE(fds), deadline_poll_ms(until));
 	/* orders first: one that ended in good order, or for another one, has said so */
 	if (fds[1].revents)
 		take_order(k);
@@ -519,14 +604,24 @@ static void wait_for_something(struct keeper *k)
 		adapter_gone(k);
 	if (fds[0].revents)
 		take_signals(k);
+	if (k->former >= 0)
+		former_look(k, fds[3].revents);
 	if (k->reaped)
 		backend_look(k);
 	if (k->restart && !k->over && deadline_passed(k->restart_at))
 		adapter_restart(k);
 }
 
-void keeper_main(char **words, const char *path, const char *node,
-		 const struct keeper_restart *restart, int adapter)
+/* The number is of a process that lives: it has forked this one. */
+static int open_adapter(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 || getppid() != pid ? -1 : move_up(fd);
+}
+
+void keeper_main(char **words, const char *path, const struct keeper_device *device,
+		 const struct keeper_restart *restart, pid_t adapter)
 {
 	static struct keeper keeper;
 	struct keeper *k = &keeper;
@@ -535,12 +630,15 @@ void keeper_main(char **words, const char *path, const char *node,
 	*k = (struct keeper){
 		.words = words,
 		.path = path,
-		.node = node,
+		.device = device,
 		.kill_at = DEADLINE_NEVER,
 		.restart = restart,
 		.sandbox = restart && restart->sandbox,
 		.restart_at = DEADLINE_NEVER,
-		.adapter = adapter,
+		.adapter_pid = adapter,
+		.adapter = open_adapter(adapter),
+		.former = -1,
+		.former_until = DEADLINE_NEVER,
 	};
 	init(k);
 	while (!k->over || (k->child && k->kills < KEEPER_KILLS_MAX)) {

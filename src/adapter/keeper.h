@@ -11,7 +11,9 @@
  *
  * What comes over that socket may come from an adapter that was taken over, and what is started
  * here is not confined: nothing in an order decides which program is executed, and how, or where it
- * is connected to. Descriptors go to the adapter only: to close one that it has sent could take for
+ * is connected to. Services believe root, so it connects as the adapter's user; the node that it
+ * opens is for the device of this name alone; and once there is another adapter, the one before is
+ * not heard any more, and is ended. Descriptors go to the adapter only: to close one that it has sent could take for
  * ever (common/unwanted.h).
  *
  * This file is what is said over that socket, one note a packet; supervise.h is the adapter's side.
@@ -20,6 +22,9 @@
 #define ADAPTER_KEEPER_H
 
 #include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/run-as.h"
 
 #define KEEPER_NAME "vlb-keeper" /* of the process, as /proc/PID/comm shows it */
 #define KEEPER_FD 3 /* in the keeper: the socket */
@@ -63,16 +68,21 @@ struct keeper_note {
 	int number; /* of the ORDER_CONNECT or ORDER_NODE that is answered */
 };
 
+/* struct keeper_device - what it does for an adapter that is confined, and how far */
+struct keeper_device {
+	const char *name;
+	const char *state_dir;
+	const char *node; /* of the module */
+	struct run_as user; /* as whom it connects, see run_as_become() */
+};
+
 /*
- * struct keeper_restart - what another adapter is told on its command line
+ * struct keeper_restart - what another adapter is told on its command line, beside that
  *
  * It is from before the first adapter was confined. So an heir need not believe what is in the
  * snapshot of a predecessor that may have been taken over.
  */
 struct keeper_restart {
-	const char *name;
-	const char *state_dir;
-	const char *node;
 	const char *socket; /* of the back-end, or */
 	const char *exec; /* its command; both NULL: only the snapshot tells */
 	const char *user; /* UID:GID that it becomes; NULL: it is to find out */
@@ -84,11 +94,11 @@ struct keeper_restart {
  * keeper_main() - be the keeper; in the child, with the socket as KEEPER_FD and no other descriptor
  * @words:	the back-end's command line, NULL: none is started
  * @path:	where the back-end listens, NULL: nowhere, or the adapter connects by itself
- * @node:	of the module
+ * @device:	the device
  * @restart:	how to start another adapter, NULL: somebody else does
- * @adapter:	the present one, a pidfd, or -1
+ * @adapter:	the present one
  */
-_Noreturn void keeper_main(char **words, const char *path, const char *node,
-			   const struct keeper_restart *restart, int adapter);
+_Noreturn void keeper_main(char **words, const char *path, const struct keeper_device *device,
+			   const struct keeper_restart *restart, pid_t adapter);
 
 #endif

@@ -46,25 +46,19 @@ static int prepare_words(struct supervisor *s, const char *path)
 	return found ? found : word_list_append(&s->words, number);
 }
 
-/* In the child: leaves nothing open but the socket and the adapter's pidfd. */
-static _Noreturn void become_keeper(const struct supervisor *s, int sock, const char *node,
+/* In the child: leaves nothing open but the socket. */
+static _Noreturn void become_keeper(const struct supervisor *s, int sock,
+				    const struct keeper_device *device,
 				    const struct keeper_restart *restart, pid_t adapter)
 {
-	int pidfd = -1;
-
 	if (sock != KEEPER_FD && dup3(sock, KEEPER_FD, O_CLOEXEC) < 0)
 		_exit(1);
 	close_range(KEEPER_FD + 1, ~0U, 0);
-	if (restart) {
-		int low = (int)syscall(SYS_pidfd_open, adapter, 0);
-
-		pidfd = fcntl(low, F_DUPFD_CLOEXEC, 10);
-		fd_close(&low);
-	}
-	keeper_main(s->words, s->path, node, restart, pidfd);
+	keeper_main(s->words, s->path, device, restart, adapter);
 }
 
-static int fork_keeper(struct supervisor *s, const char *node, const struct keeper_restart *restart)
+static int fork_keeper(struct supervisor *s, const struct keeper_device *device,
+		       const struct keeper_restart *restart)
 {
 	pid_t self = getpid();
 	int pair[2], on = 1;
@@ -82,7 +76,7 @@ static int fork_keeper(struct supervisor *s, const char *node, const struct keep
 	}
 	s->keeper = fork();
 	if (s->keeper == 0)
-		become_keeper(s, pair[1], node, restart, self);
+		become_keeper(s, pair[1], device, restart, self);
 	close(pair[1]);
 	if (s->keeper < 0) {
 		s->keeper = 0;
@@ -115,14 +109,15 @@ static int understand(struct supervisor *s, const char *command, const char *pat
 	return ret ? failure_set(failure, ret, "--exec: %s", strerror(-ret)) : 0;
 }
 
-int supervisor_init(struct supervisor *s, const char *command, const char *path, const char *node,
-		    const struct keeper_restart *restart, struct failure *failure)
+int supervisor_init(struct supervisor *s, const char *command, const char *path,
+		    const struct keeper_device *device, const struct keeper_restart *restart,
+		    struct failure *failure)
 {
 	int ret;
 
 	ret = understand(s, command, path, failure);
 	if (!ret) {
-		ret = fork_keeper(s, node, restart);
+		ret = fork_keeper(s, device, restart);
 		if (ret)
 			failure_set(failure, ret, "the process that keeps the device: %s",
 				    strerror(-ret));

@@ -39,12 +39,13 @@ struct supervisor {
  * @command:	of the back-end, NULL: none is started
  * @path:	with a command the listening socket's path, should it ask for one; without, that of
  *		who listens already, or NULL; kept, not copied
- * @node:	of the module; kept, too
+ * @device:	the device; what is in it is kept, too
  * @restart:	how to start another adapter, NULL: not at all
  * @failure:	the reason in words
  */
-int supervisor_init(struct supervisor *s, const char *command, const char *path, const char *node,
-		    const struct keeper_restart *restart, struct failure *failure);
+int supervisor_init(struct supervisor *s, const char *command, const char *path,
+		    const struct keeper_device *device, const struct keeper_restart *restart,
+		    struct failure *failure);
 
 /**
  * supervisor_adopt() - go on with the keeper of another adapter

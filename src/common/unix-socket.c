@@ -103,19 +103,24 @@ int unix_listen(const char *path)
 	return fd_steal(&fd);
 }
 
-int unix_connect(const char *path, deadline_t deadline)
+int unix_stream(void)
 {
-	_cleanup_close_ int fd = -1;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	unwanted_refuse(fd, true); /* best effort */
+	return fd;
+}
+
+int unix_connect_to(int fd, const char *path, deadline_t deadline)
+{
 	struct sockaddr_un addr;
 	int ret, flags;
 
 	ret = unix_address(path, &addr);
 	if (ret)
 		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	unwanted_refuse(fd, true); /* best effort */
 	/*
 	 * A full listen queue is EAGAIN here, and poll() does not tell when there is room again
 	 * (unix(7)): the only way is to try again after a while.
@@ -130,7 +135,18 @@ int unix_connect(const char *path, deadline_t deadline)
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
 		return -errno;
-	return fd_steal(&fd);
+	return 0;
+}
+
+int unix_connect(const char *path, deadline_t deadline)
+{
+	_cleanup_close_ int fd = unix_stream();
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = unix_connect_to(fd, path, deadline);
+	return ret ? ret : fd_steal(&fd);
 }
 
 int unix_accept(int listener)

@@ -33,6 +33,13 @@ int unix_listen(const char *path);
  */
 int unix_connect(const char *path, deadline_t deadline);
 
+/*
+ * The same in two steps: unix_stream() makes the socket, or returns a negative errno;
+ * unix_connect_to() returns 0 or a negative errno.
+ */
+int unix_stream(void);
+int unix_connect_to(int fd, const char *path, deadline_t deadline);
+
 /**
  * unix_accept() - take one connection
  * @listener:	what unix_listen() returned

@@ -22,7 +22,6 @@
 #include "socket-folder.h"
 #include "vhost-user/socket.h"
 
-#define NODE "/dev/null" /* what the keeper opens for an adapter */
 
 #define SOON_MS 10000
 
@@ -48,10 +47,9 @@ static int be_heir(int argc, char **argv)
 	return EXIT_NOTHING_TO_TAKE_OVER;
 }
 
+static const struct keeper_device device = { "unit", dir, "/nonexistent", { 0 } };
+
 static const struct keeper_restart restart_words = {
-	.name = "unit",
-	.state_dir = dir,
-	.node = "/nonexistent",
 	.exec = "sleep 100 {socket}",
 	.user = "7:8",
 	.sandbox = false,
@@ -73,13 +71,13 @@ static _Noreturn void adopt_with(int sock, const char *script, bool confined)
 		pause();
 }
 
-static bool is_answered(struct supervisor *s)
+static bool is_answered(int sock)
 {
 	struct keeper_note note = { 0 };
 
 	while (note.what != NEWS_STATUS)
-		if (poll_fd(s->sock, POLLIN, deadline_after_ms(SOON_MS)) <= 0 ||
-		    recv(s->sock, &note, sizeof(note), MSG_DONTWAIT) != sizeof(note))
+		if (poll_fd(sock, POLLIN, deadline_after_ms(SOON_MS)) <= 0 ||
+		    recv(sock, &note, sizeof(note), MSG_DONTWAIT) != sizeof(note))
 			return false;
 	return true;
 }
@@ -143,29 +141,77 @@ static _Noreturn void be_adapter(int sock, const char *as, const char *script, b
 	_exit(1);
 }
 
+/* The first adapter, and its end of the socket to the keeper */
+static pid_t start_first(int *sock)
+{
+	struct failure f = { 0 };
+	unsigned int nfds = 0;
+	struct supervisor s;
+	char byte = 0;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	int pair[2];
+	pid_t pid;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail */
+		if (supervisor_init(&s, "sleep 100 {socket}", path, &device, &restart_words, &f) ||
+		    socket_send(pair[1], &iov, 1, &s.sock, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(pair[1]);
+	assert_int_equal(poll_fd(pair[0], POLLIN, deadline_after_ms(SOON_MS)), 1);
+	assert_int_equal(socket_receive_all(pair[0], &byte, 1, sock, &nfds, 1), 1);
+	assert_int_equal(nfds, 1);
+	close(pair[0]);
+	return pid;
+}
+
+/* Who is the adapter no more is not heard, though it has the socket still, and is ended. */
+static void check_former(pid_t former, int sock)
+{
+	const struct keeper_note order = { .what = ORDER_NODE };
+	deadline_t deadline = deadline_after_ms(SOON_MS);
+	int status = 0;
+	pid_t ended = 0;
+
+	assert_int_equal(send(sock, &order, sizeof(order), 0), sizeof(order));
+	if (poll_fd(sock, POLLIN, deadline_after_ms(500)) > 0)
+		fail_msg("a former adapter is answered");
+	while (!ended && !deadline_passed(deadline)) {
+		ended = waitpid(former, &status, WNOHANG);
+		poll(NULL, 0, 20);
+	}
+	if (ended != former || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+		fail_msg("a former adapter: expected its end by SIGKILL, saw %d, status %#x",
+			 (int)ended, status);
+}
+
 /* The one who says it is killed, and what follows it is what the keeper knows from its start. */
 static void check_heir(const char *as, bool confined, const char *program_then,
 		       const char *expected)
 {
 	char script[96], text[1024], wanted[1024];
-	struct failure f = { 0 };
-	struct supervisor s;
-	pid_t adapter;
+	pid_t first, adapter;
+	int sock;
 
 	write_script(script, sizeof(script));
-	assert_int_equal(supervisor_init(&s, "sleep 100 {socket}", path, NODE, &restart_words, &f),
-			 0);
+	first = start_first(&sock);
 	adapter = fork();
 	if (!adapter)
-		be_adapter(s.sock, as, script, confined);
-	assert_true(is_answered(&s));
+		be_adapter(sock, as, script, confined);
+	assert_true(is_answered(sock));
+	check_former(first, sock);
 	read_heir(text, sizeof(text), 1000);
 	if (text[0])
 		fail_msg("the adapter lives, and is followed by '%s'", text);
 	kill(adapter, SIGKILL);
 	assert_int_equal(waitpid(adapter, NULL, 0), adapter);
 	read_heir(text, sizeof(text), SOON_MS);
-	supervisor_finish(&s);
+	close(sock);
 	unlink(script);
 	snprintf(wanted, sizeof(wanted), "%s --takeover --name unit --state-dir %s "
 		 "--node /nonexistent --exec sleep 100 {socket} --user 7:8 %s", program_then, dir, expected);
@@ -203,7 +249,7 @@ static void test_heir_of_a_stranger(void **state)
 	if (geteuid() != 0)
 		skip();
 	write_script(script, sizeof(script));
-	assert_int_equal(supervisor_init(&s, NULL, path, NODE, &restart_words, &f), 0);
+	assert_int_equal(supervisor_init(&s, NULL, path, &device, &restart_words, &f), 0);
 	adapter = fork();
 	if (!adapter) {
 		if (setgid(65534) || setuid(65534))

@@ -25,11 +25,13 @@
 #include "socket-folder.h"
 #include "vhost-user/socket.h"
 
-#define NODE "/dev/null" /* what the keeper opens for an adapter */
 
 #define SOON_MS 10000
 
 static const char *program;
+
+/* /dev/null: what the keeper opens for an adapter */
+static const struct keeper_device device = { "unit", "/nonexistent", "/dev/null", { 0 } };
 
 static void start(struct supervisor *s, const char *arguments)
 {
@@ -37,7 +39,7 @@ static void start(struct supervisor *s, const char *arguments)
 	char command[512];
 
 	snprintf(command, sizeof(command), "%s %s", program, arguments);
-	assert_int_equal(supervisor_init(s, command, path, NODE, NULL, &f), 0);
+	assert_int_equal(supervisor_init(s, command, path, &device, NULL, &f), 0);
 }
 
 static bool ends(pid_t pid)
@@ -200,7 +202,7 @@ static pid_t start_command(struct supervisor *s, const char *command)
 	struct failure f = { 0 };
 	int sock;
 
-	assert_int_equal(supervisor_init(s, command, path, NODE, NULL, &f), 0);
+	assert_int_equal(supervisor_init(s, command, path, &device, NULL, &f), 0);
 	sock = supervisor_start(s, deadline_after_ms(SOON_MS), &f);
 	if (sock < 0)
 		fail_msg("%s", f.text);
@@ -257,6 +259,7 @@ static void test_orphan_reaped(void **state)
 
 static void test_node(void **state)
 {
+	const struct keeper_device nowhere = { "unit", "/nonexistent", "/nonexistent", { 0 } };
 	struct supervisor s = SUPERVISOR_NONE;
 	struct failure f = { 0 };
 	struct stat st;
@@ -265,7 +268,7 @@ static void test_node(void **state)
 	(void)state;
 	assert_int_equal(supervisor_open_node(&s), -ENOTCONN);
 	fds = open_fds();
-	assert_int_equal(supervisor_init(&s, NULL, path, NODE, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, NULL, path, &device, NULL, &f), 0);
 	node = supervisor_open_node(&s);
 	assert_true(node >= 0);
 	assert_int_equal(fstat(node, &st), 0);
@@ -275,7 +278,7 @@ static void test_node(void **state)
 	assert_int_equal(fcntl(node, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	close(node);
 	supervisor_finish(&s);
-	assert_int_equal(supervisor_init(&s, NULL, path, "/nonexistent", NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, NULL, path, &nowhere, NULL, &f), 0);
 	assert_int_equal(supervisor_open_node(&s), -ENOENT);
 	supervisor_finish(&s);
 	assert_int_equal(open_fds(), fds);
@@ -287,10 +290,11 @@ static void test_node_that_is_none(void **state)
 	struct failure f = { 0 };
 	struct supervisor s;
 	char file[32];
+	const struct keeper_device elsewhere = { "unit", "/nonexistent", file, { 0 } };
 
 	(void)state;
 	close(mkstemp(strcpy(file, "/tmp/vlb-node-XXXXXX")));
-	assert_int_equal(supervisor_init(&s, NULL, path, file, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, NULL, path, &elsewhere, NULL, &f), 0);
 	assert_int_equal(supervisor_open_node(&s), -ECONNRESET);
 	assert_true(s.strange);
 	supervisor_finish(&s);
@@ -304,7 +308,7 @@ static void test_console(void **state)
 
 	(void)state;
 	assert_int_equal(supervisor_release_console(&s, 12345), -ENOTCONN);
-	assert_int_equal(supervisor_init(&s, NULL, path, NODE, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, NULL, path, &device, NULL, &f), 0);
 	assert_int_equal(supervisor_release_console(&s, 12345), 0);
 	supervisor_finish(&s);
 }
@@ -319,6 +323,18 @@ static bool is_over(int sock)
 	       recv(sock, &byte, 1, MSG_DONTWAIT) == 0;
 }
 
+/* Services believe root, and who listens at the path is not for the keeper to know. */
+static void check_identity(int theirs)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+	struct run_as nobody = { .uid = RUN_AS_DEFAULT_ID };
+
+	run_as_find(&nobody, RUN_AS_DEFAULT);
+	assert_int_equal(getsockopt(theirs, SOL_SOCKET, SO_PEERCRED, &peer, &len), 0);
+	assert_int_equal(peer.uid, geteuid() ? geteuid() : nobody.uid);
+}
+
 /* The two ends belong together, and the adapter's goes to nobody else. */
 static void check_connection(struct supervisor *s, int listener)
 {
@@ -328,6 +344,7 @@ static void check_connection(struct supervisor *s, int listener)
 	if (ours < 0)
 		fail_msg("expected a connection, saw %s", strerror(-ours));
 	theirs = unix_accept(listener);
+	check_identity(theirs);
 	assert_true(theirs >= 0);
 	assert_int_equal(fcntl(ours, F_GETFD), FD_CLOEXEC);
 	assert_int_equal(fcntl(ours, F_GETFL) & O_NONBLOCK, 0);
@@ -362,7 +379,7 @@ static void test_connect(void **state)
 	int fds = open_fds(), ours[16], listener, ret, n = 0;
 
 	(void)state;
-	assert_int_equal(supervisor_init(&s, NULL, path, NODE, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, NULL, path, &device, NULL, &f), 0);
 	assert_true(s.reaches);
 	assert_false(supervisor_used(&s));
 	assert_int_equal(supervisor_connect(&s, deadline_after_ms(SOON_MS)), -ENOENT);
@@ -450,7 +467,7 @@ static void test_stranger(void **state)
 	assert_int_equal(chmod(dir, 01777), 0);
 	/* the file of the last back-end is there until this one is started */
 	child = take_path(4000);
-	assert_int_equal(supervisor_init(&s, "sh -c 'exec sleep 100' {socket}", path, NODE, NULL, &f),
+	assert_int_equal(supervisor_init(&s, "sh -c 'exec sleep 100' {socket}", path, &device, NULL, &f),
 			 0);
 	ret = supervisor_start(&s, deadline_after_ms(1500), &f);
 	if (ret >= 0)
@@ -464,7 +481,7 @@ static void test_stranger(void **state)
 	snprintf(command, sizeof(command),
 		 "sh -c 'sleep 3; exec \"$0\" --socket-path \"$1\"' %s {socket}", program);
 	f = (struct failure){ 0 };
-	assert_int_equal(supervisor_init(&s, command, path, NODE, NULL, &f), 0);
+	assert_int_equal(supervisor_init(&s, command, path, &device, NULL, &f), 0);
 	check_serves(&s);
 	supervisor_finish(&s);
 	waitpid(child, NULL, 0);
@@ -485,7 +502,7 @@ static void test_adapter_killed(void **state)
 		char command[512];
 
 		snprintf(command, sizeof(command), "%s --socket-path {socket}", program);
-		if (supervisor_init(&s, command, path, NODE, NULL, &f) ||
+		if (supervisor_init(&s, command, path, &device, NULL, &f) ||
 		    supervisor_start(&s, deadline_after_ms(SOON_MS), &f) < 0)
 			_exit(1);
 		if (write(pair[1], &s.backend, sizeof(s.backend)) < 0)
@@ -506,7 +523,7 @@ static void check_refused(const char *command, const char *says, unsigned int ms
 	struct supervisor s;
 	int ret;
 
-	ret = supervisor_init(&s, command, path, NODE, NULL, &f);
+	ret = supervisor_init(&s, command, path, &device, NULL, &f);
 	if (!ret) {
 		ret = supervisor_start(&s, deadline_after_ms(ms), &f);
 		supervisor_finish(&s);

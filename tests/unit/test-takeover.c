@@ -17,7 +17,7 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define NODE "/dev/null" /* what the keeper opens for an adapter */
+static const struct keeper_device device = { "unit", "/nonexistent", "/nonexistent", { 0 } };
 
 static const char *yielded;
 
@@ -381,7 +381,7 @@ static void test_takeover_other_command(void **state)
 	run_first(r);
 	r->options.exec = KEPT_COMMAND;
 	r->options.socket = NULL;
-	assert_int_equal(supervisor_init(&r->adapter.supervisor, KEPT_COMMAND, path, NODE, NULL,
+	assert_int_equal(supervisor_init(&r->adapter.supervisor, KEPT_COMMAND, path, &device, NULL,
 					 &f),
 			 0);
 	lie(r);
