@@ -1,34 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "adapter/device.h"
-#include "adapter/keeper.h"
 #include "cli/adapter-client.h"
 #include "cli/command.h"
 #include "cli/devices.h"
+#include "cli/end-servers.h"
 #include "cli/in-use.h"
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "common/run-as.h"
 #include "common/util.h"
 
 #define ANSWER_MS 2000
 #define ADAPTER_MS 20000 /* an adapter that has not ended by then is made to */
 #define TOTAL_MS 28000
 #define POLL_MS 5
+#define CLEAN_MS 100 /* for one who looks at the lock */
 
 enum stage {
 	STAGE_UNHEARD, /* the adapter is to be asked again */
@@ -53,95 +46,6 @@ static void detach_usage(void)
 	       "  --force  also those in use: their I/O ends in errors\n");
 }
 
-static bool is_of(pid_t pid, uid_t uid)
-{
-	struct stat st;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	return stat(path, &st) == 0 && st.st_uid == uid;
-}
-
-/*
- * Somebody else may write what processes serve a device, but not have root end one that is not
- * their own. An adapter of root's has become another user, and its keeper has not.
- */
-static bool owns(const struct device_entry *entry, pid_t pid)
-{
-	struct run_as service;
-
-	if (entry->owner == 0 || is_of(pid, entry->owner))
-		return true;
-	return !run_as_find(&service, SERVICE_USER) && entry->owner == service.uid;
-}
-
-/*
- * Whether a process has the lock of the device's name, as its adapter has. What the lock of others
- * is, no file system is asked about: see in-use.c. Within a service root may not look: then it has
- * to be one of that user's, which is not root.
- */
-static bool has_lock(const struct device_entry *entry, pid_t pid)
-{
-	bool found = false, refused;
-	struct statx lock, st;
-	struct dirent *file;
-	char path[PATH_MAX];
-	DIR *dir;
-
-	if (state_path(path, sizeof(path), STATE_DIR, entry->name, "lock") ||
-	    statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_INO, &lock) < 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	dir = opendir(path);
-	refused = !dir && errno == EACCES;
-	while (dir && !found && (file = readdir(dir))) {
-		if (statx(dirfd(dir), file->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
-			refused = refused || errno == EACCES;
-		else
-			found = st.stx_ino == lock.stx_ino &&
-				st.stx_dev_major == lock.stx_dev_major &&
-				st.stx_dev_minor == lock.stx_dev_minor;
-	}
-	if (dir)
-		closedir(dir);
-	return found || (refused && entry->owner != 0 && is_of(pid, entry->owner));
-}
-
-/* It would start another adapter. */
-static void stop_keeper(const struct device_entry *entry)
-{
-	_cleanup_close_ int pidfd = -1;
-	char path[64], name[32] = "";
-	FILE *f;
-
-	if (entry->keeper_pid <= 0 || !owns(entry, entry->keeper_pid))
-		return;
-	pidfd = (int)syscall(SYS_pidfd_open, entry->keeper_pid, 0);
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)entry->keeper_pid);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	/* is it still the process that was written down? */
-	if (pidfd >= 0 && fgets(name, sizeof(name), f) && !strcmp(name, KEEPER_NAME "\n"))
-		syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
-	fclose(f);
-}
-
-static void kill_adapter(const struct device_entry *entry)
-{
-	_cleanup_close_ int pidfd = -1;
-
-	stop_keeper(entry);
-	if (entry->adapter_pid <= 0)
-		return;
-	pidfd = (int)syscall(SYS_pidfd_open, entry->adapter_pid, 0);
-	/* an adapter that was taken over, or another user, can have written down any process */
-	if (pidfd < 0 || !owns(entry, entry->adapter_pid) ||
-	    !has_lock(entry, entry->adapter_pid))
-		return;
-	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-}
-
 /*
  * An adapter may be waiting for its back-end, as long as --timeout lets it. It finds the order when
  * it comes round, unless there was no room for it (EAGAIN). It is not repeated without need: a
@@ -162,7 +66,7 @@ static void ask(struct victim *v)
 	} else if (!ret || (ret == -ETIMEDOUT && v->entry.adapter_pid > 0)) {
 		v->stage = STAGE_ASKED;
 	} else {
-		kill_adapter(&v->entry);
+		end_servers(&v->entry);
 		v->stage = STAGE_KILLED;
 	}
 }
@@ -200,7 +104,8 @@ static void check(struct victim *v, deadline_t kill_at)
 	if (gone(v)) {
 		/* what a killed adapter could not remove */
 		if (v->stage == STAGE_KILLED)
-			state_clean(STATE_DIR, v->entry.name, false);
+			state_clean_dead(STATE_DIR, v->entry.name,
+					 deadline_after_ms(CLEAN_MS));
 		v->stage = STAGE_GONE;
 	} else if (v->stage == STAGE_KILLED) {
 		end_orphan(&v->entry);
@@ -208,7 +113,7 @@ static void check(struct victim *v, deadline_t kill_at)
 		/* it may be another adapter's by now */
 		if (!devices_find(v->entry.name, &now))
 			v->entry = now;
-		kill_adapter(&v->entry);
+		end_servers(&v->entry);
 		v->stage = STAGE_KILLED;
 	} else if (v->stage == STAGE_UNHEARD) {
 		ask(v);

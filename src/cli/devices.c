@@ -6,10 +6,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "adapter/options.h"
 #include "adapter/transport.h"
 #include "common/util.h"
+
+#define CLEAN_MS 200
+#define INIT_PID_NAMESPACE 0xEFFFFFFCU /* PROC_PID_INIT_INO of the kernel */
+
+/* The kernel's numbers of processes are ours, unless this is a container. */
+static bool numbers_are_ours(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INIT_PID_NAMESPACE;
+}
 
 /* What the adapter wrote down, as far as there is an adapter. */
 static void add_record(struct device_entry *entry)
@@ -19,7 +31,8 @@ static void add_record(struct device_entry *entry)
 
 	bool orphan = entry->parent >= 0 && !entry->adapter_pid;
 
-	if (!alive)
+	entry->pid_of_kernel = entry->adapter_pid > 0 && numbers_are_ours();
+	if (!alive && !entry->pid_of_kernel)
 		entry->adapter_pid = 0;
 	if (state_read(STATE_DIR, entry->name, &record))
 		return;
@@ -30,8 +43,8 @@ static void add_record(struct device_entry *entry)
 	if (!alive)
 		return;
 	entry->keeper_pid = record.keeper_pid;
-	/* The kernel knows whether there is one; by what number it is called here it does not. */
-	if (!orphan)
+	/* The kernel knows whether there is one; by what number it is called here it may not. */
+	if (!orphan && !entry->pid_of_kernel)
 		entry->adapter_pid = record.adapter_pid;
 	if (record.waiting && (entry->parent < 0 || !strcmp(entry->state, "running")))
 		snprintf(entry->state, sizeof(entry->state), "waiting");
@@ -142,6 +155,8 @@ static int add_kernel(struct device_entry **entries, int count)
 
 static int add_records(struct device_entry **entries, int count)
 {
+	/* for those who look at a lock, of all devices: who holds one for longer is not waited for */
+	deadline_t deadline = deadline_after_ms(CLEAN_MS);
 	struct dirent *file;
 	DIR *dir = opendir(STATE_DIR);
 
@@ -160,7 +175,7 @@ static int add_records(struct device_entry **entries, int count)
 		if (!from_record(&entry, file->d_name))
 			count = add(entries, count, &entry);
 		else
-			state_clean_dead(STATE_DIR, file->d_name);
+			state_clean_dead(STATE_DIR, file->d_name, deadline);
 	}
 	if (dir)
 		closedir(dir);

@@ -21,6 +21,7 @@ struct device_entry {
 	uint64_t pool;
 	uid_t owner; /* of the record: who says which processes these are */
 	pid_t adapter_pid; /* 0: it has none that lives */
+	bool pid_of_kernel; /* that is the kernel's word */
 	pid_t keeper_pid; /* as the adapter wrote it down; 0: it has none */
 	char backend[PATH_MAX]; /* "socket PATH" or "exec CMD"; "": not known */
 	struct nodes nodes;

@@ -89,10 +89,8 @@ static int open_regular(const char *path, int flags)
 }
 
 /* Whoever only looks at the lock has it for a moment, too: that is no device. */
-static int take_lock(int fd)
+static int take_lock(int fd, deadline_t deadline)
 {
-	deadline_t deadline = deadline_after_ms(LOOK_MS);
-
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
 			return -errno;
@@ -103,7 +101,7 @@ static int take_lock(int fd)
 	return 0;
 }
 
-int state_lock(const char *dir, const char *name)
+static int lock_until(const char *dir, const char *name, deadline_t deadline)
 {
 	char path[PATH_MAX];
 	int ret;
@@ -129,7 +127,7 @@ int state_lock(const char *dir, const char *name)
 			continue;
 		if (fd < 0)
 			return fd;
-		ret = take_lock(fd);
+		ret = take_lock(fd, deadline);
 		if (ret)
 			return ret;
 		/*
@@ -142,6 +140,11 @@ int state_lock(const char *dir, const char *name)
 		    mine.st_dev == there.st_dev)
 			return fd_steal(&fd);
 	}
+}
+
+int state_lock(const char *dir, const char *name)
+{
+	return lock_until(dir, name, deadline_after_ms(LOOK_MS));
 }
 
 bool state_alive(const char *dir, const char *name)
@@ -327,10 +330,10 @@ static int give(const char *path, uid_t uid)
 		return errno == ENOENT ? 0 : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_nlink != 1 || (!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode))) {
-		unlink(path);
-		return 0;
-	}
+	if (S_ISDIR(st.st_mode))
+		return rmdir(path) < 0 ? -errno : 0;
+	if (st.st_nlink != 1 || (!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode)))
+		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 	return fchownat(fd, "", uid, (gid_t)-1, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
@@ -363,9 +366,9 @@ void state_clean(const char *dir, const char *name, bool keep_log)
 	}
 }
 
-void state_clean_dead(const char *dir, const char *name)
+void state_clean_dead(const char *dir, const char *name, deadline_t deadline)
 {
-	_cleanup_close_ int lock = state_lock(dir, name);
+	_cleanup_close_ int lock = lock_until(dir, name, deadline);
 
 	if (lock >= 0)
 		state_clean(dir, name, false);

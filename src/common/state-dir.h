@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/deadline.h"
 #include "common/failure.h"
 
 #define STATE_DIR "/run/virtio-loopback"
@@ -75,7 +76,10 @@ int state_give(const char *dir, const char *name, uid_t uid);
 /* state_clean() - remove the files; @keep_log: all but the log */
 void state_clean(const char *dir, const char *name, bool keep_log);
 
-/* state_clean_dead() - the same for what a killed adapter left; nothing when one lives */
-void state_clean_dead(const char *dir, const char *name);
+/*
+ * state_clean_dead() - the same for what a killed adapter left; nothing when one lives, or somebody
+ * else has the lock until @deadline
+ */
+void state_clean_dead(const char *dir, const char *name, deadline_t deadline);
 
 #endif

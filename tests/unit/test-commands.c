@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -32,6 +33,7 @@
 #include "common/util.h"
 
 #define NAME "unit"
+#define HELD_NAMES 200
 
 static bool apart; /* the mount is there */
 
@@ -625,6 +627,33 @@ static void test_list_of_lies(void **state)
 	state_clean(STATE_DIR, "a\x1b[2Jb", false);
 }
 
+/* A lock that somebody only looks at is no device, and 100 ms for each would be 20 s. */
+static void test_list_of_held_names(void **state)
+{
+	deadline_t deadline = deadline_after_ms(5000);
+	int fds[HELD_NAMES];
+	char path[PATH_MAX];
+	const char *text;
+	size_t i;
+
+	(void)state;
+	need_mount();
+	for (i = 0; i < HELD_NAMES; i++) {
+		snprintf(path, sizeof(path), STATE_DIR "/held%zu.lock", i);
+		fds[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		assert_true(fds[i] >= 0);
+		assert_int_equal(flock(fds[i], LOCK_SH), 0);
+	}
+	text = said_by(command_list);
+	assert_false(deadline_passed(deadline));
+	assert_null(strstr(text, "held"));
+	for (i = 0; i < HELD_NAMES; i++) {
+		snprintf(path, sizeof(path), STATE_DIR "/held%zu.lock", i);
+		unlink(path);
+		close(fds[i]);
+	}
+}
+
 /* ... nor is what an adapter answers, which may be another user's. */
 static void test_answer_of_lies(void **state)
 {
@@ -655,6 +684,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_in_use),
 		cmocka_unit_test(test_other_nodes_in_use),
 		cmocka_unit_test(test_list_of_lies),
+		cmocka_unit_test(test_list_of_held_names),
 		cmocka_unit_test(test_answer_of_lies),
 	};
 
