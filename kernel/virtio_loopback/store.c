@@ -2,9 +2,11 @@
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/net.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 #include <linux/virtio_loopback.h>
 #include <net/sock.h>
 
@@ -28,14 +30,28 @@ void vlb_store_finish(struct vlb_store *store)
 }
 
 /*
- * One of this driver's would keep itself alive for ever. And a socket of a network can take long to
- * close, which would hold up the worker that lets go of what is stored.
+ * A file system that is a process, or can be one below: in a namespace of its own a user may lay
+ * another one over it.
+ */
+static bool vlb_store_is_served(const struct file *file)
+{
+	const struct super_block *sb = file_inode(file)->i_sb;
+
+	return sb->s_magic == FUSE_SUPER_MAGIC ||
+	       (sb->s_magic == OVERLAYFS_SUPER_MAGIC && sb->s_user_ns != &init_user_ns);
+}
+
+/*
+ * One of this driver's would keep itself alive for ever. And a socket of a network, or a file that
+ * a process serves, can take long to close, which would hold up the worker that lets go of what is
+ * stored, and the next adapter.
  */
 static bool vlb_store_may_keep(struct file *file)
 {
 	struct socket *socket = sock_from_file(file);
 
-	return !vlb_chardev_is(file) && (!socket || socket->sk->sk_family == AF_UNIX);
+	return !vlb_chardev_is(file) && !vlb_store_is_served(file) &&
+	       (!socket || socket->sk->sk_family == AF_UNIX);
 }
 
 int vlb_store_put(struct vlb_store *store, const struct virtio_loopback_store *args)

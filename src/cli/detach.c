@@ -109,6 +109,12 @@ static void check(struct victim *v, deadline_t kill_at)
 		v->stage = STAGE_GONE;
 	} else if (v->stage == STAGE_KILLED) {
 		end_orphan(&v->entry);
+		/* a keeper that nobody could name has started another one, which is sound */
+		if (!devices_find(v->entry.name, &now) && now.adapter_pid > 0 &&
+		    now.adapter_pid != v->entry.adapter_pid) {
+			v->entry = now;
+			v->stage = STAGE_UNHEARD;
+		}
 	} else if (deadline_passed(kill_at)) {
 		/* it may be another adapter's by now */
 		if (!devices_find(v->entry.name, &now))

@@ -209,8 +209,11 @@ WITHOUT_TRACING = ("setpriv", "--bounding-set=-sys_ptrace,-sys_admin", "--inh-ca
 
 
 @test(timeout=90, kernels=("debian-6.12",), tags=("confine",),
-      cases={"root": {"by": ()}, "service": {"by": WITHOUT_TRACING}})
-def user_of_an_adapter(t, by):
+      cases={"root": {"by": ()}, "service": {"by": WITHOUT_TRACING},
+             # what belongs to it, it can take away
+             "hidden": {"by": (), "gone": ("lock", "ctl", "state")},
+             "hidden-service": {"by": WITHOUT_TRACING, "gone": ("lock", "ctl", "state")}})
+def user_of_an_adapter(t, by, gone=()):
     """Its files are that user's, and nothing of it is left, also where it has to be made to end."""
     device = t.attach("rng", "--timeout", 1, exec="vhost-user-rng --socket-path {socket}")
     entry = device.info()
@@ -222,6 +225,8 @@ def user_of_an_adapter(t, by):
     t.equal(files, {f"{device.name}.{kind}": 0 if kind == "sock" else owner
                     for kind in ("lock", "state", "ctl", "log", "sock")}, "owners of its files")
     os.kill(entry["adapter_pid"], signal.SIGSTOP)
+    for kind in gone:
+        (devices.STATE / f"{device.name}.{kind}").unlink()
     t.run(*by, "virtio-loopback", "detach", device.name, "--force", timeout=40)
     t.within(15, lambda: not Path(f"/proc/{keeper}").exists(), "the end of the keeper")
     t.equal([path.name for path in devices.STATE.glob(f"{device.name}.*")], [], "files that are left")
@@ -245,6 +250,11 @@ def another_user_of_an_adapter(t):
         os.kill(adapter, signal.SIGKILL)
         t.within(15, lambda: device.info()["adapter_pid"] not in (0, None, adapter), "another adapter")
         t.equal(user_of(device.info()["adapter_pid"]), ids, f"--user {user}: its successor")
+        config = t.tmp / "any.conf"
+        config.write_text(f"[device]\ntype = rng\nexec = vhost-user-rng\nuser = {user}\n")
+        for how in (("--user", user), ("--config", config)):
+            t.run("virtio-loopback", "upgrade", *how, device.name)
+            t.equal(user_of(device.info()["adapter_pid"]), ids, f"upgrade {how[0]}, of {user}")
         device.detach()
 
 

@@ -18,7 +18,7 @@ def check(t, *names):
 @test(kernels=ALL, timeout=90, needs=("uapi-check",))
 def calls(t):
     """Every call: its refusals, its effect, and the end of devices in each state."""
-    check(t, "-endless-chain")
+    check(t, "-endless-chain", "-store-served")
 
 
 # It leads through buffers that are not mapped any more.
@@ -26,6 +26,13 @@ def calls(t):
 def endless_chain(t):
     """Descriptors that the device side has made go round: the driver gets out of them."""
     check(t, "endless-chain")
+
+
+@test(kernels=("debian-6.1", "debian-6.12", "debian-7"), timeout=60, needs=("uapi-check",))
+def store_served(t):
+    """A file whose file system is a process (FUSE) is not kept with a device."""
+    t.module("fuse")
+    check(t, "store-served")
 
 
 @test(kernels=ALL, timeout=60, needs=("queue-reset",))

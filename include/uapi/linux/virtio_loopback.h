@@ -374,7 +374,7 @@ struct virtio_loopback_restrict {
  * What is kept lives until the device is dead: the connection to the back-end, the
  * in-flight record, eventfds. Then it is let go of at once, also while users of the
  * device keep its remains. A file of this very driver cannot be kept (EINVAL), nor a socket
- * that is not an AF_UNIX one.
+ * that is not an AF_UNIX one, nor a file that a process serves (FUSE).
  */
 struct virtio_loopback_store {
 	__u32 size;

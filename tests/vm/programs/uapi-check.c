@@ -23,6 +23,7 @@
 
 #include "missing-page.h"
 #include "raw-device.h"
+#include "served-file.h"
 #include "uapi-check.h"
 
 static size_t page; /* the kernel's: more than 4 KiB on some */
@@ -491,6 +492,29 @@ static void check_store(void)
 	raw_close(&dev);
 }
 
+/* A close, a look, a line that is written: each would be for as long as its process likes. */
+static void check_store_served(void)
+{
+	char path[] = "/tmp/served-XXXXXX";
+	struct virtio_loopback_store store = { .size = sizeof(store), .slot = 1 };
+	struct raw_device dev;
+	int file = mkstemp(path), served = served_file(path);
+
+	if (file < 0 || served < 0) {
+		fail("a file on FUSE: %s", strerror(errno));
+		return;
+	}
+	raw_create(&dev, "served", 1000, 0);
+	store.fd = served;
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_STORE_FD, &store), EINVAL, "a file on FUSE");
+	store.fd = file;
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_STORE_FD, &store), 0, "another file");
+	raw_close(&dev);
+	close(served);
+	close(file);
+	unlink(path);
+}
+
 static void check_pool_holes(void)
 {
 	struct raw_device dev;
@@ -633,6 +657,7 @@ static const struct {
 	{ "slow-create", check_slow_create },
 	{ "messages", check_messages },
 	{ "store", check_store },
+	{ "store-served", check_store_served },
 	{ "pool-holes", check_pool_holes },
 	{ "window-refuses", check_window_refuses },
 	{ "window", check_window },
