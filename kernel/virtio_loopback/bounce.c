@@ -251,15 +251,14 @@ dma_addr_t vlb_bounce_map(struct vlb_bounce *bounce, phys_addr_t orig, size_t le
 }
 
 /*
- * The virtio core follows the flags of descriptors in the shared ring when it takes a
- * buffer back: a device side that changed them has it unmap what is not mapped.
+ * No device side can bring it about: what the virtio core unmaps it knows by memory that is its
+ * own. So it is a driver that is wrong, and whatever that has out may be mixed up.
  */
 static void vlb_bounce_stray(struct vlb_bounce *bounce)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&bounce->lock, flags);
-	bounce->record.anomalies++;
 	WRITE_ONCE(bounce->strayed, true);
 	spin_unlock_irqrestore(&bounce->lock, flags);
 	if (bounce->stray)
@@ -288,7 +287,7 @@ static void vlb_bounce_unmap_large(struct vlb_bounce *bounce, struct vlb_mapping
 	bool found, copy;
 
 	spin_lock_irqsave(copying, flags);
-	/* If not, another has unmapped it, as the device side can bring about. */
+	/* If not, another has unmapped it. */
 	found = vlb_bounce_find(bounce, addr) == map && map->len > VLB_SMALL;
 	if (likely(found)) {
 		copy = vlb_copies_out(map, attrs);

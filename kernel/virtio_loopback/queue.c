@@ -15,7 +15,6 @@
 #include "queue.h"
 #include "relay.h"
 #include "trace.h"
-#include "walk.h"
 
 /**
  * struct vlb_call - a hook on the wait queue of an eventfd
@@ -202,14 +201,14 @@ bool vlb_queue_notify(struct virtqueue *vq)
  * vlb_queue_sync() - wait until no call is under way
  * @queue: whose
  *
- * On PREEMPT_RT irq_work_sync() knows one waiter at a time, and takes a grace period each time:
+ * On PREEMPT_RT, and where the tick runs an irq_work, irq_work_sync() knows one waiter at a time:
  * only vlb_queues_finish() needs that.
  */
 void vlb_queue_sync(struct vlb_queue *queue)
 {
 	unsigned long flags;
 
-	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT) && arch_irq_work_has_interrupt())
 		irq_work_sync(&queue->work);
 	else
 		while (irq_work_is_busy(&queue->work))
@@ -319,19 +318,6 @@ struct virtqueue *vlb_queue_vq(struct vlb_queue *queue)
 	return rcu_dereference_protected(queue->vq, lockdep_is_held(&queue->dev->vq_lock));
 }
 
-/* The virtio core is to find its own descriptors there when it frees the ring: see walk.h. */
-static void vlb_queue_give_ring_back(struct vlb_queue *queue, struct virtqueue *vq)
-{
-	struct vring *vring;
-
-	if (vlb_vq_is_packed(vq))
-		return;
-	vring = (struct vring *)virtqueue_get_vring(vq);
-	if (vring->desc == queue->copy)
-		vring->desc = vlb_bounce_memory(&queue->dev->bounce, virtqueue_get_desc_addr(vq),
-						0);
-}
-
 /**
  * vlb_queue_detach() - the driver is done with the queue
  * @queue: no callback runs any more when this returns
@@ -345,7 +331,6 @@ void vlb_queue_detach(struct vlb_queue *queue)
 	WRITE_ONCE(queue->sink, false);
 	RCU_INIT_POINTER(queue->vq, NULL);
 	synchronize_rcu();
-	vlb_queue_give_ring_back(queue, vq);
 	vlb_record_del_queue(&queue->dev->bounce, queue->index);
 	if (queue->post)
 		vlb_post_stop(queue->post);
@@ -423,13 +408,12 @@ static bool vlb_queue_init_ring(struct vlb_queue *queue, u16 flags)
 		queue->post = vlb_post_create(queue, flags & VIRTIO_LOOPBACK_QF_STRICT);
 		return queue->post;
 	}
-	if (vlb_relay_wanted(queue->dev->device_id, queue->dev->features)) {
+	if (vlb_relay_wanted(queue->dev->features)) {
 		queue->private_ring = true;
 		queue->relay = vlb_relay_create(queue);
 		return queue->relay;
 	}
-	queue->copy = kvcalloc(queue->max, sizeof(*queue->copy), GFP_KERNEL_ACCOUNT);
-	return queue->copy;
+	return true;
 }
 
 int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, unsigned int num)
@@ -502,25 +486,13 @@ void vlb_queues_finish(struct vlb_device *dev)
 	synchronize_rcu();
 	for (i = 0; i < dev->num_queues; i++) {
 		vlb_post_destroy(dev->queues[i].post);
-		kvfree(dev->queues[i].copy);
 		vlb_relay_destroy(dev->queues[i].relay);
 	}
 	kvfree(dev->queues);
 }
 
-static void vlb_queue_end_walk(struct vlb_queue *queue, struct virtqueue *vq)
-{
-	__virtqueue_break(vq);
-	/*
-	 * Of a packed ring the virtio core remembers the chains by itself, and a private one the
-	 * device side does not see.
-	 */
-	if (!vlb_vq_is_packed(vq) && !queue->private_ring)
-		vlb_walk_end((struct vring *)virtqueue_get_vring(vq), queue->copy);
-}
-
-/* The device side has changed descriptors: no chain goes on, see walk.h. Any context. */
-void vlb_queues_end_walks(struct vlb_device *dev)
+/* No queue is of use any more. Any context. */
+void vlb_queues_break(struct vlb_device *dev)
 {
 	struct virtqueue *vq;
 	unsigned int i;
@@ -529,7 +501,7 @@ void vlb_queues_end_walks(struct vlb_device *dev)
 	for (i = 0; i < dev->num_queues; i++) {
 		vq = rcu_dereference(dev->queues[i].vq);
 		if (vq)
-			vlb_queue_end_walk(&dev->queues[i], vq);
+			__virtqueue_break(vq);
 	}
 	rcu_read_unlock();
 }

@@ -16,7 +16,6 @@
 
 struct eventfd_ctx;
 struct virtqueue;
-struct vring_desc;
 struct vlb_call;
 struct vlb_device;
 struct vlb_post;
@@ -50,7 +49,6 @@ struct vlb_relay;
  * @broken_told: the adapter knows that the driver gave this queue up
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
  * @private_ring: the driver's ring is out of the device's sight: @post or @relay is between
- * @copy:    room for @max descriptors, see walk.h; NULL where the driver's ring is a private one
  * @post:    stands between the two sides of a posted queue, NULL: nothing does
  * @relay:   stands between them where the driver's ring is a private one, and it is not posted
  */
@@ -75,7 +73,6 @@ struct vlb_queue {
 	bool broken_told;
 	u32 broken_reason;
 	bool private_ring;
-	struct vring_desc *copy;
 	struct vlb_post *post;
 	struct vlb_relay *relay;
 };
@@ -85,7 +82,7 @@ void vlb_queues_finish(struct vlb_device *dev);
 void vlb_queues_call(struct vlb_device *dev);
 void vlb_queues_offer(struct vlb_device *dev);
 void vlb_queues_disarm(struct vlb_device *dev);
-void vlb_queues_end_walks(struct vlb_device *dev);
+void vlb_queues_break(struct vlb_device *dev);
 const struct vlb_queue *vlb_queues_first_broken(struct vlb_device *dev);
 size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num, u64 features);
 

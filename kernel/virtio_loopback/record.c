@@ -82,7 +82,7 @@ static void vlb_record_tie(struct vlb_bounce *bounce, const struct vlb_record_qu
 						  READ_ONCE(vring->desc[head].addr)));
 	/*
 	 * What was published and not taken back has a live mapping, and that one's
-	 * alone: else the device side has changed the descriptor or the entry.
+	 * alone, unless its driver maps by itself.
 	 */
 	if (!map || map->queue != VLB_NO_QUEUE) {
 		bounce->record.anomalies++;
@@ -121,7 +121,7 @@ static void vlb_record_observe(struct vlb_bounce *bounce)
 {
 	struct vlb_record_queue *queue = bounce->record.queues, *end = queue + bounce->record.nr;
 
-	/* A record that is spoiled is worth no more work, which the device side could cause. */
+	/* A record that is spoiled is worth no more work. */
 	if (unlikely(bounce->record.anomalies))
 		return;
 	for (; queue < end; queue++)

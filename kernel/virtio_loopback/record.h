@@ -17,9 +17,8 @@
  * back in between, and that observes). What is tied at any moment is what is
  * outstanding.
  *
- * The back-end can write into the rings, and so spoil the record of its own device;
- * @anomalies says that it did, and ends the record. Mappings themselves are in kernel
- * memory.
+ * The rings are the driver's own, out of the device side's sight. @anomalies counts what makes
+ * no sense in them all the same, and ends the record.
  *
  * Buffers that the driver maps by itself beforehand (virtio_net's pages) are not seen, nor
  * are those of packed virtqueues, whose device side overwrites the descriptors.
@@ -63,7 +62,7 @@ struct vlb_outstanding {
  * @queues:    one a virtqueue
  * @nr:        virtqueues
  * @seq:       order of availability, counts up
- * @anomalies: entries that make no sense: the device side scribbles
+ * @anomalies: entries that make no sense
  * @list:      room for what vlb_record_list() returns, so that the end of a device needs
  *             no memory; protected by vlb_device.lock
  * @room:      entries of @list: the largest ring's size

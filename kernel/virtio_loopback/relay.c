@@ -3,7 +3,6 @@
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
-#include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 
 #include "compat.h"
@@ -27,6 +26,7 @@
  * @avail:     next entry of both available rings
  * @used:      next entry of both used rings
  * @given:     buffers that the device was given, ever
+ * @anomalies: entries of the used ring that name none that it has, ever
  * @order:     of each head: which of those it is, 0: none that the device has
  * @ring:      the device's ring, its memory and DMA address
  * @ring_mem:  see @ring
@@ -45,6 +45,7 @@ struct vlb_relay {
 	u16 avail;
 	u16 used;
 	u64 given;
+	u32 anomalies;
 	u64 *order;
 
 	struct vring ring;
@@ -54,27 +55,12 @@ struct vlb_relay {
 };
 
 /**
- * vlb_relay_wanted() - may the driver take its unused buffers back, from a ring that is split?
- * @device_id: virtio id
- * @features:  offered
- *
- * Linux' drivers of these types, whose queues carry much data, are known to wait for what they have
- * out, or to free it without the virtio core. Of any other one it is not known, or it does.
+ * vlb_relay_wanted() - are the rings split ones?
+ * @features: offered
  */
-bool vlb_relay_wanted(u32 device_id, u64 features)
+bool vlb_relay_wanted(u64 features)
 {
-	if (features & BIT_ULL(VIRTIO_F_RING_PACKED))
-		return false;
-	switch (device_id) {
-	case VIRTIO_ID_BLOCK:
-	case VIRTIO_ID_RNG:
-	case VIRTIO_ID_SCSI:
-	case VIRTIO_ID_9P:
-	case VIRTIO_ID_FS:
-		return false;
-	default:
-		return true;
-	}
+	return !(features & BIT_ULL(VIRTIO_F_RING_PACKED));
 }
 
 static u16 vlb_relay_index(const __virtio16 *index)
@@ -169,11 +155,13 @@ static u16 vlb_relay_count(const struct vlb_relay *relay)
 	return min(count, given);
 }
 
-/* @head: may be no head of this ring's */
+/* @head: may be none that the device has */
 static void vlb_relay_forget(struct vlb_relay *relay, u32 head)
 {
-	if (head < relay->num)
+	if (head < relay->num && relay->order[head])
 		relay->order[head] = 0;
+	else
+		relay->anomalies++;
 }
 
 /*
@@ -324,6 +312,11 @@ unsigned int vlb_relay_list(struct vlb_relay *relay, struct vlb_outstanding *lis
 	spin_unlock_irqrestore(&relay->lock, flags);
 	vlb_outstanding_sort(list, count);
 	return count;
+}
+
+u32 vlb_relay_anomalies(const struct vlb_relay *relay)
+{
+	return READ_ONCE(relay->anomalies);
 }
 
 /* ---- life ---- */

@@ -3,11 +3,14 @@
  * relay - queues whose ring the device side does not see
  *
  * The virtio core follows descriptors by their flags in a split ring, which the device can
- * write to as well. Where a driver takes its unused buffers back when it lets go, the core
- * counts the descriptors that it walked over, and a wrong count is a BUG of its. Of all that
- * the device side may do to its own device this is the one that reaches the kernel.
+ * write to as well. So one buffer's end could be made another's: what the core takes back, and
+ * what it unmaps, are not the same then. A mapping is left that nobody waits for, and by its
+ * address, given out again, the device side would write where the driver has long put something
+ * else. And where a driver takes its unused buffers back when it lets go, the core counts the
+ * descriptors that it walked over, and a wrong count is a BUG of its. Of all that the device
+ * side may do to its own device these are what reaches the kernel.
  *
- * So the rings of all drivers that are not known to do without are two:
+ * So there are two split rings:
  *
  *	driver -- its ring --> vlb_relay -- the device's ring --> back-end
  *
@@ -36,7 +39,7 @@ struct vlb_outstanding;
 struct vlb_queue;
 struct vlb_relay;
 
-bool vlb_relay_wanted(u32 device_id, u64 features);
+bool vlb_relay_wanted(u64 features);
 struct vlb_relay *vlb_relay_create(struct vlb_queue *queue);
 void vlb_relay_destroy(struct vlb_relay *relay);
 
@@ -47,6 +50,7 @@ void vlb_relay_stop(struct vlb_relay *relay);
 bool vlb_relay_notify(struct vlb_relay *relay, struct virtqueue *vq);
 bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq, bool *call);
 unsigned int vlb_relay_list(struct vlb_relay *relay, struct vlb_outstanding *list);
+u32 vlb_relay_anomalies(const struct vlb_relay *relay);
 void vlb_relay_get(const struct vlb_relay *relay, struct virtio_loopback_queue *out);
 
 #endif /* VLB_RELAY_H */

@@ -6,6 +6,7 @@
 #include "compat.h"
 #include "device.h"
 #include "post.h"
+#include "relay.h"
 #include "sysfs.h"
 
 static struct vlb_device *vlb_sysfs_device(struct device *parent)
@@ -81,6 +82,7 @@ static ssize_t stats_show(struct device *parent, struct device_attribute *attr, 
 	struct vlb_bounce *bounce = &dev->bounce;
 	const struct vlb_window *window = READ_ONCE(dev->window);
 	u64 kicks = 0, calls = 0, posted = 0, full = 0;
+	u32 anomalies = 0;
 	int len;
 	unsigned int i;
 
@@ -89,6 +91,7 @@ static ssize_t stats_show(struct device *parent, struct device_attribute *attr, 
 		calls += READ_ONCE(dev->queues[i].calls);
 		posted += dev->queues[i].post ? vlb_post_count(dev->queues[i].post) : 0;
 		full += dev->queues[i].post ? vlb_post_full(dev->queues[i].post) : 0;
+		anomalies += dev->queues[i].relay ? vlb_relay_anomalies(dev->queues[i].relay) : 0;
 	}
 	len = sysfs_emit(buf,
 			 "kicks %llu\ncalls %llu\nmaps %llu\nmaps_refused %llu\n"
@@ -96,8 +99,7 @@ static ssize_t stats_show(struct device *parent, struct device_attribute *attr, 
 			 "ring_anomalies %u\nposted %llu\nposted_full %llu\n",
 			 kicks, calls, READ_ONCE(bounce->mapped), READ_ONCE(bounce->refused),
 			 vlb_bounce_live(bounce), READ_ONCE(bounce->bytes_in),
-			 READ_ONCE(bounce->bytes_out), vlb_record_anomalies(bounce), posted,
-			 full);
+			 READ_ONCE(bounce->bytes_out), anomalies, posted, full);
 	if (!window)
 		return len;
 	return len + sysfs_emit_at(buf, len,

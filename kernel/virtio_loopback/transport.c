@@ -170,6 +170,12 @@ static int vlb_finalize_features(struct virtio_device *vdev)
 			"the driver does not take VIRTIO_F_VERSION_1 and VIRTIO_F_ACCESS_PLATFORM\n");
 		return -EINVAL;
 	}
+	/* A split ring would be shared then, see relay.h. */
+	if ((vlb_device_of(vdev)->features & BIT_ULL(VIRTIO_F_RING_PACKED)) &&
+	    !__virtio_test_bit(vdev, VIRTIO_F_RING_PACKED)) {
+		dev_err(&vdev->dev, "the driver does not take VIRTIO_F_RING_PACKED\n");
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -243,7 +249,7 @@ static int vlb_disable_vq_and_reset(struct virtqueue *vq)
 	/* No driver resets a queue that it spins for; the new ring might not be a private one. */
 	if (!virtio_has_feature(vq->vdev, VIRTIO_F_RING_RESET) || queue->post)
 		return -ENOENT;
-	/* Nor is one reset whose chains the core cannot follow any more: the device ends soon. */
+	/* Nor is one reset whose driver unmaps what is not mapped: the device ends soon. */
 	if (vlb_device_is_over(dev) || READ_ONCE(dev->bounce.strayed))
 		return -ENODEV;
 	/* The driver keeps its buffers there: the end of the device gives them back. */

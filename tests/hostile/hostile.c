@@ -469,6 +469,9 @@ static void complete_one(struct hostile *h, const struct held *held)
 	case ACTION_AGAIN:
 		ring_push(held->ring, id, len);
 		break;
+	case ACTION_JOIN:
+		ring_join(held->ring);
+		break;
 	default:
 		break;
 	}

@@ -154,3 +154,11 @@ void ring_want_kicks(struct ring *r, bool want)
 		WRITE_ONCE(r->used->flags, htole16(want ? 0 : VRING_USED_F_NO_NOTIFY));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
+
+void ring_join(struct ring *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->num; i++)
+		r->desc[i].flags |= VRING_DESC_F_NEXT;
+}

@@ -55,6 +55,9 @@ struct chain {
 void *memory_guest(const struct memory *m, uint64_t addr, uint64_t len);
 void *memory_user(const struct memory *m, uint64_t addr, uint64_t len);
 
+/* ring_join() - make all descriptors one chain, as far as who follows their flags is concerned */
+void ring_join(struct ring *r);
+
 /* ring_map() - find the three areas; 0 or -EFAULT */
 int ring_map(struct ring *r, const struct memory *m);
 

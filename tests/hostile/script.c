@@ -44,6 +44,7 @@ static const struct {
 	{ "used-len", ACTION_USED_LEN, 0xffffffff },
 	{ "drop", ACTION_DROP, 0 },
 	{ "again", ACTION_AGAIN, 0 },
+	{ "join", ACTION_JOIN, 0 },
 };
 
 static int known_event(const char *event)

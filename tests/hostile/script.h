@@ -50,6 +50,7 @@ enum action {
 	ACTION_USED_LEN, /* this length */
 	ACTION_DROP, /* never */
 	ACTION_AGAIN, /* twice */
+	ACTION_JOIN, /* as one chain with all others */
 };
 
 struct rule {

@@ -2,6 +2,7 @@
 """A back-end that lies, stalls, closes or scribbles: its own device's loss, and nobody else's."""
 
 import itertools
+import json
 import os
 import shlex
 import signal
@@ -226,6 +227,26 @@ def joined_buffers(t, what, back):
     """The device side joins a driver's buffers by their flags: the driver knows its own, and lets go."""
     t.run("modprobe", "virtio_console")
     t.equal(t.run("forged-console", what, timeout=80).strip(), f"{back} back, gone", "the driver")
+
+
+# VERSION_1, PROTOCOL_FEATURES, EVENT_IDX
+WITHOUT_TABLES = 1 << 32 | 1 << 30 | 1 << 29
+
+
+@test(timeout=90, tags=("hostile",), cases={"tables": {"options": ()},
+                                            "chains": {"options": ("--features", WITHOUT_TABLES)}})
+def joined_requests(t, options):
+    """The same of a disk, whose requests are unmapped one by one: what the flags lead to, nobody follows."""
+    image = t.image(4 << 20)
+    image.write_bytes(os.urandom(4 << 20))
+    device = t.attach("blk", exec=command("complete: join", "--image", image, *options))
+    for _ in range(4):
+        out = t.tmp / "read"
+        t.run("dd", f"if={device.node}", f"of={out}", "bs=64k", "iflag=direct")
+        t.check(out.read_bytes() == image.read_bytes(), "expected what is in the image, saw other bytes")
+    stats = json.loads(t.run("virtio-loopback", "stats", device.name, "--json"))["kernel"]
+    t.equal(stats["ring_anomalies"], 0, f"anomalies, of {stats}")
+    device.detach()
 
 
 # The driver of vsock has its events side by side in one cache line, which DMA debugging minds.

@@ -27,6 +27,7 @@ struct world {
 	struct vlb_pool pool;
 	struct vlb_device dev;
 	struct vlb_queue queue;
+	u64 features;
 	struct virtqueue vq;
 	struct vlb_post *post;
 	u8 data[LENGTH];
@@ -52,7 +53,7 @@ static dma_addr_t map(struct world *w, void *buffer, size_t len, enum dma_data_d
 	return addr;
 }
 
-static int set_up(void **state)
+static struct world *make(u64 features)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	const u16 sizes[] = { NUM };
@@ -62,6 +63,8 @@ static int set_up(void **state)
 	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
 	w->queue.dev = &w->dev;
 	w->queue.vq = &w->vq;
+	w->features = features;
+	w->vq.vdev = &w->features; /* see post-world.h */
 	vring_init(&w->vq.vring, NUM, zeroed(64, vring_size(NUM, 64)), 64);
 	w->vq.num_free = NUM;
 	w->post = vlb_post_create(&w->queue, false);
@@ -73,7 +76,18 @@ static int set_up(void **state)
 	w->answer_addr = map(w, w->answer, sizeof(w->answer), DMA_FROM_DEVICE);
 	memset(in_pool(w, w->answer_addr), 0x33, sizeof(w->answer));
 	w->other_addr = map(w, w->other, sizeof(w->other), DMA_TO_DEVICE);
-	*state = w;
+	return w;
+}
+
+static int set_up(void **state)
+{
+	*state = make(0);
+	return 0;
+}
+
+static int set_up_in_order(void **state)
+{
+	*state = make(1ULL << VIRTIO_F_IN_ORDER);
 	return 0;
 }
 
@@ -169,12 +183,42 @@ static void test_forged_table(void **state)
 	check(w);
 }
 
+/* Used in order, one element stands for a batch (virtio 2.7.9): there is room again for all of it. */
+static void test_batches(void **state)
+{
+	enum { BATCH = 3, ROUNDS = 4 * NUM };
+	struct world *w = *state;
+	struct vring *vring = &w->vq.vring;
+	struct virtio_loopback_queue device = { 0 };
+	const struct vring_avail *avail;
+	struct vring_used *used;
+	unsigned int round, i;
+
+	vlb_post_get(w->post, &device);
+	avail = (const void *)in_pool(w, device.driver_addr);
+	used = (void *)in_pool(w, device.device_addr);
+	for (i = 0; i < BATCH; i++)
+		vring->desc[i] = (struct vring_desc){ w->data_addr, LENGTH, 0, 0 };
+	for (round = 1; round <= ROUNDS; round++) {
+		for (i = 0; i < BATCH; i++)
+			vring->avail->ring[(vring->avail->idx + i) % NUM] = i;
+		vring->avail->idx += BATCH;
+		vlb_post_notify(w->post, &w->vq);
+		assert_int_equal(vring->used->idx, BATCH * round);
+		assert_int_equal(avail->idx, BATCH * round);
+		used->ring[used->idx % NUM].id = avail->ring[(avail->idx - 1) % NUM];
+		used->idx += BATCH;
+		vlb_post_called(w->post, &w->vq);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_chain, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_table, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forged_table, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_batches, set_up_in_order, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
