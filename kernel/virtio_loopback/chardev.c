@@ -270,17 +270,11 @@ static int vlb_get_heads(const struct vlb_queue *queue, u16 *heads, u32 room)
 	err = mutex_lock_interruptible(&dev->lock);
 	if (err)
 		return err;
-	if (queue->relay)
-		count = vlb_relay_list(queue->relay, dev->bounce.record.list);
-	else
-		list = vlb_record_list(&dev->bounce, queue->index, &count);
+	count = vlb_relay_list(queue->relay, dev->bounce.record.list);
 	for (i = 0; i < min(count, room); i++)
 		heads[i] = list[i].head;
-	/* What a relay knows the device side cannot spoil, nor a driver that maps by itself. */
-	if (!queue->relay && vlb_record_anomalies(&dev->bounce))
-		err = -EIO;
 	mutex_unlock(&dev->lock);
-	return err ? err : count;
+	return count;
 }
 
 static int vlb_ioctl_get_outstanding(struct vlb_device *dev,
@@ -293,7 +287,7 @@ static int vlb_ioctl_get_outstanding(struct vlb_device *dev,
 
 	if (!queue || args->flags || args->reserved)
 		return -EINVAL;
-	if (queue->post || (dev->features & BIT_ULL(VIRTIO_F_RING_PACKED)))
+	if (!queue->relay)
 		return -EOPNOTSUPP;
 	room = min_t(u32, args->count, queue->max);
 	heads = kvcalloc(room, sizeof(*heads), GFP_KERNEL_ACCOUNT);
@@ -381,7 +375,8 @@ static int vlb_ioctl_device(struct file *file, struct vlb_device *dev, unsigned 
 	case VIRTIO_LOOPBACK_CHECK_POOL:
 		return vlb_pool_check(&dev->pool);
 	case VIRTIO_LOOPBACK_STORE_FD:
-		return vlb_store_put(&dev->store, &args->store);
+		return vlb_device_is_over(dev) ? -ENODEV :
+						 vlb_store_put(&dev->store, &args->store);
 	case VIRTIO_LOOPBACK_FETCH_FD:
 		return vlb_store_get(&dev->store, &args->store, dev->pool.memfd);
 	case VIRTIO_LOOPBACK_SET_BACKEND:

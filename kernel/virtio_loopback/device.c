@@ -22,6 +22,8 @@
 #define VLB_DEFAULT_MESSAGE_TIMEOUT_MS	10000
 #define VLB_MAX_MESSAGE_TIMEOUT_MS	120000
 #define VLB_MAX_ORPHAN_TIMEOUT_MS	3600000
+/* As far as this kernel's DMA addresses go, with room for rings behind the pool. */
+#define VLB_POOL_BASE_MAX		((dma_addr_t)~0ULL >> 1)
 #define VLB_WINDOW_DEFAULT		(4ULL << 30)
 #define VLB_WINDOW_MAX			BIT_ULL(40)
 
@@ -106,6 +108,8 @@ static void vlb_device_end_io(struct vlb_device *dev)
 		return;
 	if (!vlb_device_is_over(dev))
 		vlb_device_set_state(dev, VIRTIO_LOOPBACK_FAILED);
+	/* By way of a socket there, the device's own file may be in it. */
+	vlb_store_finish(&dev->store);
 	if (!vlb_sink_wanted(dev))
 		vlb_bounce_close(&dev->bounce);
 	vlb_messages_abort(&dev->messages, -EIO);
@@ -156,7 +160,9 @@ static void vlb_start_work(struct work_struct *work)
 	mutex_lock(&dev->lock);
 	if (err) {
 		dev->vdev = NULL;
-		if (!vlb_device_is_over(dev))
+		if (dev->state == VIRTIO_LOOPBACK_ORPHAN)
+			mod_delayed_work(vlb_wq, &dev->teardown_work, 0);
+		else if (!vlb_device_is_over(dev))
 			vlb_device_set_state(dev, VIRTIO_LOOPBACK_CREATED);
 	} else {
 		vv->registered = true;
@@ -215,8 +221,7 @@ static void vlb_fail_work(struct work_struct *work)
 
 	kcov_remote_start_common(dev->kcov);
 	/*
-	 * Before the lock: who holds it may wait for a driver that the back-end keeps busy, see
-	 * vlb_queues_end_walks().
+	 * Before the lock: who holds it may wait for a driver that the back-end keeps busy.
 	 */
 	vlb_pool_revoke(&dev->pool);
 	mutex_lock(&dev->lock);
@@ -225,12 +230,12 @@ static void vlb_fail_work(struct work_struct *work)
 	kcov_remote_stop();
 }
 
-/* Any context: the driver is taking a buffer back. */
+/* Any context: the driver has unmapped what is not mapped, and is not to go on. */
 static void vlb_device_stray(struct vlb_bounce *bounce)
 {
 	struct vlb_device *dev = container_of(bounce, struct vlb_device, bounce);
 
-	vlb_queues_end_walks(dev);
+	vlb_queues_break(dev);
 	if (!vlb_device_is_over(dev))
 		vlb_device_fail_async(dev);
 }
@@ -325,7 +330,8 @@ static int vlb_check_create(const struct virtio_loopback_create *args)
 	    !(args->features & BIT_ULL(VIRTIO_F_VERSION_1)) ||
 	    args->config_size > VIRTIO_LOOPBACK_CONFIG_MAX ||
 	    !args->num_queues || args->num_queues > VIRTIO_LOOPBACK_QUEUES_MAX ||
-	    !args->pool_base || !PAGE_ALIGNED(args->pool_base) || args->pool_base > S64_MAX ||
+	    !args->pool_base || !PAGE_ALIGNED(args->pool_base) ||
+	    args->pool_base > VLB_POOL_BASE_MAX ||
 	    args->message_timeout_ms > VLB_MAX_MESSAGE_TIMEOUT_MS ||
 	    args->orphan_timeout_ms > VLB_MAX_ORPHAN_TIMEOUT_MS)
 		return -EINVAL;
@@ -394,7 +400,7 @@ static int vlb_device_init_memory(struct vlb_device *dev, const struct virtio_lo
 	if (err)
 		vlb_pool_finish(&dev->pool);
 	dev->bounce.stray = vlb_device_stray;
-	dev->bounce.private_rings = vlb_relay_wanted(dev->device_id, dev->features);
+	dev->bounce.private_rings = vlb_relay_wanted(dev->features);
 	return err;
 }
 
@@ -671,14 +677,14 @@ int vlb_device_fail(struct vlb_device *dev)
 	return 0;
 }
 
-static int vlb_device_add_window(struct vlb_device *dev, dma_addr_t base, u64 size)
+static int vlb_device_add_window(struct vlb_device *dev, u64 base, u64 size)
 {
 	struct vlb_window *window;
 
 	if (dev->state != VIRTIO_LOOPBACK_CREATED || dev->vdev)
 		return -EINVAL;
 	if (!base || !PAGE_ALIGNED(base) || !PAGE_ALIGNED(size) || size > VLB_WINDOW_MAX ||
-	    base > S64_MAX - size)
+	    base > S64_MAX - size || base + size - 1 > (dma_addr_t)~0ULL)
 		return -EINVAL;
 	if (base < dev->bounce.base + dev->pool.size && dev->bounce.base < base + size)
 		return -EINVAL;

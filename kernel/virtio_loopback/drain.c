@@ -215,6 +215,7 @@ static bool vlb_drain_every_head(struct vlb_queue *queue, unsigned long end)
 		else
 			vlb_drain_use(queue, vq, &one, 1);
 		vlb_drain_wait_taken(vq, before, end);
+		cond_resched();
 		/* Where it has taken a packed descriptor it may have put another one there. */
 		if (!vlb_vq_is_packed(vq) || virtqueue_enable_cb_prepare(vq) == before)
 			stands &= vlb_drain_stands(queue, vq);

@@ -11,6 +11,8 @@
 
 /* How often one who waits looks whether his time runs. */
 #define VLB_MESSAGE_SLICE	(HZ / 10)
+/* Less than the watchdog of the system's sleep has: it stops the machine. */
+#define VLB_ASLEEP_PATIENCE	(30 * HZ)
 
 /**
  * struct vlb_question - lives on the stack of the one who asks
@@ -125,7 +127,8 @@ static void vlb_messages_give_up(struct vlb_messages *messages, struct vlb_quest
  *
  * Sleeps, at most for the device's message time-out, and its orphan time-out for all times
  * together in which it waits for another adapter: each alone has an end, but adapters could come
- * and go for ever. Not counted is the time in which the system goes to sleep and comes back.
+ * and go for ever. The time in which the system goes to sleep and comes back is counted by itself:
+ * the adapter may be frozen, and the system waits for who asks.
  *
  * Return: the adapter's answer, -ENODEV (there is none any more) or -ETIMEDOUT.
  */
@@ -133,7 +136,7 @@ int vlb_messages_ask(struct vlb_device *dev, struct virtio_loopback_msg *msg)
 {
 	struct vlb_messages *messages = &dev->messages;
 	struct vlb_question question = { .msg = msg };
-	unsigned long left = dev->message_timeout, alone = 0, slice;
+	unsigned long left = dev->message_timeout, alone = 0, asleep = 0, slice;
 
 	init_completion(&question.done);
 	if (!vlb_messages_submit(messages, &question))
@@ -143,12 +146,12 @@ int vlb_messages_ask(struct vlb_device *dev, struct virtio_loopback_msg *msg)
 		if (wait_for_completion_timeout(&question.done, slice))
 			goto out;
 		if (READ_ONCE(dev->suspended))
-			continue;
-		if (READ_ONCE(dev->state) == VIRTIO_LOOPBACK_ORPHAN)
+			asleep += slice;
+		else if (READ_ONCE(dev->state) == VIRTIO_LOOPBACK_ORPHAN)
 			alone += slice;
 		else
 			left -= slice;
-	} while (left && alone <= dev->orphan_timeout);
+	} while (left && alone <= dev->orphan_timeout && asleep <= VLB_ASLEEP_PATIENCE);
 	vlb_messages_give_up(messages, &question);
 out:
 	trace_vlb_message(dev, msg, question.error);

@@ -41,6 +41,7 @@ struct vlb_posted {
  * @state:     what happens to the driver's buffers
  * @num:       entries of either ring
  * @event_idx: VIRTIO_RING_F_EVENT_IDX is negotiated
+ * @in_order:  VIRTIO_F_IN_ORDER is negotiated
  * @seen:      driver's ring: next entry of the available ring
  * @used:      driver's ring: next entry of the used ring
  * @taken:     bytes of the buffer at @seen that are in the area already
@@ -73,6 +74,7 @@ struct vlb_post {
 	enum vlb_post_state state;
 	u16 num;
 	bool event_idx;
+	bool in_order;
 
 	u16 seen;
 	u16 used;
@@ -153,19 +155,24 @@ static struct vlb_posted *vlb_post_find(struct vlb_post *post, u32 id)
 }
 
 /*
- * Frees what the device has used, in the order of the area.
+ * Frees what the device has used, in the order of the area. Used in order (virtio 2.7.9), it is the
+ * first ones: one entry may stand for a batch.
  *
  * Return: whether there was any buffer: an index alone may count on for ever.
  */
 static bool vlb_post_reclaim(struct vlb_post *post)
 {
 	u16 count = vlb_post_device_used(post) - post->used_idx;
+	u32 done = post->first;
 	bool any = false;
 
 	if (count > vlb_post_in_ring(post))
 		return false;
 	/* The entries after the index, see virtio 2.7.8. */
 	smp_rmb();
+	any = post->in_order && count;
+	for (; post->in_order && count; count--, post->used_idx++)
+		vlb_post_buffer(post, done++)->done = true;
 	for (; count; count--, post->used_idx++) {
 		const struct vring_used_elem *elem =
 			&post->ring.used->ring[post->used_idx & (post->num - 1)];
@@ -662,6 +669,7 @@ int vlb_post_start(struct vlb_post *post, struct virtqueue *vq)
 	}
 	vring_init(&post->ring, post->num, post->ring_mem, PAGE_SIZE);
 	post->event_idx = virtio_has_feature(vq->vdev, VIRTIO_RING_F_EVENT_IDX);
+	post->in_order = virtio_has_feature(vq->vdev, VIRTIO_F_IN_ORDER);
 	post->seen = 0;
 	post->used = 0;
 	post->taken = 0;

@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/net.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 #include <linux/virtio_loopback.h>
@@ -76,7 +77,7 @@ int vlb_store_put(struct vlb_store *store, const struct virtio_loopback_store *a
 			return -EINVAL;
 		}
 	}
-	stored = &store->slots[args->slot];
+	stored = &store->slots[array_index_nospec(args->slot, VIRTIO_LOOPBACK_STORE_MAX)];
 	if (stored->file)
 		fput(stored->file);
 	stored->file = file;
@@ -88,16 +89,18 @@ int vlb_store_get(struct vlb_store *store, struct virtio_loopback_store *args,
 		  struct file *pool)
 {
 	struct file *file = NULL;
+	unsigned int slot;
 	int fd;
 
 	if (args->flags || args->reserved || args->slot >= VIRTIO_LOOPBACK_STORE_MAX)
 		return -EINVAL;
+	slot = array_index_nospec(args->slot, VIRTIO_LOOPBACK_STORE_MAX);
 	if (args->slot == VIRTIO_LOOPBACK_STORE_POOL) {
 		file = pool;
 		args->tag = 0;
 	} else if (store->slots) {
-		file = store->slots[args->slot].file;
-		args->tag = store->slots[args->slot].tag;
+		file = store->slots[slot].file;
+		args->tag = store->slots[slot].tag;
 	}
 	if (!file)
 		return -ENOENT;

@@ -31,7 +31,8 @@ static bool vlb_task_keep_awake(struct task_struct *task, bool awake)
 		return true;
 	raw_spin_lock_irqsave(&task->pi_lock, flags);
 	exempt = READ_ONCE(task->flags) & (PF_KTHREAD | PF_EXITING);
-	asleep = !task_is_running(task) && !task->on_rq && !vlb_task_on_cpu(task);
+	asleep = !task_is_running(task) && READ_ONCE(task->__state) != TASK_WAKING &&
+		 !task->on_rq && !vlb_task_on_cpu(task);
 	if (asleep && !exempt && awake)
 		task->flags |= PF_NOFREEZE;
 	else if (asleep && !exempt)
@@ -40,13 +41,25 @@ static bool vlb_task_keep_awake(struct task_struct *task, bool awake)
 	return exempt || asleep;
 }
 
+static bool vlb_self_keep_awake(bool awake)
+{
+	if (current->flags & PF_KTHREAD)
+		return true;
+	if (awake)
+		current->flags |= PF_NOFREEZE;
+	else
+		current->flags &= ~PF_NOFREEZE;
+	return true;
+}
+
 static bool vlb_threads_try(struct task_struct *leader, bool awake)
 {
 	struct task_struct *task;
 	bool all = true;
 
 	for_each_thread(leader, task)
-		all &= task == current || vlb_task_keep_awake(task, awake);
+		all &= task == current ? vlb_self_keep_awake(awake) :
+					 vlb_task_keep_awake(task, awake);
 	return all;
 }
 

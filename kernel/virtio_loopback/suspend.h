@@ -10,7 +10,8 @@
  *    when the back-end is frozen before it, it waits for ever: the system would not get
  *    to sleep under load. So the processes that serve a device are left out of the
  *    freezing. When all others stand still they have nothing to do.
- *  - While the system goes to sleep, time does not count for messages.
+ *  - While the system goes to sleep an adapter may be frozen all the same, and messages have
+ *    30 s more. Not longer: a probe or a removal that waits for one holds the sleep up.
  *
  * When the system goes down its processes have been killed, the adapters among them: what they
  * left does not wait for others.

@@ -303,7 +303,7 @@ void handover_put(struct adapter *a, enum handover_slot slot, int fd)
 
 	if (a->handover.page && a->device.fd >= 0)
 		ret = device_store(&a->device, slot, fd);
-	if (ret)
+	if (ret && ret != -ENODEV) /* of a device that has failed nobody takes it over */
 		log_ratelimited(LOG_LEVEL_WARNING, "what another adapter would need is not kept: %s",
 				strerror(-ret));
 }

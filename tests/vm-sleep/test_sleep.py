@@ -47,6 +47,16 @@ def pm_test(t, turns):
     device.detach()
 
 
+@test(timeout=120, kernels=ALL, needs=("uapi-check",))
+def unanswered(t):
+    """A probe that waits for an adapter which does not answer does not hold the system's sleep up."""
+    levels(t, "mem")
+    t.run("modprobe", "virtio-rng")
+    (POWER / "pm_test").write_text("devices")
+    out = t.run("uapi-check", "asleep", timeout=100)
+    t.check("1 checks, 0 failed" in out, f"expected the closing line, saw {out!r}")
+
+
 @test(timeout=300, kernels=("debian-6.12", "debian-7"), needs=("storm", "rtcwake"),
       cases={"check": {"turns": 2}, "long": Case({"turns": 20}, tier="long")})
 def to_memory(t, turns):

@@ -18,7 +18,7 @@ def check(t, *names):
 @test(kernels=ALL, timeout=90, needs=("uapi-check",))
 def calls(t):
     """Every call: its refusals, its effect, and the end of devices in each state."""
-    check(t, "-endless-chain", "-store-served")
+    check(t, "-endless-chain", "-store-served", "-asleep")
 
 
 # It leads through buffers that are not mapped any more.

@@ -299,14 +299,11 @@ struct virtio_loopback_state {
  *         order in which the driver made them available
  * @reserved: zero
  *
- * The kernel's own record of the buffers that the driver has added and not yet
- * taken back, kept from the mapping of each buffer and so complete under suppressed
- * kicks and calls and under completion out of order. A head that the back-end has
- * used and the driver has not yet taken is in the record too: it is found in the
- * used ring from used_index (struct virtio_loopback_queue) on. Where the driver has a ring
- * that the device does not see, the record is of what the device was given and the kernel
- * has not taken back for the driver. EIO: the device side has scribbled in a ring, and there
- * is no record any more. EOPNOTSUPP: a posted queue (VIRTIO_LOOPBACK_QF_POSTED), where the
+ * The kernel's own record of what the device was given and has not given back: complete
+ * under suppressed kicks and calls and under completion out of order, and out of the
+ * device side's reach. It goes up to what was seen of the device's used ring, used_index
+ * (struct virtio_loopback_queue): a head that was used since is in the record too, and is
+ * found in that ring. EOPNOTSUPP: a posted queue (VIRTIO_LOOPBACK_QF_POSTED), where the
  * driver waits for nothing; or a device that VIRTIO_F_RING_PACKED was offered for: there is
  * no record of packed virtqueues.
  */
@@ -371,9 +368,9 @@ struct virtio_loopback_restrict {
  * @tag:   STORE: any value; FETCH, out: that value
  * @reserved: zero
  *
- * What is kept lives until the device is dead: the connection to the back-end, the
- * in-flight record, eventfds. Then it is let go of at once, also while users of the
- * device keep its remains. A file of this very driver cannot be kept (EINVAL), nor a socket
+ * What is kept lives until the device has failed or is dead: the connection to the
+ * back-end, the in-flight record, eventfds. Then it is let go of at once, also while users
+ * of the device keep its remains, and nothing more is kept (ENODEV). A file of this very driver cannot be kept (EINVAL), nor a socket
  * that is not an AF_UNIX one, nor a file that a process serves (FUSE).
  */
 struct virtio_loopback_store {

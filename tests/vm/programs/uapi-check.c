@@ -515,6 +515,76 @@ static void check_store_served(void)
 	unlink(path);
 }
 
+/* The device's file in a socket's queue, and the socket in the device's store: nobody has it open. */
+static void leave_cycle(void)
+{
+	int memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW), fd = raw_open(), pair[2];
+	struct virtio_loopback_create args = raw_args(memfd, "cycle");
+	struct virtio_loopback_store store = { .size = sizeof(store), .slot = 1 };
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	char byte = 0;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+
+	args.message_timeout_ms = 1000;
+	control.align = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+	expect_error(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0, "socketpair");
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args), 0, "CREATE");
+	store.fd = pair[0];
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_STORE_FD, &store), 0, "STORE_FD");
+	expect(sendmsg(pair[1], &msg, 0) == 1, "sendmsg");
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_START), 0, "START");
+}
+
+static void check_cycle(void)
+{
+	pid_t pid;
+	int status = -1;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		leave_cycle();
+		fflush(stdout);
+		_exit(check_failed);
+	}
+	waitpid(pid, &status, 0);
+	EXPECT(!status);
+	/* what nobody answers makes it fail */
+	expect(raw_wait_gone("cycle", 20000), "the device to go");
+}
+
+/*
+ * The system goes to sleep while a driver's probe waits for an answer that does not come, and waits
+ * for the probe: that has to have an end. By tests/vm-sleep, which says how far it goes.
+ */
+static void check_asleep(void)
+{
+	int memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW), fd = raw_open();
+	int state = open("/sys/power/state", O_WRONLY | O_CLOEXEC);
+	struct virtio_loopback_create args = raw_args(memfd, "asleep");
+
+	args.message_timeout_ms = 2000;
+	EXPECT(state >= 0);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args), 0, "CREATE");
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_START), 0, "START");
+	if (write(state, "mem", 3) != 3)
+		printf("the system did not go to sleep: %s\n", strerror(errno));
+	close(state);
+	close(fd);
+	close(memfd);
+	expect(raw_wait_gone("asleep", 20000), "the device to go");
+}
+
 static void check_pool_holes(void)
 {
 	struct raw_device dev;
@@ -658,6 +728,8 @@ static const struct {
 	{ "messages", check_messages },
 	{ "store", check_store },
 	{ "store-served", check_store_served },
+	{ "cycle", check_cycle },
+	{ "asleep", check_asleep },
 	{ "pool-holes", check_pool_holes },
 	{ "window-refuses", check_window_refuses },
 	{ "window", check_window },
