@@ -216,15 +216,18 @@ static int confine_paths_wide(const struct confine_path *own, const struct displ
 			     CONFINE_KEEP_TCP | CONFINE_KEEP_ABSTRACT, failure);
 }
 
-static int confine_paths(const struct output_ops *ops, const struct display_options *o,
+static int confine_paths(const struct output *output, const struct display_options *o,
 			 struct failure *failure)
 {
-	const char *folder = ops->folder ? strchr(o->mode, '=') : NULL;
-	/* what the output writes */
+	const struct output_ops *ops = output->ops;
+	/* what the output writes: by its name it may be another folder by now */
+	char path[32];
 	const struct confine_path own = {
-		folder ? folder + 1 : NULL, CONFINE_READ | CONFINE_WRITE | CONFINE_CHANGE,
+		ops->folder ? path : NULL, CONFINE_READ | CONFINE_WRITE | CONFINE_CHANGE,
 	};
 
+	if (ops->folder)
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", ops->folder(output));
 	return is_wide(ops, o) ? confine_paths_wide(&own, o, failure) :
 				 confine_files(&own, 1, CONFINE_KEEP_ABSTRACT, failure);
 }
@@ -263,7 +266,7 @@ static int confine(struct display *display, const struct display_options *o,
 	ret = confine_privileges(TO_BECOME, failure);
 	/* by their names they may be that user's no more */
 	if (!ret)
-		ret = confine_paths(ops, o, failure);
+		ret = confine_paths(&display->output, o, failure);
 	if (!ret)
 		ret = become_user(&display->output, o, failure);
 	if (ret)

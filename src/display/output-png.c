@@ -255,6 +255,15 @@ static void png_mode(struct output *output, struct head *head)
 
 /* ---- opening ---- */
 
+/* Where root writes, a link of somebody else's is not to say. */
+static bool is_own_link(int parent, const char *name)
+{
+	struct stat st;
+
+	return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
+	       (st.st_uid == 0 || st.st_uid == geteuid());
+}
+
 /*
  * What was made here becomes another user's: so it is that folder that is opened, and not what
  * somebody else has put into its place, or into that of a folder above, since.
@@ -276,7 +285,9 @@ static int make_folder(const char *path, bool *made)
 	*made = mkdirat(parent, last, 0755) == 0;
 	if (!*made && errno != EEXIST)
 		return -errno;
-	fd = openat(parent, last, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (*made ? O_NOFOLLOW : 0));
+	fd = openat(parent, last, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && !*made && is_own_link(parent, last))
+		fd = openat(parent, last, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -346,6 +357,13 @@ err:
 	return ret;
 }
 
+static int png_folder(const struct output *output)
+{
+	const struct png_output *png = output->priv;
+
+	return png->dir;
+}
+
 /* Root writes into a user's folder by CAP_DAC_OVERRIDE only. */
 static bool png_needs_override(struct output *output)
 {
@@ -374,7 +392,7 @@ const struct output_ops output_png = {
 	.name = "png",
 	.arg = "DIR",
 	.arg_needed = true,
-	.folder = true,
+	.folder = png_folder,
 	.open = png_open,
 	.mode = png_mode,
 	.damage = png_damage,

@@ -18,7 +18,6 @@ struct output_ops {
 	const char *arg; /* what may stand behind "NAME=", for --help; NULL: nothing */
 	bool arg_needed;
 	bool input; /* somebody can type and point there */
-	bool folder; /* that argument is a folder that it writes to */
 	bool wide; /* its libraries use more of the kernel than can be listed */
 	bool connects; /* ... and connect to a server of windows */
 
@@ -38,6 +37,9 @@ struct output_ops {
 	void (*settle)(struct output *output, struct head *head);
 
 	void (*close)(struct output *output);
+
+	/* NULL: none. The folder that it writes to, which stays open */
+	int (*folder)(const struct output *output);
 
 	/*
 	 * NULL: yes. Whether another user than root can go on with it; what it has made here is

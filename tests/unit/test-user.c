@@ -214,8 +214,7 @@ static void test_traps(void **state)
 	assert_int_equal(mkdir(file("unit.ctl"), 0700), 0);
 	assert_int_equal(become(&o), 0);
 	check_owner("target", 0);
-	check_owner("unit.ctl", 0);
-	assert_int_equal(rmdir(file("unit.ctl")), 0);
+	assert_int_not_equal(access(file("unit.ctl"), F_OK), 0);
 	assert_int_equal(unlink(file("target")), 0);
 }
 

@@ -277,6 +277,12 @@ def display(t):
     device, pid = card(t)
     forbidden.check("display", pid, user=SERVICE)
     device.detach("--force")
+    link = t.tmp / "link"
+    link.symlink_to("/etc")
+    os.lchown(link, 65534, -1)
+    out = t.run("virtio-loopback", "attach", "--type", "gpu", "--display", f"png={link}", "--exec", "vhost-user-gpu",
+                status=1)
+    t.check(str(link) in out, f"a folder that is somebody's link: expected that it is named, saw {out!r}")
 
 
 FOLDERS = {"its-own": {"mode": None, "user": [SERVICE] * 4},
