@@ -36,13 +36,11 @@ static int vlb_bounce_init_maps(struct vlb_bounce *bounce)
  * @pool:       stays the caller's, must outlive @bounce
  * @base:       DMA address of its first byte
  * @ring_size:  bytes, whole pages, for rings
- * @sizes:      largest size of each virtqueue
- * @num_queues: virtqueues
  *
  * Return: 0, -ENOSPC (too small) or -ENOMEM.
  */
 int vlb_bounce_init(struct vlb_bounce *bounce, struct vlb_pool *pool, dma_addr_t base,
-		    size_t ring_size, const u16 *sizes, unsigned int num_queues)
+		    size_t ring_size)
 {
 	size_t slot_size;
 	unsigned int i;
@@ -71,13 +69,8 @@ int vlb_bounce_init(struct vlb_bounce *bounce, struct vlb_pool *pool, dma_addr_t
 		err = -ENOMEM;
 		goto err_maps;
 	}
-	err = vlb_record_init(&bounce->record, sizes, num_queues);
-	if (err)
-		goto err_rings;
 	return 0;
 
-err_rings:
-	bitmap_free(bounce->ring_pages);
 err_maps:
 	kvfree(bounce->maps);
 err_slots:
@@ -87,7 +80,6 @@ err_slots:
 
 void vlb_bounce_finish(struct vlb_bounce *bounce)
 {
-	vlb_record_finish(&bounce->record);
 	bitmap_free(bounce->ring_pages);
 	kvfree(bounce->maps);
 	vlb_slots_finish(&bounce->slots);
@@ -190,7 +182,6 @@ static struct vlb_mapping *vlb_bounce_get(struct vlb_bounce *bounce, unsigned in
 	map->orig = orig;
 	map->len = len;
 	map->dir = dir;
-	map->queue = VLB_NO_QUEUE;
 	map->answered = false;
 	vlb_slots_tag(&bounce->slots, first, index);
 	bounce->live++;
@@ -275,7 +266,6 @@ static __always_inline void vlb_bounce_forget(struct vlb_bounce *bounce, struct 
 					      bool copied)
 {
 	bounce->bytes_out += copied ? map->len : 0;
-	vlb_record_taken(bounce, map);
 	vlb_bounce_put(bounce, map);
 }
 

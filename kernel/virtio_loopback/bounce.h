@@ -16,12 +16,10 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
-#include "record.h"
 #include "slots.h"
 
 struct vlb_pool;
 
-#define VLB_NO_QUEUE	U16_MAX
 /* A power of two */
 #define VLB_COPY_LOCKS	64
 /* A buffer of this size or less holds a header or a status, not data. */
@@ -32,10 +30,6 @@ struct vlb_pool;
  * @orig:  the buffer
  * @len:   its bytes
  * @first: first granule of the slot; while free: the next free mapping
- * @seq:   the record's order of availability, valid with @queue
- * @head:  descriptor head that stands for the whole buffer chain, valid with @queue
- * @queue: the virtqueue it was made available in, VLB_NO_QUEUE: not seen yet, or not
- *         the first of its chain
  * @order: the slot's size is 2^order granules
  * @dir:   enum dma_data_direction
  * @live:  mapped. The driver owns the entry from map to unmap; but a device side that forges
@@ -48,9 +42,6 @@ struct vlb_mapping {
 	phys_addr_t orig;
 	u32 len;
 	u32 first;
-	u64 seq;
-	u16 head;
-	u16 queue;
 	u8 order;
 	u8 dir;
 	bool live;
@@ -79,7 +70,6 @@ struct vlb_mapping {
  * @live:       mappings that exist
  * @private_end: bytes behind the pool's addresses that were given to private rings, ever
  * @ring_pages: bit set: the page of the ring part is in use
- * @record:     which heads are outstanding in which queue
  * @strayed:    what was not mapped has been unmapped, ever; under @lock, read anywhere
  * @stray:      told of each unmapping of what is not mapped, in any context; NULL: nobody is
  * @closed:     no further mapping is made
@@ -107,7 +97,6 @@ struct vlb_bounce {
 	u32 live;
 	u64 private_end;
 	unsigned long *ring_pages;
-	struct vlb_record record;
 	bool strayed;
 	void (*stray)(struct vlb_bounce *bounce);
 	bool closed;
@@ -119,7 +108,7 @@ struct vlb_bounce {
 };
 
 int vlb_bounce_init(struct vlb_bounce *bounce, struct vlb_pool *pool, dma_addr_t base,
-		    size_t ring_size, const u16 *sizes, unsigned int num_queues);
+		    size_t ring_size);
 void vlb_bounce_finish(struct vlb_bounce *bounce);
 
 dma_addr_t vlb_bounce_map(struct vlb_bounce *bounce, phys_addr_t orig, size_t len,

@@ -263,14 +263,14 @@ out_free:
 static int vlb_get_heads(const struct vlb_queue *queue, u16 *heads, u32 room)
 {
 	struct vlb_device *dev = queue->dev;
-	const struct vlb_outstanding *list = dev->bounce.record.list;
+	struct vlb_outstanding *list = dev->outstanding;
 	unsigned int i, count;
 	int err;
 
 	err = mutex_lock_interruptible(&dev->lock);
 	if (err)
 		return err;
-	count = vlb_relay_list(queue->relay, dev->bounce.record.list);
+	count = vlb_relay_list(queue->relay, list);
 	for (i = 0; i < min(count, room); i++)
 		heads[i] = list[i].head;
 	mutex_unlock(&dev->lock);

@@ -395,8 +395,7 @@ static int vlb_device_init_memory(struct vlb_device *dev, const struct virtio_lo
 	if (err)
 		return err;
 	err = vlb_bounce_init(&dev->bounce, &dev->pool, args->pool_base,
-			      vlb_queues_ring_size(sizes, flags, args->num_queues, args->features),
-			      sizes, args->num_queues);
+			      vlb_queues_ring_size(sizes, flags, args->num_queues, args->features));
 	if (err)
 		vlb_pool_finish(&dev->pool);
 	dev->bounce.stray = vlb_device_stray;

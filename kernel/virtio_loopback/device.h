@@ -83,6 +83,8 @@ struct vlb_vdev {
  * @vq_lock:    virtqueues come and go under it; taken after @lock, or alone
  * @queues:     the virtqueues
  * @num_queues: how many there are
+ * @outstanding: room for a list of the buffers that are out of the largest one, so that the end
+ *              of a device needs no memory; under @lock
  * @pool:       memory shared with the back-end
  * @bounce:     who uses what of it
  * @window:     the driver's own pages, shown to the back-end; NULL: there is none. Set once,
@@ -135,6 +137,7 @@ struct vlb_device {
 	struct mutex vq_lock; /* see @vq_lock above */
 	struct vlb_queue *queues;
 	unsigned int num_queues;
+	struct vlb_outstanding *outstanding;
 	struct vlb_pool pool;
 	struct vlb_bounce bounce;
 	struct vlb_window *window;

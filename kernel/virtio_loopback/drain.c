@@ -13,28 +13,21 @@
 
 /* Some drivers take their buffers back in a work item of their own. */
 #define VLB_DRAIN_PATIENCE	(2 * HZ)
-/* That for all heads together, when each is offered: a ring may have 32768. */
-#define VLB_DRAIN_HEADS_PATIENCE (10 * HZ)
+/* That for all ids together, when each is offered: a ring may have 32768. */
+#define VLB_DRAIN_IDS_PATIENCE	(10 * HZ)
 
-/*
- * Where the driver will look next is asked of the ring's owner, in what follows, and not read
- * from shared memory.
- */
-
-/* Puts heads into the used ring, and calls the driver. */
+/* Puts heads into the used ring, behind what is there, and calls the driver. */
 static void vlb_drain_use(struct vlb_queue *queue, struct virtqueue *vq,
 			  const struct vlb_outstanding *list, unsigned int count)
 {
 	const struct vring *vring = virtqueue_get_vring(vq);
+	u16 next = virtio16_to_cpu(vq->vdev, READ_ONCE(vring->used->idx));
 	unsigned int i;
-	u16 next;
 
 	/* A queue that a forged entry broke would ignore what comes. */
 	__virtqueue_unbreak(vq);
-	next = virtqueue_enable_cb_prepare(vq);
 	for (i = 0; i < count; i++) {
-		struct vring_used_elem *elem = &vring->used->ring[(u16)(next + i) &
-								  (vring->num - 1)];
+		struct vring_used_elem *elem = &vring->used->ring[next++ & (vring->num - 1)];
 
 		if (vlb_fence_carried(queue->dev->device_id))
 			vlb_fence_answer(&queue->dev->bounce, vring, list[i].head);
@@ -43,12 +36,68 @@ static void vlb_drain_use(struct vlb_queue *queue, struct virtqueue *vq,
 	}
 	/* The entries before the index, as a device would (virtio 2.7.8). */
 	smp_wmb();
-	queue->drained = next + count;
-	queue->drained_head = list[count - 1].head;
-	queue->drained_any = true;
-	WRITE_ONCE(vring->used->idx, cpu_to_virtio16(vq->vdev, queue->drained));
+	WRITE_ONCE(vring->used->idx, cpu_to_virtio16(vq->vdev, next));
 	vlb_queue_call_sync(queue);
 }
+
+/* Returns whether there was anything to give back as failed. */
+static bool vlb_drain_relayed(struct vlb_queue *queue)
+{
+	struct vlb_outstanding *list = queue->dev->outstanding;
+	struct virtqueue *vq = vlb_queue_vq(queue);
+	unsigned int count;
+
+	if (!vq || !queue->relay)
+		return false;
+	count = vlb_relay_take_back(queue->relay, vq, list);
+	if (count)
+		vlb_drain_use(queue, vq, list, count);
+	return count;
+}
+
+/* Has the driver something to take? What is posted it takes when it comes by. */
+static bool vlb_drain_waits(struct vlb_queue *queue)
+{
+	struct virtqueue *vq = vlb_queue_vq(queue);
+
+	if (!vq || !queue->relay || virtqueue_is_broken(vq))
+		return false;
+	return (u16)virtqueue_enable_cb_prepare(vq) !=
+	       virtio16_to_cpu(vq->vdev, READ_ONCE(virtqueue_get_vring(vq)->used->idx));
+}
+
+/*
+ * A driver that has reset the device is on its way out: it looks at no ring any more and
+ * takes its buffers back by itself. virtio_console would read again what was in them,
+ * while it lets its ports go.
+ */
+static bool vlb_drain_is_wanted(struct vlb_device *dev)
+{
+	return READ_ONCE(dev->status);
+}
+
+/* Until the driver has all, also what it was about to add. */
+static void vlb_drain_split(struct vlb_device *dev)
+{
+	unsigned long end = jiffies + VLB_DRAIN_PATIENCE;
+	bool more = true;
+	unsigned int i;
+
+	while (more && vlb_drain_is_wanted(dev) && time_before(jiffies, end)) {
+		more = false;
+		for (i = 0; i < dev->num_queues; i++)
+			more |= vlb_drain_relayed(&dev->queues[i]);
+		for (i = 0; i < dev->num_queues; i++)
+			more |= vlb_drain_waits(&dev->queues[i]);
+		if (more)
+			usleep_range(500, 1000);
+	}
+}
+
+/*
+ * Of packed rings nobody knows what is out. And where the driver will look next is asked of the
+ * ring's owner, in what follows, and not read from shared memory.
+ */
 
 static struct vring_packed_desc *vlb_drain_packed(struct vlb_queue *queue, struct virtqueue *vq)
 {
@@ -78,8 +127,7 @@ static void vlb_drain_use_packed(struct vlb_queue *queue, struct virtqueue *vq, 
 	__virtqueue_unbreak(vq);
 	next = virtqueue_enable_cb_prepare(vq);
 	queue->drained = next;
-	queue->drained_head = id;
-	queue->drained_any = true;
+	queue->drained_id = id;
 	desc += next & ~VLB_DRAIN_WRAP;
 	desc->id = cpu_to_le16(id);
 	desc->len = 0;
@@ -90,88 +138,16 @@ static void vlb_drain_use_packed(struct vlb_queue *queue, struct virtqueue *vq, 
 }
 
 /*
- * Is there still what was put last into the used ring? The back-end has lost the pool, but for
- * pages that one of its calls, or an io_uring of its, holds pinned: those it can still write to.
+ * Is there still what was put last into the ring? The back-end has lost the pool, but for pages
+ * that one of its calls, or an io_uring of its, holds pinned: those it can still write to.
  */
 static bool vlb_drain_stands(struct vlb_queue *queue, struct virtqueue *vq)
 {
-	const struct vring_packed_desc *desc;
-	const struct vring *vring;
-	u16 last = queue->drained - 1;
+	const struct vring_packed_desc *desc = vlb_drain_packed(queue, vq);
 
-	if (!queue->drained_any)
-		return true;
-	if (vlb_vq_is_packed(vq)) {
-		desc = vlb_drain_packed(queue, vq) + (queue->drained & ~VLB_DRAIN_WRAP);
-		return le16_to_cpu(READ_ONCE(desc->id)) == queue->drained_head &&
-		       READ_ONCE(desc->flags) == vlb_drain_used_flags(queue->drained);
-	}
-	vring = virtqueue_get_vring(vq);
-	last &= vring->num - 1;
-	return virtio16_to_cpu(vq->vdev, READ_ONCE(vring->used->idx)) == queue->drained &&
-	       virtio32_to_cpu(vq->vdev, READ_ONCE(vring->used->ring[last].id)) ==
-	       queue->drained_head;
-}
-
-/*
- * The same when the driver has had its time. It finds no nonsense there either where what it was
- * offered was right, as the record was.
- */
-static bool vlb_drain_stood(struct vlb_queue *queue, bool recorded)
-{
-	struct virtqueue *vq = vlb_queue_vq(queue);
-
-	if (!vq || !queue->drained_any)
-		return true;
-	return vlb_drain_stands(queue, vq) && !(recorded && virtqueue_is_broken(vq));
-}
-
-/* Returns whether that was all: the driver could believe the ring, and there is a record. */
-static bool vlb_drain_recorded(struct vlb_queue *queue)
-{
-	struct virtqueue *vq = vlb_queue_vq(queue);
-	const struct vlb_outstanding *list;
-	unsigned int count;
-	bool was_broken;
-
-	if (!vq || queue->post)
-		return true;
-	if (vlb_vq_is_packed(vq))
-		return false;
-	was_broken = virtqueue_is_broken(vq);
-	list = vlb_record_list(&queue->dev->bounce, queue->index, &count);
-	if (count)
-		vlb_drain_use(queue, vq, list, min(count, virtqueue_get_vring_size(vq)));
-	return !was_broken && !virtqueue_is_broken(vq);
-}
-
-static bool vlb_drain_is_empty(struct vlb_device *dev)
-{
-	unsigned int i;
-
-	/* What is posted is used; the driver takes it back when it comes by. */
-	for (i = 0; i < dev->num_queues; i++)
-		if (!dev->queues[i].post && vlb_record_count(&dev->bounce, i))
-			return false;
-	return true;
-}
-
-/*
- * A driver that has reset the device is on its way out: it looks at no ring any more and
- * takes its buffers back by itself. virtio_console would read again what was in them,
- * while it lets its ports go.
- */
-static bool vlb_drain_is_wanted(struct vlb_device *dev)
-{
-	return READ_ONCE(dev->status);
-}
-
-static void vlb_drain_wait(struct vlb_device *dev)
-{
-	unsigned long end = jiffies + VLB_DRAIN_PATIENCE;
-
-	while (vlb_drain_is_wanted(dev) && !vlb_drain_is_empty(dev) && time_before(jiffies, end))
-		usleep_range(500, 1000);
+	desc += queue->drained & ~VLB_DRAIN_WRAP;
+	return le16_to_cpu(READ_ONCE(desc->id)) == queue->drained_id &&
+	       READ_ONCE(desc->flags) == vlb_drain_used_flags(queue->drained);
 }
 
 /*
@@ -190,45 +166,46 @@ static void vlb_drain_wait_taken(struct virtqueue *vq, unsigned int before, unsi
 }
 
 /*
- * There is no record, or the back-end has scribbled and it may be wrong. The driver knows each
- * of its buffers: offered every head (of a packed ring: every id) in turn it takes those that
- * are its own, and breaks on the others, from which it is brought back.
+ * The driver knows each of its buffers: offered every id in turn it takes those that are its own,
+ * and breaks on the others, from which it is brought back.
  *
  * Returns whether what was offered is what the driver has seen.
  */
-static bool vlb_drain_every_head(struct vlb_queue *queue, unsigned long end)
+static bool vlb_drain_every_id(struct vlb_queue *queue, unsigned long end)
 {
 	struct virtqueue *vq = vlb_queue_vq(queue);
-	struct vlb_outstanding one = { 0 };
-	unsigned int before, num;
+	unsigned int before, id;
 	bool stands = true;
 
-	if (!vq || queue->post)
+	if (!vq || !vlb_vq_is_packed(vq) || queue->post)
 		return true;
-	num = virtqueue_get_vring_size(vq);
-	for (; one.head < num && vlb_bounce_live(&queue->dev->bounce); one.head++) {
+	for (id = 0; id < virtqueue_get_vring_size(vq) && vlb_bounce_live(&queue->dev->bounce);
+	     id++) {
 		if (!vlb_drain_is_wanted(queue->dev))
 			return true;
 		before = virtqueue_enable_cb_prepare(vq);
-		if (vlb_vq_is_packed(vq))
-			vlb_drain_use_packed(queue, vq, one.head);
-		else
-			vlb_drain_use(queue, vq, &one, 1);
+		vlb_drain_use_packed(queue, vq, id);
 		vlb_drain_wait_taken(vq, before, end);
 		cond_resched();
-		/* Where it has taken a packed descriptor it may have put another one there. */
-		if (!vlb_vq_is_packed(vq) || virtqueue_enable_cb_prepare(vq) == before)
+		/* Where it has taken a descriptor it may have put another one there. */
+		if (virtqueue_enable_cb_prepare(vq) == before)
 			stands &= vlb_drain_stands(queue, vq);
 	}
 	return stands;
 }
 
-/* Has the driver buffers that are to come back? */
-static bool vlb_drain_is_left(struct vlb_device *dev, bool recorded)
+static void vlb_drain_packed_rings(struct vlb_device *dev)
 {
-	if (!vlb_drain_is_wanted(dev))
-		return false;
-	return recorded ? !vlb_drain_is_empty(dev) : vlb_bounce_live(&dev->bounce);
+	unsigned long end = jiffies + VLB_DRAIN_IDS_PATIENCE;
+	unsigned int i;
+	bool stands;
+
+	do {
+		stands = true;
+		for (i = 0; i < dev->num_queues; i++)
+			stands &= vlb_drain_every_id(&dev->queues[i], end);
+	} while (!stands && vlb_drain_is_wanted(dev) && vlb_bounce_live(&dev->bounce) &&
+		 time_before(jiffies, end));
 }
 
 /**
@@ -239,8 +216,6 @@ static bool vlb_drain_is_left(struct vlb_device *dev, bool recorded)
  */
 void vlb_drain(struct vlb_device *dev)
 {
-	bool complete = true, stands = true;
-	unsigned long end;
 	unsigned int i;
 
 	mutex_lock(&dev->vq_lock);
@@ -252,20 +227,9 @@ void vlb_drain(struct vlb_device *dev)
 		if (dev->queues[i].relay)
 			vlb_relay_cut(dev->queues[i].relay);
 	}
-
 	vlb_bounce_poison(&dev->bounce);
-	for (i = 0; vlb_drain_is_wanted(dev) && i < dev->num_queues; i++)
-		complete &= vlb_drain_recorded(&dev->queues[i]);
-	/* Counted up to here: reading the record is what finds them. */
-	complete &= !vlb_record_anomalies(&dev->bounce);
-	vlb_drain_wait(dev);
-	for (i = 0; vlb_drain_is_wanted(dev) && i < dev->num_queues; i++)
-		stands &= vlb_drain_stood(&dev->queues[i], complete);
-	end = jiffies + VLB_DRAIN_HEADS_PATIENCE;
-	do {
-		for (i = 0; (!complete || !stands) && i < dev->num_queues; i++)
-			stands &= vlb_drain_every_head(&dev->queues[i], end);
-	} while (!stands && vlb_drain_is_left(dev, complete) && time_before(jiffies, end));
+	vlb_drain_split(dev);
+	vlb_drain_packed_rings(dev);
 	mutex_unlock(&dev->vq_lock);
 
 	vlb_drain_break(dev);

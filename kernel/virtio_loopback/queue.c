@@ -303,8 +303,6 @@ int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq)
 		return err;
 	queue->broken_told = false;
 	queue->quiet = true;
-	if (!vlb_vq_is_packed(vq))
-		vlb_record_add_queue(&queue->dev->bounce, queue->index, virtqueue_get_vring(vq));
 	rcu_assign_pointer(queue->vq, vq);
 	return 0;
 }
@@ -331,7 +329,6 @@ void vlb_queue_detach(struct vlb_queue *queue)
 	WRITE_ONCE(queue->sink, false);
 	RCU_INIT_POINTER(queue->vq, NULL);
 	synchronize_rcu();
-	vlb_record_del_queue(&queue->dev->bounce, queue->index);
 	if (queue->post)
 		vlb_post_stop(queue->post);
 	if (queue->relay)
@@ -362,7 +359,6 @@ void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out)
 	out->desc_addr = virtqueue_get_desc_addr(vq);
 	out->driver_addr = virtqueue_get_avail_addr(vq);
 	out->device_addr = virtqueue_get_used_addr(vq);
-	out->used_index = vlb_record_used_index(&queue->dev->bounce, queue->index);
 }
 
 /* Enough for the areas of virtio 2.7 (split) and 2.8 (packed), each in pages of its own. */
@@ -419,11 +415,14 @@ static bool vlb_queue_init_ring(struct vlb_queue *queue, u16 flags)
 int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, unsigned int num)
 {
 	unsigned int i;
+	u16 largest = 0;
 
 	dev->queues = kvcalloc(num, sizeof(*dev->queues), GFP_KERNEL_ACCOUNT);
 	if (!dev->queues)
 		return -ENOMEM;
 	dev->num_queues = num;
+	for (i = 0; i < num; i++)
+		largest = max(largest, sizes[i]);
 	for (i = 0; i < num; i++) {
 		struct vlb_queue *queue = &dev->queues[i];
 
@@ -436,6 +435,11 @@ int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, 
 			vlb_queues_finish(dev);
 			return -ENOMEM;
 		}
+	}
+	dev->outstanding = kvcalloc(largest, sizeof(*dev->outstanding), GFP_KERNEL_ACCOUNT);
+	if (!dev->outstanding) {
+		vlb_queues_finish(dev);
+		return -ENOMEM;
 	}
 	return 0;
 }
@@ -489,6 +493,7 @@ void vlb_queues_finish(struct vlb_device *dev)
 		vlb_relay_destroy(dev->queues[i].relay);
 	}
 	kvfree(dev->queues);
+	kvfree(dev->outstanding);
 }
 
 /* No queue is of use any more. Any context. */

@@ -42,10 +42,9 @@ struct vlb_relay;
  *           vlb_device.vq_lock, as the two that follow
  * @sink_avail: place in the available ring
  * @sink_used:  place in the used ring
- * @drained: the used ring's index (of a packed ring: the place, with the wrap bit) as the end of
- *           I/O left it; under vlb_device.vq_lock, as the two that follow
- * @drained_head: what it has put there last
- * @drained_any: it has put something there
+ * @drained: place in a packed ring, with the wrap bit, that the end of I/O has written to last;
+ *           under vlb_device.vq_lock, as the next
+ * @drained_id: which id it has put there
  * @broken_told: the adapter knows that the driver gave this queue up
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
  * @private_ring: the driver's ring is out of the device's sight: @post or @relay is between
@@ -68,8 +67,7 @@ struct vlb_queue {
 	u16 sink_avail;
 	u16 sink_used;
 	u16 drained;
-	u16 drained_head;
-	bool drained_any;
+	u16 drained_id;
 	bool broken_told;
 	u32 broken_reason;
 	bool private_ring;

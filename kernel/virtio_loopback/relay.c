@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
@@ -7,7 +8,6 @@
 
 #include "compat.h"
 #include "device.h"
-#include "record.h"
 #include "relay.h"
 
 /* So often a run looks again for what came meanwhile: the device side could go on for ever. */
@@ -26,7 +26,7 @@
  * @avail:     next entry of both available rings
  * @used:      next entry of both used rings
  * @given:     buffers that the device was given, ever
- * @anomalies: entries of the used ring that name none that it has, ever
+ * @anomalies: times that it gave back what it does not have, ever
  * @order:     of each head: which of those it is, 0: none that the device has
  * @ring:      the device's ring, its memory and DMA address
  * @ring_mem:  see @ring
@@ -143,25 +143,22 @@ static bool vlb_relay_push(struct vlb_relay *relay, struct virtqueue *vq)
 
 /* ---- from the device to the driver ---- */
 
-/*
- * No more than it has been given, however far the device side counts: else it could have calls
- * come again without end, and overwrite what the driver has not looked at yet.
- */
-static u16 vlb_relay_count(const struct vlb_relay *relay)
+/* Returns how many elements there are, -1: more than it has been given. */
+static int vlb_relay_count(const struct vlb_relay *relay)
 {
 	u16 count = vlb_relay_index(&relay->ring.used->idx) - relay->used;
 	u16 given = relay->avail - relay->used;
 
-	return min(count, given);
+	return count > given ? -1 : count;
 }
 
-/* @head: may be none that the device has */
-static void vlb_relay_forget(struct vlb_relay *relay, u32 head)
+/* @head: not trusted. Returns whether the device had it. */
+static bool vlb_relay_forget(struct vlb_relay *relay, u32 head)
 {
-	if (head < relay->num && relay->order[head])
-		relay->order[head] = 0;
-	else
-		relay->anomalies++;
+	if (head >= relay->num || !relay->order[head])
+		return false;
+	relay->order[head] = 0;
+	return true;
 }
 
 /*
@@ -188,15 +185,15 @@ static u16 vlb_relay_batch(struct vlb_relay *relay, const struct vring *vring,
 	return buffers;
 }
 
-static void vlb_relay_return(struct vlb_relay *relay, const struct vring *vring)
+/* Returns false for what makes no sense: the driver is not given it. */
+static bool vlb_relay_return(struct vlb_relay *relay, const struct vring *vring)
 {
-	u16 count = vlb_relay_count(relay);
+	int count = vlb_relay_count(relay);
+	bool sane = count >= 0;
 
-	if (!count)
-		return;
 	/* The entries after the index, see virtio 2.7.8. */
 	smp_rmb();
-	while (count) {
+	while (count > 0 && sane) {
 		u16 slot = relay->used & (relay->num - 1);
 		struct vring_used_elem *elem = &vring->used->ring[slot];
 		u16 buffers = 1;
@@ -206,22 +203,33 @@ static void vlb_relay_return(struct vlb_relay *relay, const struct vring *vring)
 		if (relay->in_order)
 			buffers = vlb_relay_batch(relay, vring, elem, count);
 		else
-			vlb_relay_forget(relay, le32_to_cpu((__force __le32)elem->id));
-		relay->used += buffers;
-		count -= buffers;
+			sane = vlb_relay_forget(relay, le32_to_cpu((__force __le32)elem->id));
+		if (sane) {
+			relay->used += buffers;
+			count -= buffers;
+		}
 	}
 	/* Before the index, as a device would. */
 	smp_wmb();
 	WRITE_ONCE(vring->used->idx, vlb_relay_le16(relay->used));
+	return sane;
 }
 
 /* Returns whether there is more, for which there may be no call. */
-static bool vlb_relay_pull(struct vlb_relay *relay, const struct vring *vring)
+static bool vlb_relay_pull(struct vlb_relay *relay, struct virtqueue *vq)
 {
+	const struct vring *vring = virtqueue_get_vring(vq);
 	unsigned int round;
 
 	for (round = 0; round < VLB_RELAY_ROUNDS; round++) {
-		vlb_relay_return(relay, vring);
+		if (unlikely(virtqueue_is_broken(vq)))
+			return false;
+		if (unlikely(!vlb_relay_return(relay, vring))) {
+			relay->anomalies++;
+			/* The adapter is told where calls come from. */
+			__virtqueue_break(vq);
+			return false;
+		}
 		/* A call is wanted for the next one; it may have come meanwhile. */
 		if (relay->event_idx)
 			WRITE_ONCE(vring_used_event(&relay->ring), vlb_relay_le16(relay->used));
@@ -286,11 +294,30 @@ bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq, bool *call)
 	spin_lock_irqsave(&relay->lock, flags);
 	if (relay->on) {
 		old = relay->used;
-		more = vlb_relay_pull(relay, vring);
+		more = vlb_relay_pull(relay, vq);
 		*call = relay->used != old && vlb_relay_call_wanted(relay, vring, old);
 	}
 	spin_unlock_irqrestore(&relay->lock, flags);
 	return more;
+}
+
+static int vlb_outstanding_cmp(const void *a, const void *b)
+{
+	const struct vlb_outstanding *left = a, *right = b;
+
+	/* A buffer can be out for as long as its device likes: 32 bits would wrap meanwhile. */
+	return left->seq < right->seq ? -1 : 1;
+}
+
+/* With the lock held; in no order */
+static unsigned int vlb_relay_collect(const struct vlb_relay *relay, struct vlb_outstanding *list)
+{
+	unsigned int head, count = 0;
+
+	for (head = 0; head < relay->num; head++)
+		if (relay->order[head])
+			list[count++] = (struct vlb_outstanding){ relay->order[head], head };
+	return count;
 }
 
 /**
@@ -302,16 +329,45 @@ bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq, bool *call)
  */
 unsigned int vlb_relay_list(struct vlb_relay *relay, struct vlb_outstanding *list)
 {
-	unsigned int head, count = 0;
+	unsigned int count = 0;
 	unsigned long flags;
 
 	spin_lock_irqsave(&relay->lock, flags);
-	for (head = 0; relay->on && head < relay->num; head++)
-		if (relay->order[head])
-			list[count++] = (struct vlb_outstanding){ relay->order[head], head };
+	if (relay->on)
+		count = vlb_relay_collect(relay, list);
 	spin_unlock_irqrestore(&relay->lock, flags);
-	vlb_outstanding_sort(list, count);
+	sort(list, count, sizeof(*list), vlb_outstanding_cmp, NULL);
 	return count;
+}
+
+/**
+ * vlb_relay_take_back() - the same, and what the driver has made available since
+ * @relay: cut
+ * @vq:    the driver's ring
+ * @list:  as above; they are not listed again: the caller puts them into the driver's used ring
+ *
+ * Return: how many.
+ */
+unsigned int vlb_relay_take_back(struct vlb_relay *relay, struct virtqueue *vq,
+				 struct vlb_outstanding *list)
+{
+	unsigned int i, count = 0;
+	unsigned long flags;
+
+	spin_lock_irqsave(&relay->lock, flags);
+	if (relay->set_up && vlb_relay_offer(relay, virtqueue_get_vring(vq)))
+		count = vlb_relay_collect(relay, list);
+	for (i = 0; i < count; i++)
+		relay->order[list[i].head] = 0;
+	spin_unlock_irqrestore(&relay->lock, flags);
+	sort(list, count, sizeof(*list), vlb_outstanding_cmp, NULL);
+	return count;
+}
+
+/* Up to which entry of the available ring that was. */
+u16 vlb_relay_seen(const struct vlb_relay *relay)
+{
+	return READ_ONCE(relay->avail);
 }
 
 u32 vlb_relay_anomalies(const struct vlb_relay *relay)

@@ -16,16 +16,15 @@
  *
  * The driver's lies in kernel memory, out of the device's sight. What the driver makes
  * available is copied to the device's ring in its kick, to the same places; what the device has
- * used is copied back in its call. Buffers are not touched: they are in the pool as ever. Ids
- * and lengths pass as they are, for the core checks them; but for an id that stands for a batch
- * (VIRTIO_F_IN_ORDER), which the core believes.
+ * used is copied back in its call. Buffers are not touched: they are in the pool as ever. What the
+ * device gives back it must have; else the driver is not told, and the queue breaks.
  *
  * A call is wanted for each used buffer, for a driver that looks without one having come sees
  * nothing; the driver is called when it wants to be. A packed ring needs none of it: there the
  * core remembers what it has put where.
  *
- * The relay knows what the device has, and keeps a record of its own of that: in the one of
- * record.h is missing what a driver has mapped by itself.
+ * So the relay knows what the device has: from that it is offered again to a new back-end, or given
+ * back as failed at the end of the device.
  */
 #ifndef VLB_RELAY_H
 #define VLB_RELAY_H
@@ -35,9 +34,18 @@
 
 struct virtqueue;
 struct vlb_device;
-struct vlb_outstanding;
 struct vlb_queue;
 struct vlb_relay;
+
+/**
+ * struct vlb_outstanding - one buffer that is out
+ * @seq:  order of availability
+ * @head: descriptor head
+ */
+struct vlb_outstanding {
+	u64 seq;
+	u16 head;
+};
 
 bool vlb_relay_wanted(u64 features);
 struct vlb_relay *vlb_relay_create(struct vlb_queue *queue);
@@ -50,6 +58,9 @@ void vlb_relay_stop(struct vlb_relay *relay);
 bool vlb_relay_notify(struct vlb_relay *relay, struct virtqueue *vq);
 bool vlb_relay_called(struct vlb_relay *relay, struct virtqueue *vq, bool *call);
 unsigned int vlb_relay_list(struct vlb_relay *relay, struct vlb_outstanding *list);
+unsigned int vlb_relay_take_back(struct vlb_relay *relay, struct virtqueue *vq,
+				 struct vlb_outstanding *list);
+u16 vlb_relay_seen(const struct vlb_relay *relay);
 u32 vlb_relay_anomalies(const struct vlb_relay *relay);
 void vlb_relay_get(const struct vlb_relay *relay, struct virtio_loopback_queue *out);
 

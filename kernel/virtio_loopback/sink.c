@@ -120,14 +120,14 @@ static bool vlb_sink_wait_taken(struct vlb_queue *queue, struct virtqueue *vq)
 
 static bool vlb_sink_begin_queue(struct vlb_queue *queue, struct virtqueue *vq)
 {
-	struct vlb_bounce *bounce = &queue->dev->bounce;
-	const struct vlb_outstanding *list;
+	struct vlb_outstanding *list = queue->dev->outstanding;
 	unsigned int i, count;
 
-	list = vlb_record_list(bounce, queue->index, &count);
-	if (vlb_record_anomalies(bounce) || count > virtqueue_get_vring_size(vq))
+	if (!queue->relay)
 		return false;
-	queue->sink_avail = vlb_record_listed(bounce, queue->index);
+	vlb_relay_cut(queue->relay);
+	count = vlb_relay_take_back(queue->relay, vq, list);
+	queue->sink_avail = vlb_relay_seen(queue->relay);
 	queue->sink_used = virtqueue_enable_cb_prepare(vq);
 	for (i = 0; i < count; i++)
 		vlb_sink_use(queue, vq, list[i].head);
@@ -162,8 +162,6 @@ bool vlb_sink_begin(struct vlb_device *dev)
 		vlb_bounce_poison(&dev->bounce);
 	for (i = 0; well && i < dev->num_queues; i++) {
 		vq = vlb_queue_vq(&dev->queues[i]);
-		if (dev->queues[i].relay)
-			vlb_relay_cut(dev->queues[i].relay);
 		well = !vq || vlb_sink_begin_queue(&dev->queues[i], vq);
 	}
 	for (i = 0; !well && i < dev->num_queues; i++)

@@ -4,7 +4,6 @@
 from pathlib import Path
 
 from harness import ALL, test
-from test_hostile import UNMAPPED
 
 
 def check(t, *names):
@@ -18,14 +17,7 @@ def check(t, *names):
 @test(kernels=ALL, timeout=90, needs=("uapi-check",))
 def calls(t):
     """Every call: its refusals, its effect, and the end of devices in each state."""
-    check(t, "-endless-chain", "-store-served", "-asleep")
-
-
-# It leads through buffers that are not mapped any more.
-@test(kernels=ALL, timeout=60, needs=("uapi-check",), tolerates=(UNMAPPED,))
-def endless_chain(t):
-    """Descriptors that the device side has made go round: the driver gets out of them."""
-    check(t, "endless-chain")
+    check(t, "-store-served", "-asleep")
 
 
 @test(kernels=("debian-6.1", "debian-6.12", "debian-7"), timeout=60, needs=("uapi-check",))

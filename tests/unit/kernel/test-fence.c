@@ -41,11 +41,10 @@ static dma_addr_t map(struct world *w, void *buffer, size_t len, enum dma_data_d
 static int set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	const u16 sizes[] = { NUM };
 
 	w->pool.size = POOL_SIZE;
 	w->pool.vaddr = zeroed(PAGE_SIZE, POOL_SIZE);
-	assert_int_equal(vlb_bounce_init(&w->bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
+	assert_int_equal(vlb_bounce_init(&w->bounce, &w->pool, BASE, RINGS), 0);
 	vring_init(&w->vring, NUM, w->pool.vaddr, PAGE_SIZE);
 	w->request.hdr.type = VIRTIO_GPU_CMD_RESOURCE_FLUSH;
 	w->request.hdr.flags = VIRTIO_GPU_FLAG_FENCE;

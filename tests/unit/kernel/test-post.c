@@ -56,11 +56,10 @@ static dma_addr_t map(struct world *w, void *buffer, size_t len, enum dma_data_d
 static struct world *make(u64 features)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	const u16 sizes[] = { NUM };
 
 	w->pool.size = POOL_SIZE;
 	w->pool.vaddr = zeroed(PAGE_SIZE, POOL_SIZE);
-	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
+	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS), 0);
 	w->queue.dev = &w->dev;
 	w->queue.vq = &w->vq;
 	w->features = features;

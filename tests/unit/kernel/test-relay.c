@@ -9,7 +9,6 @@
 
 #include "bounce.h"
 #include "pool.h"
-#include "record.h"
 #include "relay.h"
 #include "zeroed.h"
 
@@ -48,11 +47,10 @@ static void find_ring(struct world *w)
 static struct world *make(u64 features)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	const u16 sizes[] = { NUM };
 
 	w->pool.size = POOL_SIZE;
 	w->pool.vaddr = zeroed(PAGE_SIZE, POOL_SIZE);
-	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS, sizes, 1), 0);
+	assert_int_equal(vlb_bounce_init(&w->dev.bounce, &w->pool, BASE, RINGS), 0);
 	w->queue.dev = &w->dev;
 	w->queue.vq = &w->vq;
 	w->queue.max = NUM;
@@ -137,6 +135,19 @@ static void check_used(struct world *w, u32 id, u32 len)
 	assert_int_equal(used->ring[w->taken % NUM].id, id);
 	assert_int_equal(used->ring[w->taken % NUM].len, len);
 	w->taken++;
+}
+
+static void check_out(struct world *w, const u16 *heads, unsigned int count)
+{
+	struct vlb_outstanding list[NUM];
+	unsigned int i, seen = vlb_relay_list(w->relay, list);
+
+	if (seen != count)
+		fail_msg("expected %u buffers to be out, saw %u", count, seen);
+	for (i = 0; i < count; i++)
+		if (list[i].head != heads[i])
+			fail_msg("place %u: expected the buffer %u, saw %u", i, heads[i],
+				 list[i].head);
 }
 
 static void test_both_ways(void **state)
@@ -263,20 +274,21 @@ static void test_driver_event(void **state)
 	assert_false(w->call);
 }
 
-/* However far it counts: no more comes back than was given, and nobody is to come again for it. */
+/* Further than it was given: nothing comes back, and nobody is to come again for it. */
 static void test_counts_too_far(void **state)
 {
 	struct world *w = *state;
 
-	memset(w->device.used->ring, 0xee, NUM * sizeof(w->device.used->ring[0]));
 	w->device.used->idx = 40000;
 	assert_false(called(w));
-	assert_int_equal(w->vq.vring.used->idx, 0);
+	assert_true(w->vq.broken);
+	w->vq.broken = false;
 	add(w, 0, 1);
 	add(w, 1, 1);
 	assert_false(called(w));
-	assert_int_equal(w->vq.vring.used->idx, 2);
-	assert_int_equal(w->vq.vring.used->ring[1].id, 0xeeeeeeee);
+	assert_true(w->vq.broken);
+	assert_int_equal(w->vq.vring.used->idx, 0);
+	check_out(w, (u16[]){ 0, 1 }, 2);
 }
 
 static void test_wraps(void **state)
@@ -292,19 +304,6 @@ static void test_wraps(void **state)
 		assert_false(called(w));
 		check_used(w, i % 14, i);
 	}
-}
-
-static void check_out(struct world *w, const u16 *heads, unsigned int count)
-{
-	struct vlb_outstanding list[NUM];
-	unsigned int i, seen = vlb_relay_list(w->relay, list);
-
-	if (seen != count)
-		fail_msg("expected %u buffers to be out, saw %u", count, seen);
-	for (i = 0; i < count; i++)
-		if (list[i].head != heads[i])
-			fail_msg("place %u: expected the buffer %u, saw %u", i, heads[i],
-				 list[i].head);
 }
 
 /* What the device has, in the order in which it was given, whatever comes back first. */
@@ -323,13 +322,66 @@ static void test_outstanding(void **state)
 	check_out(w, (u16[]){ 3, 5 }, 2);
 	add(w, 0, 1);
 	check_out(w, (u16[]){ 3, 5, 0 }, 3);
-	/* no buffer of the ring's */
-	use(w, NUM, 1);
-	use(w, 0xffffffff, 1);
-	called(w);
-	check_out(w, (u16[]){ 3, 5, 0 }, 3);
 	vlb_relay_cut(w->relay);
 	check_out(w, NULL, 0);
+}
+
+/* What the device does not have is not the driver's to see, and no more comes of that queue. */
+static void check_refused(struct world *w, u32 id, u16 more)
+{
+	const u16 used = w->vq.vring.used->idx;
+	const u32 anomalies = vlb_relay_anomalies(w->relay);
+
+	use(w, id, 1);
+	w->device.used->idx += more;
+	called(w);
+	assert_true(w->vq.broken);
+	assert_int_equal(w->vq.vring.used->idx, used);
+	assert_int_equal(vlb_relay_anomalies(w->relay), anomalies + 1);
+	called(w);
+	assert_int_equal(vlb_relay_anomalies(w->relay), anomalies + 1);
+	w->vq.broken = false;
+	w->device.used->idx -= 1 + more;
+}
+
+static void test_nonsense(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 3, 2);
+	add(w, 0, 1);
+	check_refused(w, NUM, 0);
+	check_refused(w, 0xffffffff, 0);
+	check_refused(w, 4, 0); /* of the same buffer, and not its head */
+	check_refused(w, 5, 0);
+	check_refused(w, 3, 2); /* more than it was given */
+	use(w, 3, 1);
+	called(w);
+	check_used(w, 3, 1);
+	check_refused(w, 3, 0); /* a second time */
+	check_out(w, (u16[]){ 0 }, 1);
+}
+
+/* At the end what is out, and what was added since, is the kernel's to give back; once. */
+static void test_take_back(void **state)
+{
+	struct vlb_outstanding list[NUM];
+	struct world *w = *state;
+
+	add(w, 3, 2);
+	add(w, 0, 1);
+	use(w, 3, 1);
+	called(w);
+	vlb_relay_cut(w->relay);
+	add(w, 5, 3);
+	assert_int_equal(vlb_relay_take_back(w->relay, &w->vq, list), 2);
+	assert_int_equal(list[0].head, 0);
+	assert_int_equal(list[1].head, 5);
+	assert_int_equal(vlb_relay_seen(w->relay), 3);
+	assert_int_equal(vlb_relay_take_back(w->relay, &w->vq, list), 0);
+	add(w, 3, 2);
+	assert_int_equal(vlb_relay_take_back(w->relay, &w->vq, list), 1);
+	assert_int_equal(list[0].head, 3);
 }
 
 /* One element for a batch; what it skips in the ring is of no meaning (virtio 2.7.9). */
@@ -441,6 +493,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_counts_too_far, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wraps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_outstanding, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nonsense, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_take_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_in_order, set_up_in_order, tear_down),
 		cmocka_unit_test_setup_teardown(test_out_of_order, set_up_in_order, tear_down),
 		cmocka_unit_test_setup_teardown(test_taken_back, set_up, tear_down),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * As much of the kernel as slots.c, record.c and bounce.c of the module need, so that they
+ * As much of the kernel as slots.c and bounce.c of the module need, so that they
  * run in a test program, under the sanitizers. A physical address is a pointer here. One
  * thread: locks only check that they are taken and given back in turn.
  */
