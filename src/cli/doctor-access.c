@@ -122,6 +122,10 @@ void doctor_check_state_dir(struct doctor *d)
 		return; /* it is made when it is needed */
 	if (!S_ISDIR(st.st_mode)) {
 		doctor_say(d, FINDING_BAD, "access", "rm " STATE_DIR, STATE_DIR " is no directory");
+	} else if (st.st_uid && st.st_uid != getuid()) {
+		doctor_say(d, FINDING_BAD, "access", "chown root " STATE_DIR,
+			   STATE_DIR " is user %u's: no other one's adapter takes it",
+			   (unsigned int)st.st_uid);
 	} else if ((st.st_mode & 0002) ||
 		   ((st.st_mode & 0020) && !(st.st_mode & S_ISVTX))) {
 		snprintf(remedy, sizeof(remedy), "chmod %04o " STATE_DIR,
