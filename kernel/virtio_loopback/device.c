@@ -676,6 +676,22 @@ int vlb_device_fail(struct vlb_device *dev)
 	return 0;
 }
 
+/**
+ * vlb_device_end() - the administrator does not wait for the adapter
+ * @dev: in any state
+ *
+ * All I/O ends, and what is stored is let go of. The device goes with its file, which may be gone
+ * by that. Sleeps, for a bounded time.
+ */
+void vlb_device_end(struct vlb_device *dev)
+{
+	mutex_lock(&dev->lock);
+	dev->destroy = true;
+	if (dev->state != VIRTIO_LOOPBACK_DEAD)
+		vlb_device_end_io(dev);
+	mutex_unlock(&dev->lock);
+}
+
 static int vlb_device_add_window(struct vlb_device *dev, u64 base, u64 size)
 {
 	struct vlb_window *window;

@@ -40,7 +40,17 @@ static void vlb_drain_use(struct vlb_queue *queue, struct virtqueue *vq,
 	vlb_queue_call_sync(queue);
 }
 
-/* Returns whether there was anything to give back as failed. */
+/* Has the driver something to take? */
+static bool vlb_drain_waits(struct virtqueue *vq)
+{
+	return (u16)virtqueue_enable_cb_prepare(vq) !=
+	       virtio16_to_cpu(vq->vdev, READ_ONCE(virtqueue_get_vring(vq)->used->idx));
+}
+
+/*
+ * Gives back as failed what is out. Returns whether there was anything, or the driver has not taken
+ * all yet: the queue may have broken before it did. What is posted it takes when it comes by.
+ */
 static bool vlb_drain_relayed(struct vlb_queue *queue)
 {
 	struct vlb_outstanding *list = queue->dev->outstanding;
@@ -50,20 +60,10 @@ static bool vlb_drain_relayed(struct vlb_queue *queue)
 	if (!vq || !queue->relay)
 		return false;
 	count = vlb_relay_take_back(queue->relay, vq, list);
-	if (count)
-		vlb_drain_use(queue, vq, list, count);
-	return count;
-}
-
-/* Has the driver something to take? What is posted it takes when it comes by. */
-static bool vlb_drain_waits(struct vlb_queue *queue)
-{
-	struct virtqueue *vq = vlb_queue_vq(queue);
-
-	if (!vq || !queue->relay || virtqueue_is_broken(vq))
+	if (!count && !vlb_drain_waits(vq))
 		return false;
-	return (u16)virtqueue_enable_cb_prepare(vq) !=
-	       virtio16_to_cpu(vq->vdev, READ_ONCE(virtqueue_get_vring(vq)->used->idx));
+	vlb_drain_use(queue, vq, list, count);
+	return true;
 }
 
 /*
@@ -87,8 +87,6 @@ static void vlb_drain_split(struct vlb_device *dev)
 		more = false;
 		for (i = 0; i < dev->num_queues; i++)
 			more |= vlb_drain_relayed(&dev->queues[i]);
-		for (i = 0; i < dev->num_queues; i++)
-			more |= vlb_drain_waits(&dev->queues[i]);
 		if (more)
 			usleep_range(500, 1000);
 	}

@@ -126,6 +126,15 @@ static ssize_t queues_show(struct device *parent, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(queues);
 
+/* Whatever is written: as FAIL and DESTROY, by who need not have the device's file. */
+static ssize_t fail_store(struct device *parent, struct device_attribute *attr, const char *buf,
+			  size_t count)
+{
+	vlb_device_end(vlb_sysfs_device(parent));
+	return count;
+}
+static DEVICE_ATTR_WO(fail);
+
 static struct attribute *vlb_attrs[] = {
 	&dev_attr_name.attr,
 	&dev_attr_state.attr,
@@ -137,6 +146,7 @@ static struct attribute *vlb_attrs[] = {
 	&dev_attr_message_timeouts.attr,
 	&dev_attr_stats.attr,
 	&dev_attr_queues.attr,
+	&dev_attr_fail.attr,
 	NULL
 };
 

@@ -71,19 +71,26 @@ static void ask(struct victim *v)
 	}
 }
 
-/* A device that waits for an adapter gets one that ends it. */
+/*
+ * A device that waits for an adapter gets one that ends it. Another one's file is open, where
+ * nobody may find it: the kernel ends all that can be ended.
+ */
 static void end_orphan(const struct device_entry *entry)
 {
 	const struct transport_place place = { .node = DEVICE_NODE, .fd = -1 };
 	struct device device = { .fd = -1 };
+	int ret;
 
 	if (device_open(&device, &transport_loopback, &place, NULL))
 		return;
-	if (!device_takeover(&device, entry->name)) {
+	ret = device_takeover(&device, entry->name);
+	if (!ret) {
 		device_fail(&device);
 		device_destroy(&device);
 	}
 	device_close(&device);
+	if (ret == -EBUSY)
+		sysfs_fail(entry->parent);
 }
 
 static bool gone(const struct victim *v)

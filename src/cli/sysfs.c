@@ -89,6 +89,17 @@ static uint64_t read_number(int parent, const char *file)
 	return n;
 }
 
+void sysfs_fail(int parent)
+{
+	_cleanup_close_ int fd = -1;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/" PARENT_PREFIX "%d/fail", sysfs_platform, parent);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "1", 1) < 0)
+		log_debug("%s: %s", path, strerror(errno));
+}
+
 bool sysfs_exists(int parent)
 {
 	char path[PATH_MAX];

@@ -66,6 +66,9 @@ int sysfs_find(const char *name, struct loopback_device *device);
 /* sysfs_next() - the device with the lowest number from @parent on; -ENOENT: there is none */
 int sysfs_next(int parent, struct loopback_device *device);
 
+/* sysfs_fail() - have the kernel end all I/O of the device, whatever its adapter does; for root */
+void sysfs_fail(int parent);
+
 /* sysfs_exists() - virtio-loopback.@parent is there */
 bool sysfs_exists(int parent);
 

@@ -4,9 +4,10 @@
  *
  * The device of the driver vlb_late is unbound. When the driver has reset it, the device side
  * answers the buffer and calls nevertheless, and then goes away, which is the end of I/O. Another
- * one, whose ring is at the same place, does so while the driver has its queue and has not said
- * DRIVER_OK; what has come by then is told when it has. Two threads call a third one at once, and
- * its configuration changes while its driver is still in its probe. Prints "late N, early N, then
+ * one calls while the driver has its queue and has not said DRIVER_OK, and answers when it has. Two
+ * threads call a third one at once, and its configuration changes while its driver is still in its
+ * probe. Its ring is a packed one: of a split one a call without an answer goes no further than the
+ * module. Prints "late N, early N, then
  * called, overlapping N, changes N" with the calls that came in each case; exits with 1 when
  * something did not happen at all. Needs root and vlb_late.ko.
  */
@@ -18,6 +19,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
 
 #include "raw-device.h"
 
@@ -27,9 +30,13 @@
 #define CALLS	   20000
 #define PARAMETERS "/sys/module/vlb_late/parameters/"
 
-static void create(struct raw_device *dev)
+static void create(struct raw_device *dev, uint64_t features)
 {
-	raw_create_as(dev, DEVICE_ID, NAME, 5000, 0);
+	struct virtio_loopback_create args = raw_args(-1, NAME);
+
+	args.device_id = DEVICE_ID;
+	args.features |= features;
+	raw_create_with(dev, &args);
 	dev->serve = false;
 	raw_run(dev);
 	if (ioctl(dev->fd, VIRTIO_LOOPBACK_START))
@@ -95,15 +102,31 @@ static void find_device(char *name, size_t size)
 		errx(1, DRIVER ": no device");
 }
 
-/* As a device would that has answered one buffer, whether it may or not. */
-static void answer(struct raw_device *dev, const struct vring *vring, uint32_t head)
+static void call(struct raw_device *dev)
 {
 	uint64_t one = 1;
 
-	vring->used->ring[0] = (vring_used_elem_t){ head, 8 };
-	__atomic_store_n(&vring->used->idx, 1, __ATOMIC_RELEASE);
 	if (write(dev->call, &one, sizeof(one)) != sizeof(one))
 		err(1, "call");
+}
+
+/* As a device would that has answered one buffer, whether it may or not. */
+static void answer(struct raw_device *dev, const struct vring *vring)
+{
+	vring->used->ring[0] = (vring_used_elem_t){ vring->avail->ring[0], 8 };
+	__atomic_store_n(&vring->used->idx, 1, __ATOMIC_RELEASE);
+	call(dev);
+}
+
+/* The same in the first lap of a packed ring (virtio 2.8.1) */
+static void answer_packed(struct raw_device *dev)
+{
+	struct vring_packed_desc *desc = (void *)dev->vring.desc;
+
+	desc->len = 8;
+	__atomic_store_n(&desc->flags, 1 << VRING_PACKED_DESC_F_AVAIL | 1 << VRING_PACKED_DESC_F_USED,
+			 __ATOMIC_RELEASE);
+	call(dev);
 }
 
 static void wait_for(const char *name, const char *what)
@@ -121,83 +144,85 @@ static void check_gone(void)
 		errx(1, "the device has not gone with its file");
 }
 
-/* Returns where the used ring is in the pool: where the next device of the same kind has it. */
-static size_t call_after_reset(void)
+static void call_after_reset(void)
 {
 	struct raw_device dev;
 	struct vring vring;
 	pthread_t thread;
 	char name[256];
-	size_t offset;
 
-	create(&dev);
+	create(&dev, 0);
 	if (!raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 10000) ||
 	    !dev.registered.registered.bound)
 		errx(1, "no driver has bound: is vlb_late.ko loaded?");
 	vring = dev.vring;
-	offset = (size_t)((uint8_t *)vring.used - dev.pool);
 	find_device(name, sizeof(name));
 	if (pthread_create(&thread, NULL, unbind, name))
 		errx(1, "pthread_create");
 	wait_for("reset", "reset the device");
 	if (!vring.avail->idx)
 		errx(1, "the driver has offered no buffer");
-	answer(&dev, &vring, vring.avail->ring[0]);
+	answer(&dev, &vring);
 	raw_close(&dev);
 	pthread_join(thread, NULL);
 	check_gone();
 	if (!is_set("ended"))
 		errx(1, "the driver has not seen the end of I/O");
-	return offset;
 }
 
-static void call_before_ready(size_t offset)
+static int number(const char *name)
 {
-	struct vring vring = { 0 };
+	char value[16];
+
+	parameter(name, value, sizeof(value));
+	return atoi(value);
+}
+
+/* Returns whether it is called then. */
+static bool call_before_ready(void)
+{
+	int before = number("calls");
 	struct raw_device dev;
 
 	set("linger_ms", "2000");
-	create(&dev);
+	create(&dev, 0);
 	wait_for("lingers", "come to its queue");
-	vring.used = (void *)(dev.pool + offset);
-	answer(&dev, &vring, 0);
+	call(&dev);
 	if (!raw_wait_message(&dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 20000))
 		errx(1, "the driver has not come to its end");
+	answer(&dev, &dev.vring);
+	for (int tries = 0; tries < 400 && number("calls") == before; tries++)
+		usleep(5000);
 	raw_close(&dev);
 	check_gone();
+	return number("calls") > before;
 }
 
 static void *call_again_and_again(void *arg)
 {
-	struct raw_device *dev = arg;
-	uint64_t one = 1;
-
 	for (int i = 0; i < CALLS; i++)
-		if (write(dev->call, &one, sizeof(one)) != sizeof(one))
-			err(1, "call");
+		call(arg);
 	return NULL;
 }
 
 /* Whatever the device side does with its eventfd, a driver is called as by one interrupt. */
-static void call_twice_at_once(size_t offset)
+static void call_twice_at_once(void)
 {
 	struct virtio_loopback_config change = {
 		.size = sizeof(change),
 		.flags = VIRTIO_LOOPBACK_CONFIG_NOTIFY,
 	};
-	struct vring vring = { 0 };
 	pthread_t threads[2];
 	struct raw_device dev;
 
 	set("linger_ms", "0");
 	set("stay_ms", "1000");
-	create(&dev);
+	create(&dev, 1ULL << VIRTIO_F_RING_PACKED);
 	wait_for("stays", "come to its DRIVER_OK");
 	if (ioctl(dev.fd, VIRTIO_LOOPBACK_SET_CONFIG, &change))
 		err(1, "SET_CONFIG");
 	/* which it never takes back, so that there is something to call it for each time */
-	vring.used = (void *)(dev.pool + offset);
-	answer(&dev, &vring, 0);
+	answer_packed(&dev);
 	for (int i = 0; i < 2; i++)
 		if (pthread_create(&threads[i], NULL, call_again_and_again, &dev))
 			errx(1, "pthread_create");
@@ -211,18 +236,13 @@ static void call_twice_at_once(size_t offset)
 
 int main(void)
 {
-	char late[16], early[16], before[16], calls[16], overlapping[16], changes[16];
-	size_t offset = call_after_reset();
+	bool called;
 
-	parameter("calls", before, sizeof(before));
-	call_before_ready(offset);
-	parameter("late", late, sizeof(late));
-	parameter("early", early, sizeof(early));
-	parameter("calls", calls, sizeof(calls));
-	call_twice_at_once(offset);
-	parameter("overlapping", overlapping, sizeof(overlapping));
-	parameter("changes", changes, sizeof(changes));
-	printf("late %s, early %s, then %s, overlapping %s, changes %s\n", late, early,
-	       atoi(calls) > atoi(before) ? "called" : "not called", overlapping, changes);
+	call_after_reset();
+	called = call_before_ready();
+	call_twice_at_once();
+	printf("late %d, early %d, then %s, overlapping %d, changes %d\n", number("late"),
+	       number("early"), called ? "called" : "not called", number("overlapping"),
+	       number("changes"));
 	return 0;
 }

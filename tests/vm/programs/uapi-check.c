@@ -559,7 +559,9 @@ static void check_cycle(void)
 	}
 	waitpid(pid, &status, 0);
 	EXPECT(!status);
-	/* what nobody answers makes it fail */
+	expect(!raw_wait_gone("cycle", 1000), "the device to stay");
+	expect(!system("for d in /sys/devices/platform/virtio-loopback.*; do "
+		       "grep -qx cycle $d/name && echo 1 >$d/fail; done"), "fail");
 	expect(raw_wait_gone("cycle", 20000), "the device to go");
 }
 
