@@ -444,7 +444,7 @@ class PerformanceLane:
                "randread-4k-1,randread-4k-32", "--peers", "loopback,loopback-own,vduse")
     # ... and what the module alone executes for one of these requests, at most
     module = ("bench/profile", "--top", 0, "loopback-own", "randread-4k-1")
-    module_most = 2700
+    module_most = 2550
 
     def run(self, report):
         report.progress(self.name, "counting instructions in the guest")
