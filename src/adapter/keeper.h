@@ -13,8 +13,8 @@
  * here is not confined: nothing in an order decides which program is executed, and how, or where it
  * is connected to. Services believe root, so it connects as the adapter's user; the node that it
  * opens is for the device of this name alone; and once there is another adapter, the one before is
- * not heard any more, and is ended. Descriptors go to the adapter only: to close one that it has sent could take for
- * ever (common/unwanted.h).
+ * not heard any more, and is ended. Descriptors go to the adapter only: to close one that it has
+ * sent could take for ever (common/unwanted.h).
  *
  * This file is what is said over that socket, one note a packet; supervise.h is the adapter's side.
  */

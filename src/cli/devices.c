@@ -155,7 +155,7 @@ static int add_kernel(struct device_entry **entries, int count)
 
 static int add_records(struct device_entry **entries, int count)
 {
-	/* for those who look at a lock, of all devices: who holds one for longer is not waited for */
+	/* for those who look at a lock, of all devices: who has one for longer is passed over */
 	deadline_t deadline = deadline_after_ms(CLEAN_MS);
 	struct dirent *file;
 	DIR *dir = opendir(STATE_DIR);

@@ -370,8 +370,9 @@ struct virtio_loopback_restrict {
  *
  * What is kept lives until the device has failed or is dead: the connection to the
  * back-end, the in-flight record, eventfds. Then it is let go of at once, also while users
- * of the device keep its remains, and nothing more is kept (ENODEV). A file of this very driver cannot be kept (EINVAL), nor a socket
- * that is not an AF_UNIX one, nor a file that a process serves (FUSE).
+ * of the device keep its remains, and nothing more is kept (ENODEV). A file of this very
+ * driver cannot be kept (EINVAL), nor a socket that is not an AF_UNIX one, nor a file that
+ * a process serves (FUSE).
  */
 struct virtio_loopback_store {
 	__u32 size;

@@ -182,7 +182,7 @@ static void test_forged_table(void **state)
 	check(w);
 }
 
-/* Used in order, one element stands for a batch (virtio 2.7.9): there is room again for all of it. */
+/* Used in order, one element stands for a batch (virtio 2.7.9): there is room for all of it. */
 static void test_batches(void **state)
 {
 	enum { BATCH = 3, ROUNDS = 4 * NUM };
