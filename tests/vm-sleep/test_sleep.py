@@ -51,7 +51,7 @@ def pm_test(t, turns):
 def unanswered(t):
     """A probe that waits for an adapter which does not answer does not hold the system's sleep up."""
     levels(t, "mem")
-    t.module("virtio_rng")
+    t.module("virtio_blk")
     (POWER / "pm_test").write_text("devices")
     out = t.run("uapi-check", "asleep", timeout=100)
     t.check("1 checks, 0 failed" in out, f"expected the closing line, saw {out!r}")
