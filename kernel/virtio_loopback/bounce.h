@@ -32,8 +32,8 @@ struct vlb_pool;
  * @first: first granule of the slot; while free: the next free mapping
  * @order: the slot's size is 2^order granules
  * @dir:   enum dma_data_direction
- * @live:  mapped. The driver owns the entry from map to unmap; but a device side that forges
- *         descriptors has others unmap it. All of it changes under vlb_bounce.lock; where
+ * @live:  mapped. The driver owns the entry from map to unmap; one that is wrong has others unmap
+ *         it. All of it changes under vlb_bounce.lock; where
  *         @len is more than VLB_SMALL, it ends under its copy lock too, and who holds that
  *         may read it. Stored last, with release
  * @answered: the buffer has been written to by the kernel, which is its device by now

@@ -220,9 +220,7 @@ static void vlb_fail_work(struct work_struct *work)
 	struct vlb_device *dev = container_of(work, struct vlb_device, fail_work);
 
 	kcov_remote_start_common(dev->kcov);
-	/*
-	 * Before the lock: who holds it may wait for a driver that the back-end keeps busy.
-	 */
+	/* Before the lock: who holds it may wait for a driver that the back-end keeps busy. */
 	vlb_pool_revoke(&dev->pool);
 	mutex_lock(&dev->lock);
 	vlb_device_end_io(dev);

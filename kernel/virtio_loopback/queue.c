@@ -153,15 +153,14 @@ static void vlb_queue_work(struct irq_work *work)
 {
 	struct vlb_queue *queue = container_of(work, struct vlb_queue, work);
 	struct virtqueue *vq;
-	bool call = true;
+	bool call;
 
 	/* Keeps the ring there, see vlb_queue_detach(). */
 	rcu_read_lock();
 	spin_lock(&queue->calling);
 	vq = rcu_dereference(queue->vq);
 	if (likely(vq && vlb_queue_may_call(queue, vq))) {
-		if (unlikely(queue->private_ring))
-			call = vlb_queue_take_used(queue, vq);
+		call = vlb_queue_take_used(queue, vq);
 		queue->calls++;
 		trace_vlb_call(queue);
 		if (call)
@@ -175,7 +174,9 @@ static void vlb_queue_work(struct irq_work *work)
 /* From the driver's private ring. Returns whether there is somebody to kick. */
 static bool vlb_queue_pass_on(struct vlb_queue *queue, struct virtqueue *vq)
 {
-	return queue->post ? vlb_post_notify(queue->post, vq) : vlb_relay_notify(queue->relay, vq);
+	if (queue->post)
+		return vlb_post_notify(queue->post, vq);
+	return !queue->relay || vlb_relay_notify(queue->relay, vq);
 }
 
 /**
@@ -192,7 +193,7 @@ bool vlb_queue_notify(struct virtqueue *vq)
 
 	if (unlikely(READ_ONCE(queue->quiet)))
 		WRITE_ONCE(queue->quiet, false);
-	if (likely(!queue->private_ring) || vlb_queue_pass_on(queue, vq))
+	if (vlb_queue_pass_on(queue, vq))
 		vlb_queue_kick(queue);
 	return true;
 }
@@ -400,12 +401,10 @@ size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num
 static bool vlb_queue_init_ring(struct vlb_queue *queue, u16 flags)
 {
 	if (flags & VIRTIO_LOOPBACK_QF_POSTED) {
-		queue->private_ring = true;
 		queue->post = vlb_post_create(queue, flags & VIRTIO_LOOPBACK_QF_STRICT);
 		return queue->post;
 	}
 	if (vlb_relay_wanted(queue->dev->features)) {
-		queue->private_ring = true;
 		queue->relay = vlb_relay_create(queue);
 		return queue->relay;
 	}

@@ -47,9 +47,9 @@ struct vlb_relay;
  * @drained_id: which id it has put there
  * @broken_told: the adapter knows that the driver gave this queue up
  * @broken_reason: why, VIRTIO_LOOPBACK_BROKEN_*
- * @private_ring: the driver's ring is out of the device's sight: @post or @relay is between
  * @post:    stands between the two sides of a posted queue, NULL: nothing does
- * @relay:   stands between them where the driver's ring is a private one, and it is not posted
+ * @relay:   stands between them where the ring is a split one, and it is not posted. With either
+ *           the driver's ring is a private one, out of the device's sight
  */
 struct vlb_queue {
 	struct vlb_device *dev;
@@ -70,7 +70,6 @@ struct vlb_queue {
 	u16 drained_id;
 	bool broken_told;
 	u32 broken_reason;
-	bool private_ring;
 	struct vlb_post *post;
 	struct vlb_relay *relay;
 };

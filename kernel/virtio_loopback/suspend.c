@@ -41,15 +41,14 @@ static bool vlb_task_keep_awake(struct task_struct *task, bool awake)
 	return exempt || asleep;
 }
 
-static bool vlb_self_keep_awake(bool awake)
+static void vlb_self_keep_awake(bool awake)
 {
 	if (current->flags & PF_KTHREAD)
-		return true;
+		return;
 	if (awake)
 		current->flags |= PF_NOFREEZE;
 	else
 		current->flags &= ~PF_NOFREEZE;
-	return true;
 }
 
 static bool vlb_threads_try(struct task_struct *leader, bool awake)
@@ -57,9 +56,12 @@ static bool vlb_threads_try(struct task_struct *leader, bool awake)
 	struct task_struct *task;
 	bool all = true;
 
-	for_each_thread(leader, task)
-		all &= task == current ? vlb_self_keep_awake(awake) :
-					 vlb_task_keep_awake(task, awake);
+	for_each_thread(leader, task) {
+		if (task == current)
+			vlb_self_keep_awake(awake);
+		else
+			all &= vlb_task_keep_awake(task, awake);
+	}
 	return all;
 }
 

@@ -213,7 +213,7 @@ static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int i
 		return ERR_PTR(-EBUSY);
 	/* Drivers trust such rings: they spin on what is forged there, or count what is. */
 	all_private = dev->bounce.private_rings;
-	dev->bounce.private_rings |= queue->private_ring;
+	dev->bounce.private_rings |= !!queue->post;
 	vq = vring_create_virtqueue(index, queue->max, SMP_CACHE_BYTES, vdev, true, true,
 				    info->ctx, vlb_queue_notify, info->callback, info->name);
 	dev->bounce.private_rings = all_private;

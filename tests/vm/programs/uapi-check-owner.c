@@ -62,23 +62,6 @@ static pid_t sleeper(uid_t uid)
 	return pid;
 }
 
-static void in_child(void (*run)(void), const char *what)
-{
-	int status = -1;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		run();
-		fflush(stdout);
-		_exit(check_failed);
-	}
-	waitpid(pid, &status, 0);
-	if (status)
-		fail("%s: status %#x", what, status);
-}
-
 static void name_backend(int fd, pid_t pid, int error, const char *what)
 {
 	struct virtio_loopback_backend args = { .size = sizeof(args), .pid = pid };

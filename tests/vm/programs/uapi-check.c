@@ -58,6 +58,23 @@ void expect_error(long result, int error, const char *what)
 		     saw ? strerrorname_np(saw) : "success");
 }
 
+void in_child(void (*run)(void), const char *what)
+{
+	int status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		run();
+		fflush(stdout);
+		_exit(check_failed);
+	}
+	waitpid(pid, &status, 0);
+	if (status)
+		fail("%s: status %#x", what, status);
+}
+
 /* ---- what needs no device ---- */
 
 static void check_info(void)
@@ -548,18 +565,7 @@ static void leave_cycle(void)
 
 static void check_cycle(void)
 {
-	pid_t pid;
-	int status = -1;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		leave_cycle();
-		fflush(stdout);
-		_exit(check_failed);
-	}
-	waitpid(pid, &status, 0);
-	EXPECT(!status);
+	in_child(leave_cycle, "who leaves it");
 	expect(!raw_wait_gone("cycle", 1000), "the device to stay");
 	expect(!system("for d in /sys/devices/platform/virtio-loopback.*; do "
 		       "grep -qx cycle $d/name && echo 1 >$d/fail; done"), "fail");

@@ -16,6 +16,9 @@ void expect(bool is, const char *what);
 /* expect_error() - a call that returned -1 is judged by errno, any other by 0 */
 void expect_error(long result, int error, const char *what);
 
+/* in_child() - a part that ends with all that it has opened; what fails there fails here */
+void in_child(void (*run)(void), const char *what);
+
 /* ---- uapi-check-driver.c ---- */
 
 void check_serves(void);
