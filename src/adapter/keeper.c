@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "adapter/console.h"
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "common/deadline.h"
@@ -36,6 +37,9 @@
 #define SUCCESSOR_MS 10000 /* how long one that was announced, or started, may take */
 #define TRIES_MAX 30
 #define GROUP_POLL_MS 20
+/* How long the file system of a program, or of a path, may take. Who listens is not waited for. */
+#define EXECUTE_MS 5000
+#define CONNECT_MS 1000
 
 struct keeper {
 	/* the back-end */
@@ -130,6 +134,21 @@ static _Noreturn void become_backend(char **words, int connection, int errors, p
 	_exit(127);
 }
 
+/* Return: 0: it is the back-end now; or an errno: EIO, the program's file system does not answer */
+static int backend_executed(pid_t child, int errors)
+{
+	int error = 0;
+
+	/* the pipe closes with a successful execve() */
+	if (poll_fd(errors, POLLIN, deadline_after_ms(EXECUTE_MS)) <= 0) {
+		child_kill(child);
+		return EIO;
+	}
+	if (read(errors, &error, sizeof(error)) == sizeof(error))
+		waitpid(child, NULL, 0);
+	return error;
+}
+
 /* Return: 0 or an errno. @connection: what it inherits, -1: nothing. */
 static int backend_fork(struct keeper *k, int connection)
 {
@@ -146,9 +165,8 @@ static int backend_fork(struct keeper *k, int connection)
 		become_backend(k->words, connection, pair[1], parent);
 	error = child < 0 ? errno : 0;
 	close(pair[1]);
-	/* the pipe closes with a successful execve() */
-	if (!error && read(errors, &error, sizeof(error)) == sizeof(error))
-		waitpid(child, NULL, 0);
+	if (!error)
+		error = backend_executed(child, errors);
 	if (error)
 		return error;
 	k->child = child;
@@ -194,22 +212,20 @@ static _Noreturn void connect_as(const struct run_as *user, int sock, const char
 
 /*
  * The other side sees who connected, and may believe root: what is listened to at the path is for
- * whoever may write to its folder to say. Return: 0 or an errno.
+ * whoever may write to its folder to say. Return: 0 or an errno; EIO, the path's file system does
+ * not answer.
  */
 static int connect_sock(const struct keeper *k, int sock)
 {
 	pid_t child = fork();
-	int status;
+	int ret;
 
 	if (child == 0)
 		connect_as(&k->device->user, sock, k->path);
 	if (child < 0)
 		return errno;
-	while (waitpid(child, &status, 0) < 0) {
-		if (errno != EINTR)
-			return errno;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+	ret = child_wait(child, deadline_after_ms(CONNECT_MS));
+	return ret < 0 ? -ret : ret;
 }
 
 /* One try: who wants another one asks again. */

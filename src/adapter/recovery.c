@@ -46,6 +46,8 @@ static int connect_failed(const char *path, int error, struct failure *failure)
 				   "%s: the back-end does not take the connection: does it serve "
 				   "somebody else?",
 				   path);
+	case EIO:
+		return failure_set(failure, error, "%s: its file system does not answer", path);
 	case ENAMETOOLONG:
 		return failure_set(failure, error, "%s: too long for the path of a socket", path);
 	default:

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/child.h"
 #include "cli/json-text.h"
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/deadline.h"
 #include "common/word-split.h"

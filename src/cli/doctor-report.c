@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/child.h"
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/json-writer.h"
 #include "common/printable.h"

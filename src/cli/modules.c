@@ -11,7 +11,7 @@
 
 #include "adapter/vdpa.h"
 #include "adapter/vduse-steward.h"
-#include "cli/child.h"
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/deadline.h"
 

@@ -7,9 +7,9 @@
 #include "adapter/user.h"
 #include "cli/adapter-client.h"
 #include "cli/arguments.h"
-#include "cli/child.h"
 #include "cli/command.h"
 #include "cli/devices.h"
+#include "common/child.h"
 #include "common/log.h"
 #include "common/state-dir.h"
 

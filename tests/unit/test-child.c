@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "cli/child.h"
+#include "common/child.h"
 
 #define SOON_MS 10000
 

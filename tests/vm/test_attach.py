@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 from disks import MIB, Disk, same
@@ -67,6 +68,29 @@ def nobody_there(t):
     refused(t, "--exec", "sleep 100 {socket}", says="before it listened")
     # somebody who is no vhost-user back-end
     refused(t, "--exec", "sh -c 'yes HTTP/1.1 400 Bad Request >&3'", says="vhost-user")
+
+
+@contextmanager
+def silent(path):
+    """A file system that never answers: whoever looks something up there waits."""
+    path.mkdir()
+    fuse = os.open("/dev/fuse", os.O_RDWR)
+    try:
+        subprocess.run(["mount", "-i", "-t", "fuse", "-o", f"fd={fuse},rootmode=40000,user_id=0,"
+                        "group_id=0,allow_other", "silent", path], pass_fds=[fuse], check=True)
+        yield path
+    finally:
+        os.close(fuse)
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+@test(kernels=USER_SPACE, timeout=90, tags=("attach",))
+def silent_file_system(t):
+    """Neither a path nor a program there holds the keeper up, which ends with the adapter."""
+    with silent(t.tmp / "silent") as folder:
+        refused(t, "--socket", folder / "sock", says="file system does not answer")
+        refused(t, "--exec", f"{folder}/back-end --socket-path {{socket}}", "--timeout", 20,
+                says="cannot be started: Input/output error")
 
 
 @test(kernels=USER_SPACE, timeout=90, tags=("attach",))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The end of a child process, which does not come by itself. */
-#ifndef CLI_CHILD_H
-#define CLI_CHILD_H
+#ifndef VL_COMMON_CHILD_H
+#define VL_COMMON_CHILD_H
 
 #include <sys/types.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "cli/child.h"
+#include "common/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
