@@ -430,13 +430,18 @@ void vlb_bounce_sync_for_device(struct vlb_bounce *bounce, dma_addr_t addr, size
 /* The device never learns of it. The address is one that the pool does not have. */
 static void *vlb_bounce_alloc_private(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr)
 {
+	const u64 first = (u64)bounce->base + bounce->pool->size;
 	unsigned long flags;
 
+	size = PAGE_ALIGN(size);
 	spin_lock_irqsave(&bounce->lock, flags);
-	*addr = bounce->base + bounce->pool->size + bounce->private_end;
-	bounce->private_end += PAGE_ALIGN(size);
+	/* Nobody looks anything up by it: those that are given again do no harm. */
+	if (bounce->private_end + size > (dma_addr_t)~0ULL - first)
+		bounce->private_end = 0;
+	*addr = first + bounce->private_end;
+	bounce->private_end += size;
 	spin_unlock_irqrestore(&bounce->lock, flags);
-	return kvzalloc(PAGE_ALIGN(size), GFP_KERNEL);
+	return kvzalloc(size, GFP_KERNEL);
 }
 
 /**
@@ -484,17 +489,17 @@ void *vlb_bounce_alloc_ring(struct vlb_bounce *bounce, size_t size, dma_addr_t *
 	return ring;
 }
 
-void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring, dma_addr_t addr)
+void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring)
 {
+	const u64 offset = (uintptr_t)ring - (uintptr_t)bounce->pool->vaddr;
 	unsigned long flags;
 
-	if (addr >= bounce->base + bounce->pool->size) {
+	if (offset >= bounce->pool->size) {
 		kvfree(ring);
 		return;
 	}
 	spin_lock_irqsave(&bounce->lock, flags);
-	bitmap_clear(bounce->ring_pages, (addr - bounce->base) >> PAGE_SHIFT,
-		     PAGE_ALIGN(size) >> PAGE_SHIFT);
+	bitmap_clear(bounce->ring_pages, offset >> PAGE_SHIFT, PAGE_ALIGN(size) >> PAGE_SHIFT);
 	spin_unlock_irqrestore(&bounce->lock, flags);
 }
 

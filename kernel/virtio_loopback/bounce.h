@@ -68,7 +68,8 @@ struct vlb_mapping {
  * @nr_maps:    how many there are
  * @free_map:   first free entry, VLB_SLOT_NONE: none
  * @live:       mappings that exist
- * @private_end: bytes behind the pool's addresses that were given to private rings, ever
+ * @private_end: bytes behind the pool's addresses that were given to private rings, since they
+ *               were given from the first one on
  * @ring_pages: bit set: the page of the ring part is in use
  * @strayed:    what was not mapped has been unmapped, ever; under @lock, read anywhere
  * @stray:      told of each unmapping of what is not mapped, in any context; NULL: nobody is
@@ -123,7 +124,7 @@ void vlb_bounce_answer(struct vlb_bounce *bounce, dma_addr_t addr, const void *f
 
 void *vlb_bounce_alloc_coherent(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr);
 void *vlb_bounce_alloc_ring(struct vlb_bounce *bounce, size_t size, dma_addr_t *addr);
-void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring, dma_addr_t addr);
+void vlb_bounce_free_ring(struct vlb_bounce *bounce, size_t size, void *ring);
 void *vlb_bounce_memory(const struct vlb_bounce *bounce, dma_addr_t addr, u64 len);
 
 void vlb_bounce_close(struct vlb_bounce *bounce);

@@ -33,7 +33,7 @@ static void *vlb_dma_alloc(struct device *parent, size_t size, dma_addr_t *addr,
 static void vlb_dma_free(struct device *parent, size_t size, void *vaddr, dma_addr_t addr,
 			 unsigned long attrs)
 {
-	vlb_bounce_free_ring(vlb_dma_bounce(parent), size, vaddr, addr);
+	vlb_bounce_free_ring(vlb_dma_bounce(parent), size, vaddr);
 }
 
 #if VLB_DMA_OPS_BY_PHYS

@@ -50,7 +50,7 @@ static void *vlb_map_alloc(union virtio_map map, size_t size, dma_addr_t *addr, 
 static void vlb_map_free(union virtio_map map, size_t size, void *vaddr, dma_addr_t addr,
 			 unsigned long attrs)
 {
-	vlb_bounce_free_ring(vlb_map_bounce(map), size, vaddr, addr);
+	vlb_bounce_free_ring(vlb_map_bounce(map), size, vaddr);
 }
 
 static bool vlb_map_need_sync(union virtio_map map, dma_addr_t addr)

@@ -664,7 +664,7 @@ int vlb_post_start(struct vlb_post *post, struct virtqueue *vq)
 		return -ENOMEM;
 	post->area = vlb_bounce_alloc_ring(bounce, post->area_size, &post->area_addr);
 	if (!post->area) {
-		vlb_bounce_free_ring(bounce, post->ring_size, post->ring_mem, post->ring_addr);
+		vlb_bounce_free_ring(bounce, post->ring_size, post->ring_mem);
 		return -ENOMEM;
 	}
 	vring_init(&post->ring, post->num, post->ring_mem, PAGE_SIZE);
@@ -756,8 +756,8 @@ void vlb_post_stop(struct vlb_post *post)
 		return;
 	irq_work_sync(&post->probe);
 	post->state = VLB_POST_OFF;
-	vlb_bounce_free_ring(bounce, post->area_size, post->area, post->area_addr);
-	vlb_bounce_free_ring(bounce, post->ring_size, post->ring_mem, post->ring_addr);
+	vlb_bounce_free_ring(bounce, post->area_size, post->area);
+	vlb_bounce_free_ring(bounce, post->ring_size, post->ring_mem);
 }
 
 /* The ring that the back-end is to serve. */

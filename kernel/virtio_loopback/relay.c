@@ -463,8 +463,7 @@ void vlb_relay_stop(struct vlb_relay *relay)
 		return;
 	vlb_relay_cut(relay);
 	relay->set_up = false;
-	vlb_bounce_free_ring(&relay->queue->dev->bounce, relay->ring_size, relay->ring_mem,
-			     relay->ring_addr);
+	vlb_bounce_free_ring(&relay->queue->dev->bounce, relay->ring_size, relay->ring_mem);
 }
 
 /* The ring that the back-end is to serve. */

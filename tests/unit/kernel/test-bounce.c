@@ -221,6 +221,36 @@ static void test_limits(void **state)
 	free(data);
 }
 
+/* The addresses of rings that the device does not see end somewhere, and none is the pool's. */
+static void test_private_addresses(void **state)
+{
+	struct fixture *f = *state;
+	const dma_addr_t room = 4 * PAGE_SIZE;
+	void *ring, *kept;
+	dma_addr_t addr, first;
+
+	f->bounce.base = ~(dma_addr_t)0 - POOL_SIZE - room;
+	f->bounce.private_rings = true;
+	kept = vlb_bounce_alloc_coherent(&f->bounce, PAGE_SIZE, &first);
+	assert_non_null(kept);
+	assert_int_equal(first, f->bounce.base + POOL_SIZE);
+	for (int i = 0; i < 16; i++) {
+		ring = vlb_bounce_alloc_coherent(&f->bounce, 2 * PAGE_SIZE - 1, &addr);
+		assert_non_null(ring);
+		assert_true(addr >= first && addr + 2 * PAGE_SIZE <= first + room);
+		vlb_bounce_free_ring(&f->bounce, 2 * PAGE_SIZE - 1, ring);
+	}
+	vlb_bounce_free_ring(&f->bounce, PAGE_SIZE, kept);
+
+	/* those that it sees are given as before */
+	f->bounce.private_rings = false;
+	ring = vlb_bounce_alloc_coherent(&f->bounce, RINGS, &addr);
+	assert_ptr_equal(ring, f->pool.vaddr);
+	assert_null(vlb_bounce_alloc_coherent(&f->bounce, 1, &addr));
+	vlb_bounce_free_ring(&f->bounce, RINGS, ring);
+	assert_ptr_equal(vlb_bounce_alloc_coherent(&f->bounce, RINGS, &addr), ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +260,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stray, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_poison, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_private_addresses, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
