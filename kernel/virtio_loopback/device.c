@@ -310,12 +310,18 @@ static int vlb_check_type(u32 device_id, u64 features)
 	/* Their drivers take the configuration's addresses for the machine's own memory. */
 	if (device_id == VIRTIO_ID_MEM || device_id == VIRTIO_ID_PMEM)
 		return -EOPNOTSUPP;
+	/* Its driver takes any device that has no IOMMU by its firmware for one of its own. */
+	if (device_id == VIRTIO_ID_IOMMU)
+		return -EOPNOTSUPP;
 	/* virtio_gpu maps its pages on the parent device. */
 	if (device_id == VIRTIO_ID_GPU && !VLB_HAVE_DMA_OPS)
 		return -EOPNOTSUPP;
 	for (i = 0; i < vlb_num_allowed_types; i++)
 		if (vlb_allowed_types[i] == device_id)
 			return 0;
+	/* Its driver gives the device as much of the machine's memory as it asks for. */
+	if (device_id == VIRTIO_ID_BALLOON)
+		return -EPERM;
 	return vlb_num_allowed_types ? -EPERM : 0;
 }
 

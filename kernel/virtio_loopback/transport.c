@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 
 #include "compat.h"
@@ -197,6 +198,24 @@ static void vlb_del_vqs(struct virtio_device *vdev)
 	mutex_unlock(&dev->vq_lock);
 }
 
+/*
+ * Does the driver wait for its buffers without sleeping? virtio_console does for its output, by the
+ * odd queues (5.3.2), virtio_net for its control queue, the only one that it wants no calls of.
+ */
+static bool vlb_driver_spins(const struct vlb_device *dev, unsigned int index,
+			     const struct virtqueue_info *info)
+{
+	switch (dev->device_id) {
+	case VIRTIO_ID_CONSOLE:
+	case VIRTIO_ID_RPROC_SERIAL:
+		return index % 2;
+	case VIRTIO_ID_NET:
+		return !info->callback;
+	default:
+		return false;
+	}
+}
+
 static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int index,
 				      const struct virtqueue_info *info)
 {
@@ -211,6 +230,11 @@ static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int i
 	queue = &dev->queues[index];
 	if (rcu_access_pointer(queue->vq))
 		return ERR_PTR(-EBUSY);
+	/* It would be the adapter that ends the spinning, or does not. */
+	if (!queue->post && vlb_driver_spins(dev, index, info)) {
+		dev_warn_ratelimited(&vdev->dev, "queue %u has to be a posted one\n", index);
+		return ERR_PTR(-EINVAL);
+	}
 	/* Drivers trust such rings: they spin on what is forged there, or count what is. */
 	all_private = dev->bounce.private_rings;
 	dev->bounce.private_rings |= !!queue->post;

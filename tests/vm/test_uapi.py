@@ -27,6 +27,16 @@ def store_served(t):
     check(t, "store-served")
 
 
+@test(kernels=ALL, timeout=90, needs=("spun-for",))
+def driver_that_spins(t):
+    """No driver spins for what an adapter is to do: without posted queues it does not bind."""
+    t.module("virtio_net")
+    t.run("modprobe", "virtio_console")
+    t.equal(t.run("spun-for", timeout=80).splitlines(),
+            [f"{what} posted: bound" for what in ("terminal", "ports", "network")],
+            "devices that got their driver")
+
+
 @test(kernels=ALL, timeout=60, needs=("queue-reset",))
 def queue_reset(t):
     """Single virtqueues are reset and come back with other sizes; a reset that is refused."""

@@ -89,6 +89,8 @@ struct virtio_loopback_info {
  * zeroes (for a control queue of virtio-net, 5.1.6.5: VIRTIO_NET_OK). Nothing is lost: when
  * the area is full, a driver that sleeps waits for the back-end, and one that spins finds its
  * ring full. The size must be at least 2, and VIRTIO_F_RING_PACKED not among the features.
+ * Where Linux's driver is known to wait so (virtio_console for its output, virtio_net for its
+ * control queue), it does not bind unless the queue is posted.
  */
 #define VIRTIO_LOOPBACK_QF_POSTED	(1U << 0)
 /*
@@ -130,7 +132,8 @@ struct virtio_loopback_info {
  *                      none (needs VIRTIO_LOOPBACK_CAP_POSTED)
  * @reserved:           zero
  *
- * Errors: EPERM (the type is not allowed here, or the caller may not), EEXIST
+ * Errors: EPERM (the type is not allowed here, or the caller may not; a balloon is not
+ * allowed unless the administrator names it), EEXIST
  * (name), EBUSY (this file has a device), ENOMEM, EFBIG (the pool exceeds
  * RLIMIT_MEMLOCK), EBADF or EINVAL (the pool is no sealed memfd), ENOSPC (the pool
  * is too small for the rings), EOPNOTSUPP (this kernel cannot map for this type, or

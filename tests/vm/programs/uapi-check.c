@@ -170,6 +170,8 @@ static void check_create_refuses(void)
 	WITH(device_id, 0, EINVAL);
 	WITH(device_id, 24, EOPNOTSUPP); /* memory */
 	WITH(device_id, 27, EOPNOTSUPP); /* pmem */
+	WITH(device_id, 23, EOPNOTSUPP); /* iommu */
+	WITH(device_id, 5, EPERM); /* balloon */
 	WITH(features, 0, EINVAL);
 	WITH(features, packed, 0);
 	WITH(features, packed; args.queue_sizes = (uintptr_t)odd, 0);
