@@ -177,8 +177,9 @@ static bool vlb_drain_every_id(struct vlb_queue *queue, unsigned long end)
 
 	if (!vq || !vlb_vq_is_packed(vq) || queue->post)
 		return true;
-	for (id = 0; id < virtqueue_get_vring_size(vq) && vlb_bounce_live(&queue->dev->bounce);
-	     id++) {
+	/* The core tells of each that is not out, and a console may take its time for that. */
+	for (id = 0; id < virtqueue_get_vring_size(vq) && vlb_bounce_live(&queue->dev->bounce) &&
+	     time_before(jiffies, end + VLB_DRAIN_IDS_PATIENCE); id++) {
 		if (!vlb_drain_is_wanted(queue->dev))
 			return true;
 		before = virtqueue_enable_cb_prepare(vq);
