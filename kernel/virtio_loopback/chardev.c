@@ -383,8 +383,6 @@ static int vlb_ioctl_device(struct file *file, struct vlb_device *dev, unsigned 
 		return vlb_ioctl_set_backend(file, dev, &args->backend);
 	case VIRTIO_LOOPBACK_WINDOW_FD:
 		return vlb_ioctl_window_fd(dev, &args->window);
-	case VIRTIO_LOOPBACK_FAIL:
-		return vlb_ioctl_fail(dev, &args->fail);
 	case VIRTIO_LOOPBACK_DESTROY:
 		return vlb_ioctl_destroy(dev);
 	default:
@@ -411,6 +409,8 @@ static int vlb_ioctl_on_device(struct file *file, unsigned int cmd, union vlb_ar
 		return vlb_ioctl_set_config(dev, &args->config);
 	if (cmd == VIRTIO_LOOPBACK_GET_OUTSTANDING)
 		return vlb_ioctl_get_outstanding(dev, &args->outstanding);
+	if (cmd == VIRTIO_LOOPBACK_FAIL)
+		return vlb_ioctl_fail(dev, &args->fail);
 	err = mutex_lock_interruptible(&dev->lock);
 	if (err)
 		return err;

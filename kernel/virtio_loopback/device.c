@@ -96,10 +96,10 @@ static void vlb_device_set_state(struct vlb_device *dev, enum virtio_loopback_de
 }
 
 /*
- * Ends all I/O, with the device's lock held: the back-end loses the pool first, so that
- * it can neither see nor spoil what follows.
+ * Ends all I/O, with the device's lock held. The back-end has lost the pool before, so that it can
+ * neither see nor spoil what follows.
  */
-static void vlb_device_end_io(struct vlb_device *dev)
+static void vlb_device_end_io_locked(struct vlb_device *dev)
 {
 	/* There is nothing left to take over. */
 	if (dev->state == VIRTIO_LOOPBACK_ORPHAN)
@@ -113,7 +113,6 @@ static void vlb_device_end_io(struct vlb_device *dev)
 	if (!vlb_sink_wanted(dev))
 		vlb_bounce_close(&dev->bounce);
 	vlb_messages_abort(&dev->messages, -EIO);
-	vlb_pool_revoke(&dev->pool);
 	vlb_window_close(dev->window);
 	vlb_queues_disarm(dev);
 	if (!vlb_sink_wanted(dev) || !vlb_sink_begin(dev)) {
@@ -121,6 +120,18 @@ static void vlb_device_end_io(struct vlb_device *dev)
 		vlb_drain(dev);
 	}
 	dev->io_ended = true;
+}
+
+static void vlb_device_end_io(struct vlb_device *dev)
+{
+	/*
+	 * Without the lock: who holds it may wait for a driver that the back-end keeps busy, and
+	 * a back-end with many mappings that it touches again makes this slow.
+	 */
+	vlb_pool_revoke(&dev->pool);
+	mutex_lock(&dev->lock);
+	vlb_device_end_io_locked(dev);
+	mutex_unlock(&dev->lock);
 }
 
 static void vlb_vdev_release(struct device *device)
@@ -220,11 +231,7 @@ static void vlb_fail_work(struct work_struct *work)
 	struct vlb_device *dev = container_of(work, struct vlb_device, fail_work);
 
 	kcov_remote_start_common(dev->kcov);
-	/* Before the lock: who holds it may wait for a driver that the back-end keeps busy. */
-	vlb_pool_revoke(&dev->pool);
-	mutex_lock(&dev->lock);
 	vlb_device_end_io(dev);
-	mutex_unlock(&dev->lock);
 	kcov_remote_stop();
 }
 
@@ -668,16 +675,22 @@ int vlb_device_stop(struct vlb_device *dev)
 
 /**
  * vlb_device_fail() - VIRTIO_LOOPBACK_FAIL
- * @dev: its lock is held
+ * @dev: the device
  *
- * Return: 0, or -EINVAL (nothing to end).
+ * Return: 0, -EINVAL (nothing to end) or -EINTR.
  */
 int vlb_device_fail(struct vlb_device *dev)
 {
+	int err = mutex_lock_interruptible(&dev->lock);
+
+	if (err)
+		return err;
 	if (dev->state != VIRTIO_LOOPBACK_RUNNING && dev->state != VIRTIO_LOOPBACK_FAILED)
-		return -EINVAL;
-	vlb_device_end_io(dev);
-	return 0;
+		err = -EINVAL;
+	mutex_unlock(&dev->lock);
+	if (!err)
+		vlb_device_end_io(dev);
+	return err;
 }
 
 /**
@@ -689,11 +702,14 @@ int vlb_device_fail(struct vlb_device *dev)
  */
 void vlb_device_end(struct vlb_device *dev)
 {
+	bool dead;
+
 	mutex_lock(&dev->lock);
 	dev->destroy = true;
-	if (dev->state != VIRTIO_LOOPBACK_DEAD)
-		vlb_device_end_io(dev);
+	dead = dev->state == VIRTIO_LOOPBACK_DEAD;
 	mutex_unlock(&dev->lock);
+	if (!dead)
+		vlb_device_end_io(dev);
 }
 
 static int vlb_device_add_window(struct vlb_device *dev, u64 base, u64 size)

@@ -232,10 +232,16 @@ int vlb_pool_check(const struct vlb_pool *pool)
  * call ends.
  *
  * Not by vfs_fallocate(): that takes the inode's lock, which a back-end can hold for as long
- * as it likes, by a write to the file from memory that does not come.
+ * as it likes, by a write to the file from memory that does not come. What that would keep away
+ * are faults meanwhile: each page that is mapped anew has to be sought in all mappings of the
+ * file, so that a back-end with tens of thousands of them makes this take minutes. It is not
+ * to be waited for with a lock.
  */
 void vlb_pool_revoke(struct vlb_pool *pool)
 {
+	if (READ_ONCE(pool->revoked))
+		return;
 	unmap_mapping_range(pool->memfd->f_mapping, 0, pool->size, 0);
 	shmem_truncate_range(file_inode(pool->memfd), 0, pool->size - 1);
+	WRITE_ONCE(pool->revoked, true);
 }

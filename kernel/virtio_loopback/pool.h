@@ -22,6 +22,7 @@ struct page;
  * @nr_pinned: how many of them are held, while the pool is set up
  * @vaddr:     all of them in a row in kernel addresses
  * @size:      bytes
+ * @revoked:   no mapping of the file has these pages any more, and none gets them
  */
 struct vlb_pool {
 	struct file *memfd;
@@ -31,6 +32,7 @@ struct vlb_pool {
 	unsigned long nr_pinned;
 	void *vaddr;
 	size_t size;
+	bool revoked;
 };
 
 int vlb_pool_init(struct vlb_pool *pool, int memfd);
