@@ -8,9 +8,7 @@ from .hostlanes import (CloudLane, DocsLane, FuzzLane, HarnessLane, HelpersLane,
 from .vmlane import VmLane
 
 # What make check-debug takes: a debug kernel under emulation needs a minute or two for each,
-# make check-long takes all. Those that scribble over descriptors are not among them: the virtio
-# core follows what was scribbled, and DMA-API debugging complains of that for good reason.
-# Names are patterns; a bracket is met by "?".
+# make check-long takes all. Names are patterns; a bracket is met by "?".
 DEBUG_SLICE = ("guest.debug_kernel_watches", "guest.module_is_loaded*", "blk.data?ours-1q?",
                "hostile.rings?hole?", "hostile.rings?calls?", "hostile.rings?used-index?",
                "faults.*", "recovery.killed?both-ours-10?")
