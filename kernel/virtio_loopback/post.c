@@ -20,6 +20,13 @@ enum vlb_post_state {
 	VLB_POST_DISCARD,	/* the driver's buffers are used, and go nowhere */
 };
 
+/* What is known of how the driver waits for its buffers. */
+enum vlb_post_driver {
+	VLB_DRIVER_UNKNOWN,
+	VLB_DRIVER_SLEEPS,	/* it leaves them in the ring, and comes back for them */
+	VLB_DRIVER_SPINS,
+};
+
 /**
  * struct vlb_posted - one buffer in the area
  * @start: where, in the count of bytes that were ever put there
@@ -36,8 +43,8 @@ struct vlb_posted {
  * struct vlb_post - see post.h
  * @queue:     its queue
  * @strict:    VIRTIO_LOOPBACK_QF_STRICT
- * @lock:      protects everything below it, but for @spins; taken with interrupts off,
- *             in the driver's kick and in calls
+ * @lock:      protects everything below it; taken with interrupts off, in the driver's kick, in
+ *             calls and in the probe
  * @state:     what happens to the driver's buffers
  * @num:       entries of either ring
  * @event_idx: VIRTIO_RING_F_EVENT_IDX is negotiated
@@ -61,8 +68,9 @@ struct vlb_posted {
  * @avail_idx: device's ring: next entry of the available ring
  * @used_idx:  device's ring: next entry of the used ring
  * @probe:     runs once the driver has enabled interrupts after a kick
- * @spins:     the driver had its last buffer back by then
+ * @driver:    what that has shown
  * @held:      virtqueue.num_free is lowered by @num, so that the driver adds nothing
+ * @held_new:  the kick that lowered it is the one that @probe runs for
  * @count:     buffers taken over, ever
  * @full:      times that there was no room, ever
  */
@@ -98,8 +106,9 @@ struct vlb_post {
 	u16 used_idx;
 
 	struct irq_work probe;
-	bool spins;
+	enum vlb_post_driver driver;
 	bool held;
+	bool held_new;
 	u64 count;
 	u64 full;
 };
@@ -509,43 +518,73 @@ static void vlb_post_unhold(struct vlb_post *post, struct virtqueue *vq)
 }
 
 /*
- * Does the driver wait for its buffer without sleeping? On PREEMPT_RT the probe interrupts the
- * kick itself and cannot tell: there one that may is taken for one that does. If it does not, its
- * num_free wraps around while it is lowered, and is right again after.
+ * Does the driver wait for its buffer without sleeping? On PREEMPT_RT the probe comes late: until
+ * then one that may is taken for one that does.
  */
 static bool vlb_post_spins(const struct vlb_post *post)
 {
-	return IS_ENABLED(CONFIG_PREEMPT_RT) || READ_ONCE(post->spins);
+	const enum vlb_post_driver driver = READ_ONCE(post->driver);
+
+	return driver == VLB_DRIVER_SPINS ||
+	       (driver == VLB_DRIVER_UNKNOWN && IS_ENABLED(CONFIG_PREEMPT_RT));
 }
 
 /*
  * In the driver's kick, so num_free is ours to change. With exactly one buffer out, which is
- * used already, it comes to 0 when the driver takes that back.
+ * used already, it comes to 0 when the driver takes that back. If it does not spin after all, it
+ * is let go of at its next try, which has failed.
+ *
+ * Returns whether this kick lowers it.
  */
-static void vlb_post_hold(struct vlb_post *post, struct virtqueue *vq)
+static bool vlb_post_hold(struct vlb_post *post, struct virtqueue *vq)
 {
-	if (post->held && (vq->num_free || vlb_post_roomy(post))) {
+	if (post->held && (vq->num_free || vlb_post_roomy(post) || !vlb_post_spins(post))) {
 		vlb_post_unhold(post, vq);
 	} else if (!post->held && vlb_post_spins(post) && !vlb_post_roomy(post) &&
 		   vq->num_free == post->num - 1U) {
 		vq->num_free -= post->num;
 		post->held = true;
 		post->full++;
+		return true;
 	}
+	return false;
 }
 
-/* On the CPU of the kick, as soon as it takes interrupts: has the driver its buffer back? */
+/*
+ * One that spins has at most one buffer out, with a lock held. So one is no sign against it: the
+ * probe of one CPU's kick can find another CPU's buffer. But where the kick has lowered num_free it
+ * is, in the probe of that very kick.
+ */
+static enum vlb_post_driver vlb_post_judge(const struct vlb_post *post, u32 num_free)
+{
+	/* Lowered, it may have wrapped around. */
+	const u32 out = post->num - (num_free + (post->held ? post->num : 0));
+
+	if (!out)
+		return VLB_DRIVER_SPINS;
+	if (out > 1 || post->held_new || post->driver == VLB_DRIVER_UNKNOWN)
+		return VLB_DRIVER_SLEEPS;
+	return post->driver;
+}
+
+/*
+ * On the CPU of the kick, as soon as it takes interrupts: has the driver its buffer back? On
+ * PREEMPT_RT, where that is in the kick itself, with the next tick instead.
+ */
 static void vlb_post_probe(struct irq_work *work)
 {
 	struct vlb_post *post = container_of(work, struct vlb_post, probe);
 	struct virtqueue *vq;
+	unsigned long flags;
 
 	rcu_read_lock();
 	vq = rcu_dereference(post->queue->vq);
+	spin_lock_irqsave(&post->lock, flags);
 	/* One that was broken under a driver that spins shows nothing. */
 	if (vq && !virtqueue_is_broken(vq))
-		WRITE_ONCE(post->spins, READ_ONCE(vq->num_free) ==
-					(READ_ONCE(post->held) ? 0 : post->num));
+		WRITE_ONCE(post->driver, vlb_post_judge(post, READ_ONCE(vq->num_free)));
+	post->held_new = false;
+	spin_unlock_irqrestore(&post->lock, flags);
 	rcu_read_unlock();
 }
 
@@ -572,20 +611,28 @@ bool vlb_post_notify(struct vlb_post *post, struct virtqueue *vq)
 {
 	struct vlb_post_news news = { 0 };
 	unsigned long flags;
+	bool held = false;
+	u16 before;
 
 	spin_lock_irqsave(&post->lock, flags);
+	before = post->used;
 	if (post->state != VLB_POST_OFF) {
 		vlb_post_run(post, vq, &news);
 		post->full += news.left;
 		if (!post->strict && post->state == VLB_POST_ON)
-			vlb_post_hold(post, vq);
+			held = vlb_post_hold(post, vq);
 	}
+	/*
+	 * Where the kick is for a buffer: that a driver which found no room has all of them back
+	 * shows nothing. Within the lock: the probe may be at work on another CPU, for an
+	 * earlier kick.
+	 */
+	if (!post->strict && (post->used != before || news.left))
+		post->held_new = irq_work_queue(&post->probe) && held;
 	spin_unlock_irqrestore(&post->lock, flags);
 
 	if (news.left && post->strict)
 		vlb_post_overflow(post, vq);
-	if (!post->strict)
-		irq_work_queue(&post->probe);
 	if (news.call)
 		irq_work_queue(&post->queue->work);
 	return news.kick;
@@ -633,7 +680,10 @@ struct vlb_post *vlb_post_create(struct vlb_queue *queue, bool strict)
 	post->queue = queue;
 	post->strict = strict;
 	spin_lock_init(&post->lock);
-	post->probe = IRQ_WORK_INIT_HARD(vlb_post_probe);
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		post->probe = IRQ_WORK_INIT_LAZY(vlb_post_probe);
+	else
+		post->probe = IRQ_WORK_INIT_HARD(vlb_post_probe);
 	return post;
 }
 
@@ -680,8 +730,9 @@ int vlb_post_start(struct vlb_post *post, struct virtqueue *vq)
 	post->last = 0;
 	post->avail_idx = 0;
 	post->used_idx = 0;
-	post->spins = false;
+	post->driver = VLB_DRIVER_UNKNOWN;
 	post->held = false;
+	post->held_new = false;
 	post->state = VLB_POST_ON;
 	return 0;
 }

@@ -30,10 +30,11 @@
  * then the driver is called. A driver that spins must not come that far. Which one it is
  * shows itself: a local irq_work that is queued by the kick runs as soon as the driver
  * enables interrupts, and if the driver has its buffer back by then, it has waited for it
- * (@spins). Such a driver finds its ring full *before* it adds (virtqueue.num_free is
- * lowered, @held), while the area has no room for the next buffer. It gets -ENOSPC and
- * tries again later, which hvc does by itself. The virtio core kicks for a buffer that
- * does not fit, so the try is what ends the hold.
+ * (vlb_post.driver); it counts as one that spins until it is seen to leave buffers where they
+ * are. Such a driver finds its ring full *before* it adds (virtqueue.num_free is lowered,
+ * @held), while the area has no room for the next buffer. It gets -ENOSPC and tries again
+ * later, which hvc does by itself. The virtio core kicks for a buffer that does not fit, so the
+ * try is what ends the hold; by it a driver that sleeps has one write that fails, no more.
  *
  * With VIRTIO_LOOPBACK_QF_STRICT the driver is known to spin with interrupts on and not to
  * try again: when there is no room left the queue is broken, which ends the spinning, and

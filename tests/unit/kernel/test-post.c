@@ -15,6 +15,7 @@
 #define RINGS		(64 * PAGE_SIZE)
 #define NUM		16
 #define LENGTH		300
+#define CHUNK		4096 /* what a terminal, or a program, writes at once; 16 fill the area */
 
 /**
  * struct world - a driver's queue and buffers
@@ -22,6 +23,8 @@
  * @answer: what it would write
  * @other:  another buffer of the driver's, that is out
  * @table:  an indirect one
+ * @chunk:  what it writes again and again
+ * @taken:  how many of them it has back
  */
 struct world {
 	struct vlb_pool pool;
@@ -38,6 +41,9 @@ struct world {
 	dma_addr_t answer_addr;
 	dma_addr_t other_addr;
 	dma_addr_t table_addr;
+	u8 chunk[CHUNK];
+	dma_addr_t chunk_addr;
+	u16 taken;
 };
 
 static u8 *in_pool(struct world *w, dma_addr_t addr)
@@ -211,6 +217,154 @@ static void test_batches(void **state)
 	}
 }
 
+/* ---- how the driver waits ---- */
+
+/* The driver adds a buffer and kicks, also where there is no room. Returns whether there was. */
+static bool put(struct world *w)
+{
+	struct vring *vring = &w->vq.vring;
+	const u16 slot = vring->avail->idx % NUM;
+	const bool room = w->vq.num_free;
+
+	if (room) {
+		vring->desc[slot] = (struct vring_desc){ w->chunk_addr, CHUNK, 0, 0 };
+		vring->avail->ring[slot] = slot;
+		vring->avail->idx++;
+		w->vq.num_free--;
+	}
+	vlb_post_notify(w->post, &w->vq);
+	return room;
+}
+
+/* It takes one back. Returns whether there is one. */
+static bool get(struct world *w)
+{
+	if (w->taken == w->vq.vring.used->idx)
+		return false;
+	w->taken++;
+	w->vq.num_free++;
+	return true;
+}
+
+/* The CPU takes interrupts again. */
+static void probe(void)
+{
+	struct irq_work *work = irq_work_last;
+
+	if (work->queued) {
+		work->queued = 0;
+		work->func(work);
+	}
+}
+
+/* The back-end takes all that there is. */
+static void take_all(struct world *w)
+{
+	struct virtio_loopback_queue device = { 0 };
+	const struct vring_avail *avail;
+	struct vring_used *used;
+
+	vlb_post_get(w->post, &device);
+	avail = (const void *)in_pool(w, device.driver_addr);
+	used = (void *)in_pool(w, device.device_addr);
+	for (; used->idx != avail->idx; used->idx++)
+		used->ring[used->idx % NUM].id = avail->ring[used->idx % NUM];
+	vlb_post_called(w->post, &w->vq);
+}
+
+static int set_up_quiet(void **state)
+{
+	struct world *w = make(0);
+
+	w->vq.vring.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	w->chunk_addr = map(w, w->chunk, CHUNK, DMA_TO_DEVICE);
+	*state = w;
+	return 0;
+}
+
+/* Until there is no room: each buffer that it could add it had back at once. */
+static unsigned int spin_until_full(struct world *w, bool probed)
+{
+	unsigned int count = 0;
+
+	while (put(w)) {
+		if (!get(w))
+			fail_msg("the driver spins for its buffer %u", count);
+		if (probed)
+			probe();
+		if (++count > 100)
+			fail_msg("it is never full");
+	}
+	return count;
+}
+
+static void test_spins(void **state)
+{
+	struct world *w = *state;
+
+	assert_in_range(spin_until_full(w, true), 8, 16);
+	assert_false(put(w));
+	probe();
+	take_all(w);
+	assert_false(put(w)); /* ... which is what ends the hold */
+	probe();
+	assert_in_range(spin_until_full(w, true), 8, 16);
+}
+
+/*
+ * One CPU's probe finds what another CPU has just added, and then runs no more, as that one prints
+ * with interrupts off.
+ */
+static void test_spins_on_two(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 4; i++) {
+		assert_true(put(w));
+		assert_true(get(w));
+		probe();
+	}
+	assert_true(put(w));
+	probe();
+	assert_true(get(w));
+	assert_in_range(spin_until_full(w, false), 1, 16);
+}
+
+/*
+ * One that sleeps, and has taken a buffer back by chance before the probe looked: it finds its
+ * ring full once, and then waits as others do.
+ */
+static void test_sleeps(void **state)
+{
+	struct world *w = *state;
+	unsigned int refused = 0, added = 1;
+
+	assert_true(put(w));
+	assert_true(get(w));
+	probe();
+	for (;;) {
+		if (!put(w) && ++refused > 1)
+			fail_msg("its writes fail, after %u that did not", added);
+		else if (w->vq.num_free == 0 && w->vq.vring.avail->idx != w->taken)
+			break; /* it sleeps until one is used */
+		probe();
+		while (get(w))
+			;
+		added = w->vq.vring.avail->idx;
+	}
+	added = w->vq.vring.avail->idx;
+	assert_int_equal(refused, 1);
+	while (added > w->taken) {
+		const u16 before = w->taken;
+
+		take_all(w);
+		while (get(w))
+			;
+		assert_true(w->taken != before);
+	}
+	assert_int_equal(w->vq.num_free, NUM);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +372,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_table, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forged_table, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_batches, set_up_in_order, tear_down),
+		cmocka_unit_test_setup_teardown(test_spins, set_up_quiet, tear_down),
+		cmocka_unit_test_setup_teardown(test_spins_on_two, set_up_quiet, tear_down),
+		cmocka_unit_test_setup_teardown(test_sleeps, set_up_quiet, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

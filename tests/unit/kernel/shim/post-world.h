@@ -27,14 +27,23 @@
 #define SMP_CACHE_BYTES	64
 #define kzalloc(size, gfp) kcalloc(1, size, gfp)
 
-/* irq_work: it is only counted */
+/* irq_work: it is counted, and the test runs what was queued last, if it wants to */
 struct irq_work {
 	void (*func)(struct irq_work *work);
 	unsigned int queued;
 };
 
+__attribute__((weak)) struct irq_work *irq_work_last;
+
 #define IRQ_WORK_INIT_HARD(f)	((struct irq_work){ .func = (f) })
-#define irq_work_queue(work)	((work)->queued++)
+#define IRQ_WORK_INIT_LAZY(f)	IRQ_WORK_INIT_HARD(f)
+
+static inline bool irq_work_queue(struct irq_work *work)
+{
+	irq_work_last = work;
+	return !work->queued++;
+}
+
 #define irq_work_sync(work)	((void)(work))
 
 #define rcu_read_lock()		((void)0)
