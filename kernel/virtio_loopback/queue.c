@@ -398,10 +398,10 @@ size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num
 }
 
 /* What is between the driver's ring and the device. Returns whether there was memory for it. */
-static bool vlb_queue_init_ring(struct vlb_queue *queue, u16 flags)
+static bool vlb_queue_init_ring(struct vlb_queue *queue)
 {
-	if (flags & VIRTIO_LOOPBACK_QF_POSTED) {
-		queue->post = vlb_post_create(queue, flags & VIRTIO_LOOPBACK_QF_STRICT);
+	if (queue->flags & VIRTIO_LOOPBACK_QF_POSTED) {
+		queue->post = vlb_post_create(queue, queue->flags & VIRTIO_LOOPBACK_QF_STRICT);
 		return queue->post;
 	}
 	if (vlb_relay_wanted(queue->dev->features)) {
@@ -428,9 +428,10 @@ int vlb_queues_init(struct vlb_device *dev, const u16 *sizes, const u16 *flags, 
 		queue->dev = dev;
 		queue->index = i;
 		queue->max = sizes[i];
+		queue->flags = flags[i];
 		spin_lock_init(&queue->calling);
 		init_irq_work(&queue->work, vlb_queue_work);
-		if (!vlb_queue_init_ring(queue, flags[i])) {
+		if (!vlb_queue_init_ring(queue)) {
 			vlb_queues_finish(dev);
 			return -ENOMEM;
 		}

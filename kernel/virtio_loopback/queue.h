@@ -26,6 +26,7 @@ struct vlb_relay;
  * @dev:     its device
  * @index:   which
  * @max:     largest size, 0: does not exist
+ * @flags:   VIRTIO_LOOPBACK_QF_*, as the adapter has it
  * @vq:      the driver's ring; set under vlb_device.vq_lock, read under RCU by calls
  * @kick:    where kicks go, NULL: nowhere; replaced under vlb_device.lock, read under
  *           RCU by the driver's kick
@@ -55,6 +56,7 @@ struct vlb_queue {
 	struct vlb_device *dev;
 	u16 index;
 	u16 max;
+	u16 flags;
 	struct virtqueue __rcu *vq;
 	struct eventfd_ctx __rcu *kick;
 	struct vlb_call *call;

@@ -199,20 +199,26 @@ static void vlb_del_vqs(struct virtio_device *vdev)
 }
 
 /*
- * Does the driver wait for its buffers without sleeping? virtio_console does for its output, by the
- * odd queues (5.3.2), virtio_net for its control queue, the only one that it wants no calls of.
+ * What the adapter has to have said of a queue, and nothing else. virtio_console waits without
+ * sleeping for its output, by the odd queues (5.3.2), and does not send control messages twice;
+ * virtio_net for the answers of its control queue, the only one that it wants no calls of. All others
+ * are not to be posted: a driver that refills its queue would have it back at once, without end.
  */
-static bool vlb_driver_spins(const struct vlb_device *dev, unsigned int index,
-			     const struct virtqueue_info *info)
+static u16 vlb_queue_flags_wanted(const struct vlb_device *dev, unsigned int index,
+				  const struct virtqueue_info *info)
 {
+	const u16 strict = VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT;
+
 	switch (dev->device_id) {
 	case VIRTIO_ID_CONSOLE:
 	case VIRTIO_ID_RPROC_SERIAL:
-		return index % 2;
+		if (index == 3)
+			return strict;
+		return index % 2 ? VIRTIO_LOOPBACK_QF_POSTED : 0;
 	case VIRTIO_ID_NET:
-		return !info->callback;
+		return info->callback ? 0 : strict;
 	default:
-		return false;
+		return 0;
 	}
 }
 
@@ -230,9 +236,9 @@ static struct virtqueue *vlb_setup_vq(struct virtio_device *vdev, unsigned int i
 	queue = &dev->queues[index];
 	if (rcu_access_pointer(queue->vq))
 		return ERR_PTR(-EBUSY);
-	/* It would be the adapter that ends the spinning, or does not. */
-	if (!queue->post && vlb_driver_spins(dev, index, info)) {
-		dev_warn_ratelimited(&vdev->dev, "queue %u has to be a posted one\n", index);
+	if (queue->flags != vlb_queue_flags_wanted(dev, index, info)) {
+		dev_warn_ratelimited(&vdev->dev, "queue %u: its flags are %#x, not %#x\n", index,
+				     queue->flags, vlb_queue_flags_wanted(dev, index, info));
 		return ERR_PTR(-EINVAL);
 	}
 	/* Drivers trust such rings: they spin on what is forged there, or count what is. */

@@ -89,13 +89,14 @@ struct virtio_loopback_info {
  * zeroes (for a control queue of virtio-net, 5.1.6.5: VIRTIO_NET_OK). Nothing is lost: when
  * the area is full, a driver that sleeps waits for the back-end, and one that spins finds its
  * ring full. The size must be at least 2, and VIRTIO_F_RING_PACKED not among the features.
- * Where Linux's driver is known to wait so (virtio_console for its output, virtio_net for its
- * control queue), it does not bind unless the queue is posted.
+ * It is to be said of the odd queues of a console and of the control queue of a network device,
+ * and of no others, or the driver does not bind: the kernel knows which of its drivers wait so.
  */
 #define VIRTIO_LOOPBACK_QF_POSTED	(1U << 0)
 /*
  * With POSTED: a driver that spins here does not try again when it finds its ring full. When
- * there is no room the queue is broken instead, and VIRTIO_LOOPBACK_MSG_BROKEN says so.
+ * there is no room the queue is broken instead, and VIRTIO_LOOPBACK_MSG_BROKEN says so. To be
+ * said of queue 3 of a console and of the control queue of a network device.
  */
 #define VIRTIO_LOOPBACK_QF_STRICT	(1U << 1)
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * spun-for - devices whose driver waits for a buffer without sleeping, of an adapter that hides it
+ * spun-for - devices whose driver waits for a buffer without sleeping, of an adapter that lies
  *
  * virtio_console waits so for its output, virtio_net for the answers of its control queue. Where
- * the adapter does not say so (QF_POSTED), and nobody takes the buffers, a driver that bound would
- * spin under a lock of its own for good. It is to bind where they are posted alone. Prints which of
- * the devices got their driver. Needs root and both drivers.
+ * the adapter does not say so (QF_POSTED, QF_STRICT), and nobody takes the buffers, a driver that
+ * bound would spin under a lock of its own for good; so would one that refills a queue that is
+ * posted. Prints which of the devices got their driver: those of which the truth is told. Needs
+ * root and the drivers of console, net and input.
  */
 #include <err.h>
 #include <linux/virtio_config.h>
@@ -20,6 +21,7 @@
 #define NAME	    "spun-for"
 #define QUEUES	    4
 #define PATIENCE_MS 15000
+#define STRICT	    (VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT)
 
 static const uint16_t sizes[QUEUES] = { RAW_QUEUE_SIZE, RAW_QUEUE_SIZE, RAW_QUEUE_SIZE,
 					RAW_QUEUE_SIZE };
@@ -37,13 +39,20 @@ static const struct {
 	{ "terminal posted", VIRTIO_ID_CONSOLE, 2, 0, { 0, VIRTIO_LOOPBACK_QF_POSTED } },
 	{ "ports", VIRTIO_ID_CONSOLE, 4, 1ULL << VIRTIO_CONSOLE_F_MULTIPORT,
 	  { 0, VIRTIO_LOOPBACK_QF_POSTED } },
-	{ "ports posted", VIRTIO_ID_CONSOLE, 4, 1ULL << VIRTIO_CONSOLE_F_MULTIPORT,
+	{ "ports without strict", VIRTIO_ID_CONSOLE, 4, 1ULL << VIRTIO_CONSOLE_F_MULTIPORT,
 	  { 0, VIRTIO_LOOPBACK_QF_POSTED, 0, VIRTIO_LOOPBACK_QF_POSTED } },
+	{ "ports, all posted", VIRTIO_ID_CONSOLE, 4, 1ULL << VIRTIO_CONSOLE_F_MULTIPORT,
+	  { 0, VIRTIO_LOOPBACK_QF_POSTED, VIRTIO_LOOPBACK_QF_POSTED, STRICT } },
+	{ "ports posted", VIRTIO_ID_CONSOLE, 4, 1ULL << VIRTIO_CONSOLE_F_MULTIPORT,
+	  { 0, VIRTIO_LOOPBACK_QF_POSTED, 0, STRICT } },
 	{ "ports packed", VIRTIO_ID_CONSOLE, 4,
 	  1ULL << VIRTIO_CONSOLE_F_MULTIPORT | 1ULL << VIRTIO_F_RING_PACKED, { 0 } },
 	{ "network", VIRTIO_ID_NET, 3, 1ULL << VIRTIO_NET_F_CTRL_VQ, { 0 } },
-	{ "network posted", VIRTIO_ID_NET, 3, 1ULL << VIRTIO_NET_F_CTRL_VQ,
+	{ "network without strict", VIRTIO_ID_NET, 3, 1ULL << VIRTIO_NET_F_CTRL_VQ,
 	  { 0, 0, VIRTIO_LOOPBACK_QF_POSTED } },
+	{ "network posted", VIRTIO_ID_NET, 3, 1ULL << VIRTIO_NET_F_CTRL_VQ, { 0, 0, STRICT } },
+	{ "keys", VIRTIO_ID_INPUT, 2, 0, { 0 } },
+	{ "keys posted", VIRTIO_ID_INPUT, 2, 0, { VIRTIO_LOOPBACK_QF_POSTED } },
 };
 
 static void try_device(size_t i)
