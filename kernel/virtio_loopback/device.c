@@ -697,8 +697,8 @@ int vlb_device_fail(struct vlb_device *dev)
  * vlb_device_end() - the administrator does not wait for the adapter
  * @dev: in any state
  *
- * All I/O ends, and what is stored is let go of. The device goes with its file, which may be gone
- * by that. Sleeps, for a bounded time.
+ * All I/O ends soon, and what is stored is let go of. The device goes with its file, which may be
+ * gone by that. Does not wait: this comes by a file that the device's end waits for.
  */
 void vlb_device_end(struct vlb_device *dev)
 {
@@ -709,7 +709,7 @@ void vlb_device_end(struct vlb_device *dev)
 	dead = dev->state == VIRTIO_LOOPBACK_DEAD;
 	mutex_unlock(&dev->lock);
 	if (!dead)
-		vlb_device_end_io(dev);
+		vlb_device_fail_async(dev);
 }
 
 static int vlb_device_add_window(struct vlb_device *dev, u64 base, u64 size)
