@@ -129,6 +129,12 @@ int net_control_take(struct net_control *nc, const struct pool *pool, struct net
 		return ret;
 	WRITE_ONCE(nc->used->ring[slot].id, htole32(head));
 	WRITE_ONCE(nc->used->ring[slot].len, 0);
-	store_u16(&nc->used->idx, ++nc->seen);
+	nc->seen++;
 	return 1;
+}
+
+void net_control_done(struct net_control *nc)
+{
+	if (net_control_started(nc))
+		store_u16(&nc->used->idx, nc->seen);
 }

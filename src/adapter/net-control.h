@@ -26,7 +26,7 @@ struct net_control {
 	struct vring_used *used;
 	unsigned int num;
 	bool event_idx;
-	uint16_t seen; /* next entry of the available ring; of the used one as well */
+	uint16_t seen; /* next entry of the available ring */
 };
 
 /* struct net_command - one command: the first @length bytes of what the driver sent */
@@ -63,9 +63,14 @@ static inline bool net_control_started(const struct net_control *nc)
  * @pool:	as for net_control_start()
  * @command:	filled in
  *
+ * It is there for the next one who reads the ring, until net_control_done().
+ *
  * Return: 1; 0 when there is none, and the next will be kicked for; -EPROTO when the ring holds
  * nonsense.
  */
 int net_control_take(struct net_control *nc, const struct pool *pool, struct net_command *command);
+
+/* net_control_done() - all that were taken are carried out; one that was not started is left alone */
+void net_control_done(struct net_control *nc);
 
 #endif

@@ -128,4 +128,6 @@ void net_work(struct adapter *a)
 	else if (ret)
 		queues_poke(a, control_index(a)); /* the rest when the loop comes round */
 	handover_end(a);
+	/* Now a successor knows of them: until here it would carry them out once more. */
+	net_control_done(&a->net_control);
 }

@@ -113,6 +113,8 @@ static void test_commands(void **state)
 		assert_int_equal(command.data[0], turn);
 		assert_int_equal(command.data[1], 1);
 		assert_int_equal(command.length, 4);
+		assert_int_equal(s->used->idx, turn);
+		net_control_done(&s->nc);
 		assert_int_equal(s->used->idx, turn + 1);
 		assert_int_equal(s->used->ring[turn % NUM].id, (turn * 2) % NUM);
 		assert_int_equal(net_control_take(&s->nc, &s->pool, &command), 0);
@@ -139,22 +141,26 @@ static void test_length(void **state)
 	assert_int_equal(command.command, 0);
 }
 
-/* Another adapter goes on where the last one stopped. */
+/* Another adapter goes on where the last one stopped, with what that one was about to do. */
 static void test_goes_on(void **state)
 {
-	const uint8_t bytes[] = { 4, 0, 2, 0 };
+	const uint8_t bytes[] = { 4, 0, 2, 0 }, other[] = { 4, 0, 3, 0 };
 	struct net_command command;
 	struct side *s = *state;
 
 	start(s, true);
 	send(s, 0, bytes, 4, 4);
 	assert_int_equal(net_control_take(&s->nc, &s->pool, &command), 1);
-	send(s, 2, bytes, 4, 4);
+	net_control_done(&s->nc);
+	send(s, 2, other, 4, 4);
+	assert_int_equal(net_control_take(&s->nc, &s->pool, &command), 1);
 	net_control_stop(&s->nc);
+	net_control_done(&s->nc);
 	assert_false(net_control_started(&s->nc));
 	start(s, true);
 	assert_true(net_control_started(&s->nc));
 	assert_int_equal(net_control_take(&s->nc, &s->pool, &command), 1);
+	assert_int_equal(command.data[0], other[2]);
 	assert_int_equal(net_control_take(&s->nc, &s->pool, &command), 0);
 }
 
@@ -227,6 +233,7 @@ static void test_random(void **state)
 		s->avail->idx = (uint16_t)(s->used->idx + random % (NUM + 2));
 		while (net_control_take(&s->nc, &s->pool, &command) > 0)
 			taken++;
+		net_control_done(&s->nc);
 	}
 	assert_true(taken > RANDOM_ROUNDS / 10);
 }
