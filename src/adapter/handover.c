@@ -191,6 +191,8 @@ static int put_all(struct adapter *a)
 		enum handover_slot slot;
 		int fd;
 	} all[] = {
+		/* before the one that it was: a back-end that is let go of is not forgotten */
+		{ HANDOVER_CLOSING, a->recovery.closing },
 		{ HANDOVER_BACKEND, a->fe.sock },
 		{ HANDOVER_CHANNEL, a->fe.channel },
 		{ HANDOVER_INFLIGHT, a->inflight.fd },
@@ -198,7 +200,6 @@ static int put_all(struct adapter *a)
 		{ HANDOVER_LOCK, a->lock },
 		{ HANDOVER_CONTROL, a->control.listener },
 		{ HANDOVER_PROCESS, a->recovery.backend },
-		{ HANDOVER_CLOSING, a->recovery.closing },
 		{ HANDOVER_LOG, a->options->log ? STDERR_FILENO : -1 },
 	};
 	unsigned int i;

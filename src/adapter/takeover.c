@@ -489,6 +489,13 @@ static void go_on(struct adapter *a, const struct inheritance *in)
 {
 	struct recovery *r = &a->recovery;
 
+	/*
+	 * The driver reads what the last one has left, and not what that was about to leave: a
+	 * write whose answer it never had is asked for again.
+	 */
+	if (in->busy && a->config_size &&
+	    device_set_config(&a->device, 0, a->config, a->config_size, 0))
+		log_warning("the configuration is not taken by the kernel");
 	if (a->driver_ok && net_start(a)) {
 		adapter_fail(a, a->failure.text);
 	} else if (!a->reported) {

@@ -188,6 +188,9 @@ static int mock_store(struct mock_kernel *k, const struct virtio_loopback_store 
 {
 	if (args->slot >= MOCK_SLOTS || args->slot < VIRTIO_LOOPBACK_STORE_USER)
 		return -EINVAL;
+	if (k->died)
+		return 0;
+	k->died = k->dies_at && k->dies_at == args->slot;
 	fd_close(&k->store[args->slot]);
 	if (args->fd >= 0)
 		k->store[args->slot] = dup(args->fd);

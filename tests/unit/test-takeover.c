@@ -2,6 +2,7 @@
 /* One adapter leaves its device, in good order or killed; another one goes on with it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_blk.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -319,6 +320,93 @@ static void test_takeover_without_connection(void **state)
 	run_second(r, 1);
 }
 
+/* Killed just when the connection is no longer the back-end's. */
+static void let_go_and_die(struct mock_kernel *k, void *context)
+{
+	struct adapter *a = &((struct rig *)context)->adapter;
+
+	k->dies_at = HANDOVER_BACKEND;
+	backend_lost(a);
+	assert_true(k->died);
+	assert_int_equal(k->store[HANDOVER_BACKEND], -1);
+	if (k->store[HANDOVER_CLOSING] < 0)
+		fail_msg("expected that a successor sees whether the other end is closed");
+	k->idle = NULL;
+	adapter_end(a);
+}
+
+/* A back-end that has hung, and may go on, is not forgotten by who takes the device over. */
+static void test_takeover_letting_go(void **state)
+{
+	struct rig *r = *state;
+
+	run_with(r, "", let_go_and_die);
+	rig_finish(r);
+}
+
+/* ---- a write into the configuration space ---- */
+
+#define WCE offsetof(struct virtio_blk_config, wce)
+
+/* The driver's write is carried out, but for its end: the adapter is killed there. */
+static void leave_writing(struct mock_kernel *k, void *context)
+{
+	struct adapter *a = &((struct rig *)context)->adapter;
+	const uint8_t mode = 0;
+
+	yielded = adapter_yield(a, SNAPSHOT_VERSION);
+	handover_begin(a);
+	assert_int_equal(frontend_set_config(&a->fe, WCE, &mode, 1,
+					     deadline_after_ms(TIMEOUT_MS)), 0);
+	assert_int_equal(config_refresh(a, 0, deadline_after_ms(TIMEOUT_MS)), 0);
+	assert_int_equal(k->config[WCE], mode);
+	k->idle = NULL;
+}
+
+/* What it reads then is what the back-end does. */
+static void compare_modes(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	struct adapter *a = &r->adapter;
+	uint8_t config[CONFIG_SIZE_MAX];
+
+	if (a->recovery.waiting)
+		return;
+	assert_int_equal(frontend_get_config(&a->fe, config, a->config_size,
+					     deadline_after_ms(TIMEOUT_MS)), 0);
+	if (k->config[WCE] != config[WCE])
+		fail_msg("the driver reads the cache mode %u, the back-end has %u", k->config[WCE],
+			 config[WCE]);
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(a);
+}
+
+/* A driver that reads a cache mode which its disk has not flushes too little. */
+static void test_takeover_killed_writing(void **state)
+{
+	struct hostile_options *o = &((struct rig *)*state)->backend.options;
+	struct rig *r = *state;
+	struct virtio_loopback_msg *msg;
+
+	o->features = BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES) |
+		      BIT_ULL(VIRTIO_BLK_F_FLUSH) | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE);
+	o->protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+			       BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) |
+			       BIT_ULL(VHOST_USER_PROTOCOL_F_RESET_DEVICE);
+	run_with(r, "", leave_writing);
+	/* the module asks for it once more */
+	mock_push(&r->kernel, VIRTIO_LOOPBACK_MSG_SET_CONFIG, true);
+	msg = &r->kernel.messages[r->kernel.num_messages - 1];
+	msg->config.offset = WCE;
+	msg->config.length = 1;
+	msg->config.data[0] = 0;
+	take_over(r, compare_modes);
+	adapter_run(&r->adapter);
+	assert_true(r->reached);
+	rig_finish(r);
+}
+
 /*
  * A back-end without a record follows one with a record, and the adapter is killed before it wrote
  * that down: what the last one had in flight is not what this one has.
@@ -528,6 +616,8 @@ int main(void)
 		RIG_TEST(test_takeover_remembers),
 		RIG_TEST(test_takeover_kicks_nothing_new),
 		RIG_TEST(test_takeover_without_connection),
+		RIG_TEST(test_takeover_letting_go),
+		RIG_TEST(test_takeover_killed_writing),
 		RIG_TEST(test_takeover_record_is_over),
 		RIG_TEST(test_takeover_other_command),
 		RIG_TEST(test_takeover_of_a_liar),
