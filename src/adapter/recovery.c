@@ -323,6 +323,18 @@ static int check_compatible(struct adapter *a, deadline_t deadline)
 	return ret ? ret : config_refresh(a, VIRTIO_LOOPBACK_CONFIG_NOTIFY, deadline);
 }
 
+/* What there is none of just now, there may be at the next try. */
+static int open_queues(struct adapter *a)
+{
+	int ret = queues_open(a);
+
+	if (ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE) {
+		a->fe.failure = a->failure;
+		failure_clear(&a->failure);
+	}
+	return ret;
+}
+
 /* Gives the driver's rings to another back-end. */
 static int resume(struct adapter *a, deadline_t deadline)
 {
@@ -340,7 +352,7 @@ static int resume(struct adapter *a, deadline_t deadline)
 			strerror(-ret));
 		return ret;
 	}
-	ret = queues_open(a);
+	ret = open_queues(a);
 	if (!ret && a->features_ok && !a->driver_ok)
 		ret = frontend_set_features(
 			&a->fe,

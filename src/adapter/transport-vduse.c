@@ -163,6 +163,37 @@ static int vduse_open(struct device *device, const struct transport_place *place
 	return 0;
 }
 
+/* ---- calls ---- */
+
+static void call_driver(struct vduse *v, unsigned int index)
+{
+	const struct vduse_queue *queue = &v->queues[index];
+	__u32 number = index;
+	int try, ret;
+
+	if (!v->driver_ok)
+		return;
+	if (queue->ring.num)
+		vduse_record_look(&v->steward.records[index], &queue->ring);
+	for (try = 0; try < CALL_TRIES; try++) {
+		ret = node_call(v, VDUSE_VQ_INJECT_IRQ, &number);
+		if (ret != -EINVAL)
+			break;
+		poll(NULL, 0, 1);
+	}
+	if (ret)
+		log_ratelimited(LOG_LEVEL_WARNING, "virtqueue %u: a call is lost: %s", index,
+				strerror(-ret));
+}
+
+static void called(struct vduse *v, unsigned int index)
+{
+	uint64_t count;
+
+	if (read(v->queues[index].call_fd, &count, sizeof(count)) == sizeof(count))
+		call_driver(v, index);
+}
+
 /* ---- set-up ---- */
 
 static int watch(const struct device *device, int fd, uint32_t what)
@@ -249,7 +280,12 @@ static int vduse_set_queue_fds(struct device *device, unsigned int index, int ki
 	queue->call_fd = call_fd;
 	ret = watch(device, call_fd, index);
 	/* a reset of the device takes them away: they are set when the driver is ready */
-	return ret || !v->driver_ok ? ret : set_kick(v, index);
+	if (!ret && v->driver_ok)
+		ret = set_kick(v, index);
+	/* what the last back-end has used, it may not have called for, or nobody has heard */
+	if (!ret)
+		call_driver(v, index);
+	return ret;
 }
 
 static int vduse_start(struct device *device)
@@ -427,30 +463,6 @@ static int vduse_set_config(struct device *device, unsigned int offset, const vo
 	return ret;
 }
 
-/* ---- calls ---- */
-
-static void call(struct vduse *v, unsigned int index)
-{
-	const struct vduse_queue *queue = &v->queues[index];
-	__u32 number = index;
-	uint64_t count;
-	int try, ret;
-
-	if (read(queue->call_fd, &count, sizeof(count)) < 0 || !v->driver_ok)
-		return;
-	if (queue->ring.num)
-		vduse_record_look(&v->steward.records[index], &queue->ring);
-	for (try = 0; try < CALL_TRIES; try++) {
-		ret = node_call(v, VDUSE_VQ_INJECT_IRQ, &number);
-		if (ret != -EINVAL)
-			break;
-		poll(NULL, 0, 1);
-	}
-	if (ret)
-		log_ratelimited(LOG_LEVEL_WARNING, "virtqueue %u: a call is lost: %s", index,
-				strerror(-ret));
-}
-
 /* ---- messages ---- */
 
 static int status_message(struct vduse *v, const struct vduse_dev_request *request,
@@ -540,7 +552,7 @@ static int take_events(struct device *device)
 		if (what == EVENT_STEWARD)
 			v->steward_ready = true;
 		else if (what != EVENT_NODE)
-			call(v, what);
+			called(v, what);
 		else if (events[i].events & EPOLLERR) /* it was not answered in time */
 			return -EIO;
 		else
