@@ -303,6 +303,7 @@ int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq)
 	if (err)
 		return err;
 	queue->broken_told = false;
+	queue->resetting = false;
 	queue->quiet = true;
 	rcu_assign_pointer(queue->vq, vq);
 	return 0;
@@ -341,7 +342,7 @@ void vlb_queue_get(struct vlb_queue *queue, struct virtio_loopback_queue *out)
 {
 	struct virtqueue *vq = vlb_queue_vq(queue);
 
-	if (!vq)
+	if (!vq || queue->resetting)
 		return;
 	out->flags = VIRTIO_LOOPBACK_QUEUE_ENABLED;
 	if (virtqueue_is_broken(vq))

@@ -35,6 +35,8 @@ struct vlb_relay;
  *           entered (its callback may signal an eventfd), to an interrupt
  * @kicks:   signalled, ever; the driver serialises kicks of one queue
  * @quiet:   the driver has not kicked since it set the queue up
+ * @resetting: the driver takes it out of use: nobody is to begin with it; under
+ *           vlb_device.vq_lock
  * @calling: held while the driver is called: one irq_work can run on two CPUs at once, and a
  *           driver's callback need not bear that. Outside of all locks that drivers take;
  *           taken by @work alone, and by who waits for the end of a call
@@ -63,6 +65,7 @@ struct vlb_queue {
 	struct irq_work work;
 	u64 kicks;
 	bool quiet;
+	bool resetting;
 	spinlock_t calling; /* see @calling above */
 	u64 calls;
 	bool sink;

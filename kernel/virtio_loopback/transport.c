@@ -282,6 +282,10 @@ static int vlb_disable_vq_and_reset(struct virtqueue *vq)
 	/* Nor is one reset whose driver unmaps what is not mapped: the device ends soon. */
 	if (vlb_device_is_over(dev) || READ_ONCE(dev->bounce.strayed))
 		return -ENODEV;
+	/* A back-end that comes just now is not to get what its predecessor is to leave. */
+	mutex_lock(&dev->vq_lock);
+	queue->resetting = true;
+	mutex_unlock(&dev->vq_lock);
 	/* The driver keeps its buffers there: the end of the device gives them back. */
 	if (vlb_ask_queue(queue, VIRTIO_LOOPBACK_MSG_QUEUE_RESET)) {
 		vlb_device_fail_async(dev);
