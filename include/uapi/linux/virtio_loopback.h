@@ -540,7 +540,7 @@ struct virtio_loopback_window {
  * @VIRTIO_LOOPBACK_MSG_QUEUE_ENABLE: one queue is set up again after a queue reset
  *      (virtio 2.6.1)
  * @VIRTIO_LOOPBACK_MSG_QUEUE_RESET: the driver resets one queue; answer when the
- *      back-end no longer touches it
+ *      back-end no longer touches it. It is not ENABLED from here on
  * @VIRTIO_LOOPBACK_MSG_REGISTERED: START is over; no answer
  * @VIRTIO_LOOPBACK_MSG_UNREGISTERED: STOP is over; no answer
  * @VIRTIO_LOOPBACK_MSG_BROKEN:     a queue is given up, see

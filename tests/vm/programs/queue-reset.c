@@ -65,18 +65,20 @@ static struct virtio_loopback_queue get_queue(const struct net *net, unsigned in
 /* Return: the answer to a message */
 static int answer_for(struct net *net, const struct virtio_loopback_msg *msg)
 {
+	const bool enable = msg->type == VIRTIO_LOOPBACK_MSG_QUEUE_ENABLE;
 	const unsigned int index = msg->queue.index;
 	struct virtio_loopback_queue queue;
 
-	if (msg->type != VIRTIO_LOOPBACK_MSG_QUEUE_RESET &&
-	    msg->type != VIRTIO_LOOPBACK_MSG_QUEUE_ENABLE)
+	if (msg->type != VIRTIO_LOOPBACK_MSG_QUEUE_RESET && !enable)
 		return 0;
 	if (index >= QUEUES)
 		errx(1, "message %u for virtqueue %u", msg->type, index);
 	queue = get_queue(net, index);
-	if (!(queue.flags & VIRTIO_LOOPBACK_QUEUE_ENABLED))
-		errx(1, "message %u: virtqueue %u is not enabled", msg->type, index);
-	if (msg->type == VIRTIO_LOOPBACK_MSG_QUEUE_ENABLE) {
+	/* One that is being reset is nothing to begin with. */
+	if (enable != !!(queue.flags & VIRTIO_LOOPBACK_QUEUE_ENABLED))
+		errx(1, "message %u: virtqueue %u has the flags %#x", msg->type, index,
+		     queue.flags);
+	if (enable) {
 		net->enables[index]++;
 		return 0;
 	}
