@@ -118,10 +118,11 @@ def orphan_ends(t):
 @test(timeout=60)
 def keeper_killed(t):
     """Without its keeper a device works; upgrade brings a new one."""
-    backend = t.backend("vhost-user-blk", "--image", t.image(16 << 20))
-    device = t.attach("blk", socket=backend.socket)
     keepers = lambda: [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/comm")  # noqa: E731
                        if p.read_text() == "vlb-keeper\n"]
+    t.within(10, lambda: not keepers(), "the end of those of devices before")
+    backend = t.backend("vhost-user-blk", "--image", t.image(16 << 20))
+    device = t.attach("blk", socket=backend.socket)
     os.kill(keepers()[0], signal.SIGKILL)
     t.within(10, lambda: not keepers(), "the end of the keeper")
     t.run("dd", f"if={device.node}", "of=/dev/null", "bs=1M", "count=4", "iflag=direct")
