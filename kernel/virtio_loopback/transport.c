@@ -201,8 +201,8 @@ static void vlb_del_vqs(struct virtio_device *vdev)
 /*
  * What the adapter has to have said of a queue, and nothing else. virtio_console waits without
  * sleeping for its output, by the odd queues (5.3.2), and does not send control messages twice;
- * virtio_net for the answers of its control queue, the only one that it wants no calls of. All others
- * are not to be posted: a driver that refills its queue would have it back at once, without end.
+ * virtio_net for the answers of its control queue, the only one that it wants no calls of. No
+ * others are to be posted: a driver that refills its queue would have it back at once, without end.
  */
 static u16 vlb_queue_flags_wanted(const struct vlb_device *dev, unsigned int index,
 				  const struct virtqueue_info *info)

@@ -70,7 +70,7 @@ static inline bool net_control_started(const struct net_control *nc)
  */
 int net_control_take(struct net_control *nc, const struct pool *pool, struct net_command *command);
 
-/* net_control_done() - all that were taken are carried out; one that was not started is left alone */
+/* net_control_done() - all that were taken are carried out; it need not be started */
 void net_control_done(struct net_control *nc);
 
 #endif

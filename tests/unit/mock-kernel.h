@@ -34,7 +34,7 @@ struct mock_kernel {
 	uint32_t status; /* of the device, as the driver wrote it */
 	int answers[256]; /* by sequence number */
 	int store[MOCK_SLOTS]; /* descriptors kept for the next adapter, -1: none */
-	unsigned int dies_at; /* slot: what comes after it is lost, as that of one that is killed; 0 */
+	unsigned int dies_at; /* a slot: what is stored after it is lost, as one was killed; 0 */
 	bool died;
 
 	/* once the driver is bound, and again whenever nothing waits: the test's own part */
