@@ -31,10 +31,11 @@ def store_served(t):
 def driver_that_spins(t):
     """No driver spins for what an adapter is to do: it binds where what is said of its queues is true."""
     t.module("virtio_net")
-    for module in ("virtio_console", "virtio_input"):
+    for module in ("virtio_console", "virtio-rng"):
         t.run("modprobe", module)
     t.equal(t.run("spun-for", timeout=80).splitlines(),
-            [f"{what}: bound" for what in ("terminal posted", "ports posted", "network posted", "keys")],
+            [f"{what}: bound" for what in ("terminal posted", "ports posted", "network posted",
+                                       "randomness")],
             "devices that got their driver")
 
 

@@ -6,7 +6,7 @@
  * the adapter does not say so (QF_POSTED, QF_STRICT), and nobody takes the buffers, a driver that
  * bound would spin under a lock of its own for good; so would one that refills a queue that is
  * posted. Prints which of the devices got their driver: those of which the truth is told. Needs
- * root and the drivers of console, net and input.
+ * root and the drivers of console, net and entropy.
  */
 #include <err.h>
 #include <linux/virtio_config.h>
@@ -51,8 +51,8 @@ static const struct {
 	{ "network without strict", VIRTIO_ID_NET, 3, 1ULL << VIRTIO_NET_F_CTRL_VQ,
 	  { 0, 0, VIRTIO_LOOPBACK_QF_POSTED } },
 	{ "network posted", VIRTIO_ID_NET, 3, 1ULL << VIRTIO_NET_F_CTRL_VQ, { 0, 0, STRICT } },
-	{ "keys", VIRTIO_ID_INPUT, 2, 0, { 0 } },
-	{ "keys posted", VIRTIO_ID_INPUT, 2, 0, { VIRTIO_LOOPBACK_QF_POSTED } },
+	{ "randomness", VIRTIO_ID_RNG, 1, 0, { 0 } },
+	{ "randomness posted", VIRTIO_ID_RNG, 1, 0, { VIRTIO_LOOPBACK_QF_POSTED } },
 };
 
 static void try_device(size_t i)
