@@ -29,14 +29,13 @@ def store_served(t):
 
 @test(kernels=ALL, timeout=90, needs=("spun-for",))
 def driver_that_spins(t):
-    """No driver spins for what an adapter is to do: it binds where what is said of its queues is true."""
+    """No driver spins for an adapter: it binds where what is said of its queues is true."""
     t.module("virtio_net")
     for module in ("virtio_console", "virtio-rng"):
         t.run("modprobe", module)
     t.equal(t.run("spun-for", timeout=80).splitlines(),
-            [f"{what}: bound" for what in ("terminal posted", "ports posted", "network posted",
-                                       "randomness")],
-            "devices that got their driver")
+            ["terminal posted: bound", "ports posted: bound", "network posted: bound",
+             "randomness: bound"], "devices that got their driver")
 
 
 @test(kernels=ALL, timeout=60, needs=("queue-reset",))
