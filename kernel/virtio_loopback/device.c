@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/virtio_ids.h>
+#include <uapi/linux/virtio_net.h>
 
 #include "compat.h"
 #include "device.h"
@@ -397,6 +398,24 @@ static int vlb_fetch_flags(u16 *flags, const u16 *sizes, const struct virtio_loo
 	return 0;
 }
 
+/*
+ * Which is the control queue of a network device its configuration says, and vlb_setup_vq() looks.
+ * Where none is said to be it the driver need not try, whose failure leaks memory in Linux 6.12.
+ */
+static int vlb_check_flags(const u16 *flags, const struct virtio_loopback_create *args)
+{
+	const u16 control = VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT;
+	unsigned int i;
+
+	if (args->device_id != VIRTIO_ID_NET ||
+	    !(args->features & BIT_ULL(VIRTIO_NET_F_CTRL_VQ)))
+		return 0;
+	for (i = 0; i < args->num_queues; i++)
+		if (flags[i] == control)
+			return 0;
+	return -EINVAL;
+}
+
 static int vlb_device_init_memory(struct vlb_device *dev, const struct virtio_loopback_create *args,
 				  const u16 *sizes, const u16 *flags)
 {
@@ -468,6 +487,8 @@ static struct vlb_device *vlb_device_alloc(const struct virtio_loopback_create *
 	err = vlb_fetch_sizes(sizes, args);
 	if (!err)
 		err = vlb_fetch_flags(flags, sizes, args);
+	if (!err)
+		err = vlb_check_flags(flags, args);
 	if (err)
 		goto err_sizes;
 	err = vlb_device_init_config(dev, args);

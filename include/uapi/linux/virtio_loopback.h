@@ -96,7 +96,8 @@ struct virtio_loopback_info {
 /*
  * With POSTED: a driver that spins here does not try again when it finds its ring full. When
  * there is no room the queue is broken instead, and VIRTIO_LOOPBACK_MSG_BROKEN says so. To be
- * said of queue 3 of a console and of the control queue of a network device.
+ * said of queue 3 of a console and of the control queue of a network device; one with
+ * VIRTIO_NET_F_CTRL_VQ and no such queue is refused (EINVAL).
  */
 #define VIRTIO_LOOPBACK_QF_STRICT	(1U << 1)
 

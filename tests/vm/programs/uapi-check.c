@@ -157,6 +157,7 @@ static void check_create_refuses(void)
 	static const uint16_t both[] = { VIRTIO_LOOPBACK_QF_POSTED | VIRTIO_LOOPBACK_QF_STRICT };
 	static const uint16_t unknown[] = { 4 };
 	const uint64_t packed = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_F_RING_PACKED;
+	const uint64_t network = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << 17;
 
 	WITH(size, 8, EINVAL);
 	WITH(size, sizeof(struct virtio_loopback_create), 0);
@@ -179,6 +180,10 @@ static void check_create_refuses(void)
 	WITH(features, packed; args.device_id = 16, EOPNOTSUPP);
 	WITH(features, (1ULL << VIRTIO_F_VERSION_1) | (1ULL << VIRTIO_F_SR_IOV), EINVAL);
 	WITH(features, (1ULL << VIRTIO_F_VERSION_1) | 1 | (1ULL << 50) | (1ULL << 63), 0);
+	/* a network device with a control queue: which one that is */
+	WITH(features, network; args.device_id = 1, EINVAL);
+	WITH(features, network; args.device_id = 1; args.queue_flags = (uintptr_t)posted, EINVAL);
+	WITH(features, network; args.device_id = 1; args.queue_flags = (uintptr_t)both, 0);
 	WITH(features_high, 1, EINVAL);
 	WITH(config_size, VIRTIO_LOOPBACK_CONFIG_MAX + 1, EINVAL);
 	WITH(config_size, 16, EFAULT);

@@ -115,9 +115,11 @@ static void fill_name(char name[VIRTIO_LOOPBACK_NAME_MAX], struct turn *turn)
 		name[pick(turn, VIRTIO_LOOPBACK_NAME_MAX)] = dice_roll(&turn->dice);
 }
 
-static void fill_queues(struct turn *turn, unsigned int num, uint16_t *sizes, uint16_t *flags)
+/* Posted are those of a console, or of what has no driver: others do not bind then. */
+static void fill_queues(struct turn *turn, const struct type *type, unsigned int num,
+			uint16_t *sizes, uint16_t *flags)
 {
-	bool posted = bits(turn, 4, 1);
+	bool posted = bits(turn, 4, 1) && (type->id == 3 || type->id == 63);
 	unsigned int i;
 
 	for (i = 0; i < num; i++) {
@@ -163,7 +165,7 @@ static bool step_create(struct turn *turn)
 	if (args.orphan_timeout_ms > 1000 && args.orphan_timeout_ms <= 3600000)
 		args.orphan_timeout_ms = 1000;
 	fill_name(args.name, turn);
-	fill_queues(turn, QUEUES, sizes, flags);
+	fill_queues(turn, type, QUEUES, sizes, flags);
 	return ioctl(turn->fd, VIRTIO_LOOPBACK_CREATE, &args) == 0;
 }
 
