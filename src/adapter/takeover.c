@@ -488,14 +488,16 @@ static bool connection_is_sound(struct adapter *a, enum handover_busy busy)
 static void go_on(struct adapter *a, const struct inheritance *in)
 {
 	struct recovery *r = &a->recovery;
+	int ret = 0;
 
 	/*
 	 * The driver reads what the last one has left, and not what that was about to leave: a
 	 * write whose answer it never had is asked for again.
 	 */
-	if (in->busy && a->config_size &&
-	    device_set_config(&a->device, 0, a->config, a->config_size, 0))
-		log_warning("the configuration is not taken by the kernel");
+	if (in->busy && a->config_size)
+		ret = device_set_config(&a->device, 0, a->config, a->config_size, 0);
+	if (ret)
+		log_warning("the configuration is not taken by the kernel: %s", strerror(-ret));
 	if (a->driver_ok && net_start(a)) {
 		adapter_fail(a, a->failure.text);
 	} else if (!a->reported) {
