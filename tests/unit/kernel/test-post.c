@@ -337,20 +337,20 @@ static void test_spins_on_two(void **state)
 static void test_sleeps(void **state)
 {
 	struct world *w = *state;
-	unsigned int refused = 0, added = 1;
+	unsigned int refused = 0, added;
 
 	assert_true(put(w));
 	assert_true(get(w));
 	probe();
 	for (;;) {
 		if (!put(w) && ++refused > 1)
-			fail_msg("its writes fail, after %u that did not", added);
+			fail_msg("its writes fail, after %u that did not",
+				 w->vq.vring.avail->idx);
 		else if (w->vq.num_free == 0 && w->vq.vring.avail->idx != w->taken)
 			break; /* it sleeps until one is used */
 		probe();
 		while (get(w))
 			;
-		added = w->vq.vring.avail->idx;
 	}
 	added = w->vq.vring.avail->idx;
 	assert_int_equal(refused, 1);
