@@ -12,6 +12,7 @@
 
 #include "chardev.h"
 #include "compat.h"
+#include "create.h"
 #include "device.h"
 #include "relay.h"
 #include "transport.h"

@@ -163,7 +163,6 @@ void vlb_devices_go_down(void);
 
 struct vlb_device *vlb_device_create(const struct virtio_loopback_create *args, kuid_t creator);
 void vlb_device_end(struct vlb_device *dev);
-bool vlb_name_is_valid(const char *name);
 struct vlb_device *vlb_device_takeover(const struct virtio_loopback_takeover *args, kuid_t taker,
 				       bool admin);
 int vlb_device_start(struct vlb_device *dev);
