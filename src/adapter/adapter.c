@@ -53,6 +53,7 @@ void adapter_init(struct adapter *a, const struct adapter_options *options)
 		.options = options,
 		.phase_until = DEADLINE_NEVER,
 		.net_pairs = 1,
+		.rings_fresh = true,
 		.watchdog = DEADLINE_NEVER,
 		.device.fd = -1,
 		.supervisor = SUPERVISOR_NONE,

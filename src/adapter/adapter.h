@@ -104,6 +104,7 @@ struct adapter {
 	uint64_t accepted; /* ... and that it uses */
 	bool features_ok;
 	bool driver_ok;
+	bool rings_fresh; /* no back-end has had the virtqueues since the driver set them up */
 	uint32_t status;
 	uint8_t config[CONFIG_SIZE_MAX];
 	unsigned int config_size;

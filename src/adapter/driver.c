@@ -137,6 +137,7 @@ static int driver_reset(struct adapter *a)
 	a->status = 0;
 	a->features_ok = false;
 	a->driver_ok = false;
+	a->rings_fresh = true;
 	if (used && frontend_connected(&a->fe))
 		ret = stop_backend(a, deadline);
 	/* There is one of them at a time: the next start makes the next. */

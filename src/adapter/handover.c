@@ -127,6 +127,7 @@ static void put_device(struct snapshot *s, const struct adapter *a)
 	s->accepted = a->accepted;
 	s->features_ok = a->features_ok;
 	s->driver_ok = a->driver_ok;
+	s->rings_fresh = a->rings_fresh;
 	s->status = a->status;
 	s->total = a->plan.total;
 	s->served = a->plan.served;

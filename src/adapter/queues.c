@@ -105,6 +105,7 @@ int queues_start_one(struct adapter *a, unsigned int index, bool replay, deadlin
 	ret = ring_base(a, &state, replay, &ring.base);
 	if (ret)
 		return ret;
+	a->rings_fresh = false;
 	ret = frontend_start_ring(&a->fe, &ring, deadline);
 	if (ret)
 		return ret;

@@ -149,6 +149,7 @@ static void unplug(struct adapter *a)
 	a->status = 0;
 	a->features_ok = false;
 	a->driver_ok = false;
+	a->rings_fresh = true;
 }
 
 static bool can_replay(const struct adapter *a)
@@ -158,7 +159,7 @@ static bool can_replay(const struct adapter *a)
 			!(a->accepted & BIT_ULL(VIRTIO_F_RING_PACKED));
 
 	return a->options->type.recovery == RECOVER_REPLAY &&
-	       (a->inflight.fd >= 0 || !a->driver_ok || recorded);
+	       (a->inflight.fd >= 0 || !a->driver_ok || a->rings_fresh || recorded);
 }
 
 /* Without either there is nothing that could become of the driver's requests. */
@@ -319,6 +320,12 @@ static int check_compatible(struct adapter *a, deadline_t deadline)
 			"the back-end that came back serves fewer virtqueues (%u) than the driver "
 			"uses (%u)",
 			a->fe.max_queues, a->plan.served);
+	if (a->accepted & BIT_ULL(VIRTIO_F_RING_PACKED) &&
+	    !frontend_has(&a->fe, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+		return failure_set(
+			&a->fe.failure, -EPROTO,
+			"the back-end that came back keeps no record of requests in flight "
+			"(INFLIGHT_SHMFD), which packed virtqueues need");
 	ret = restore_config(a, deadline);
 	return ret ? ret : config_refresh(a, VIRTIO_LOOPBACK_CONFIG_NOTIFY, deadline);
 }
@@ -359,7 +366,7 @@ static int resume(struct adapter *a, deadline_t deadline)
 			personality_backend_features(a->options, a->accepted, a->fe.features),
 			deadline);
 	if (!ret && a->driver_ok)
-		ret = queues_start_all(a, true, deadline);
+		ret = queues_start_all(a, !a->rings_fresh, deadline);
 	if (ret)
 		return ret;
 	backend_announce(a);

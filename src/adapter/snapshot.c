@@ -72,6 +72,7 @@ static const struct field fields[] = {
 	NUMBER(accepted, UINT64_MAX),
 	NUMBER(features_ok, 1),
 	NUMBER(driver_ok, 1),
+	LATER_NUMBER(rings_fresh, 1),
 	NUMBER(status, UINT8_MAX),
 	NUMBER(total, SNAPSHOT_QUEUES_MAX),
 	NUMBER(served, SNAPSHOT_QUEUES_MAX),

@@ -47,7 +47,8 @@ struct snapshot {
 	char log[PATH_MAX];
 
 	/* the device */
-	uint64_t reported, offered, accepted, features_ok, driver_ok, status;
+	uint64_t reported, offered, accepted, features_ok, driver_ok, rings_fresh;
+	uint64_t status;
 	uint64_t total, served, counted, segments, segment, ring_size, net_pairs;
 	uint64_t config_size, together;
 	char config[2 * CONFIG_SIZE_MAX + 1];

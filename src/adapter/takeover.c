@@ -314,15 +314,18 @@ static int get_queues(struct adapter *a, const struct snapshot *s)
 	return 0;
 }
 
-static int get_device(struct adapter *a, const struct snapshot *s,
+static int get_device(struct adapter *a, const struct inheritance *in,
 		      const struct virtio_loopback_state *state)
 {
+	const struct snapshot *s = &in->snapshot;
 	unsigned int i;
 
 	a->offered = s->offered;
 	a->accepted = s->accepted;
 	a->features_ok = s->features_ok;
 	a->driver_ok = s->driver_ok;
+	/* one that was killed may just have given them to a back-end */
+	a->rings_fresh = s->rings_fresh && in->busy != HANDOVER_CHANGING;
 	a->status = (uint32_t)s->status;
 	a->config_size = (unsigned int)s->config_size;
 	a->together[0] = (uint8_t)(s->together >> 8);
@@ -554,7 +557,7 @@ static int inherit(struct adapter *a, struct inheritance *in)
 		sandbox_harden();
 	ret = get_lock_and_control(a);
 	if (!ret)
-		ret = get_device(a, &in->snapshot, &state);
+		ret = get_device(a, in, &state);
 	if (ret)
 		return ret;
 	get_backend(a, &in->snapshot);

@@ -230,7 +230,8 @@ static int mock_call(struct device *device, unsigned long request, void *arg)
 		info->capabilities = VIRTIO_LOOPBACK_CAP_OUTSTANDING;
 		info->transport_features = BIT_ULL(VIRTIO_F_VERSION_1) |
 					   BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
-					   BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC);
+					   BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |
+					   BIT_ULL(VIRTIO_F_RING_PACKED);
 		info->page_size = 4096;
 		info->max_queues = 256;
 		info->max_queue_size = 32768;

@@ -578,6 +578,44 @@ static void test_incompatible(void **state)
 	assert_true(r->kernel.is_failed);
 }
 
+static void lose_until_back(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	if (!r->step++) {
+		mock_push(k, VIRTIO_LOOPBACK_MSG_BROKEN, false);
+		k->messages[k->num_messages - 1].queue.reason = VIRTIO_LOOPBACK_BROKEN_FULL;
+	}
+	if (!r->adapter.recovery.count || r->adapter.recovery.waiting)
+		return;
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+/* Where it stood in a packed ring is in the record alone: one that takes none is not the last. */
+static void test_packed_without_record(void **state)
+{
+	struct rig *r = *state;
+	struct hostile_options *o = &r->backend.options;
+	char script[64];
+
+	o->features = BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES) |
+		      BIT_ULL(VIRTIO_F_RING_PACKED);
+	o->protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+			       BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) |
+			       BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	snprintf(script, sizeof(script), "GET_PROTOCOL_FEATURES#2: value %#llx",
+		 o->protocol_features & ~BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD));
+	r->options.packed = true;
+	r->options.reconnect_ms = RECONNECT_FOREVER;
+	if (rig_run(r, script, lose_until_back))
+		fail_msg("expected the device back, saw: %s", r->adapter.failure.text);
+	assert_true(r->reached);
+	assert_true(r->adapter.accepted & BIT_ULL(VIRTIO_F_RING_PACKED));
+	rig_finish(r);
+}
+
 static void punched(struct mock_kernel *k, void *context)
 {
 	k->check_pool_error = ESTALE;
@@ -647,7 +685,7 @@ int main(void)
 		RIG_TEST(test_broken),	      RIG_TEST(test_lost_off),
 		RIG_TEST(test_replay),	      RIG_TEST(test_gives_up),
 		RIG_TEST(test_incompatible),  RIG_TEST(test_holes),
-		RIG_TEST(test_lost_again),
+		RIG_TEST(test_lost_again),    RIG_TEST(test_packed_without_record),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,7 @@ static struct snapshot sample(void)
 		.accepted = 0x130000654,
 		.features_ok = 1,
 		.driver_ok = 1,
+		.rings_fresh = 1,
 		.status = 15,
 		.total = 4,
 		.served = 4,

@@ -193,3 +193,43 @@ def detach_while_waiting(t):
     device.detach("--force", timeout=30)
     took = time.monotonic() - began
     t.check(took < 30 * t.slow, f"detach: expected within 30 s, took {took:.1f} s")
+
+
+DRIVER = Path("/sys/bus/virtio/drivers/virtio_blk")
+
+
+def status_of(device):
+    return int((Path("/sys/bus/virtio/devices") / device.virtio / "status").read_text(), 16)
+
+
+@test(timeout=90, cases={f"{layout}{'-adapter' * killed}": {"layout": layout, "killed": killed}
+                         for layout in ("split", "packed") for killed in (False, True)})
+def driver_starts_over(t, layout, killed):
+    """It lets the device go, and takes it again, while no back-end is there: the next one serves."""
+    image = t.image(16 << 20)
+    with open(image, "r+b") as f:
+        f.write(random.randbytes(1 << 20))
+    words = ("vhost-user-blk", "--image", image)
+    backend = t.backend(*words)
+    device = t.attach("blk", *["--packed"] * (layout == "packed"), socket=backend.socket)
+    compare = ("cmp", "-n", str(1 << 20), device.node, image)
+    # The rings of before stand in the middle, and their record says so.
+    t.run(*compare)
+    backend.kill()
+    t.within(10, lambda: device.info()["state"] == "waiting", "the state waiting")
+    (DRIVER / "unbind").write_text(device.virtio)
+    # Its probe reads the disk's partitions.
+    bind = t.start("sh", "-c", f"echo {device.virtio} > {DRIVER}/bind")
+    t.within(10, lambda: status_of(device) & 4, "the bit DRIVER_OK")
+    if killed:
+        t.within(20, kill_adapter(t, device), "another adapter")
+    for _turn in range(2):
+        backend = t.backend(*words, socket=backend.socket)
+        t.within(20, lambda: device.info()["state"] == "running", "the state running")
+        t.equal(bind.wait(20), 0, "status of the bind")
+        # not what is still in the page cache
+        t.run("blockdev", "--flushbufs", device.node)
+        t.run(*compare)
+        backend.kill()
+        t.within(10, lambda: device.info()["state"] == "waiting", "the state waiting")
+    device.detach("--force")
