@@ -205,7 +205,7 @@ def status_of(device):
 @test(timeout=90, cases={f"{layout}{'-adapter' * killed}": {"layout": layout, "killed": killed}
                          for layout in ("split", "packed") for killed in (False, True)})
 def driver_starts_over(t, layout, killed):
-    """It lets the device go, and takes it again, while no back-end is there: the next one serves."""
+    """It lets the device go and takes it again while no back-end is there: the next one serves."""
     image = t.image(16 << 20)
     with open(image, "r+b") as f:
         f.write(random.randbytes(1 << 20))
