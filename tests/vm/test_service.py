@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 from disks import MIB
-from harness import test
+from harness import Case, test
 from harness.devices import SERVICE
 
 STATE = Path("/run/virtio-loopback")
@@ -211,8 +211,9 @@ def lies_of_a_member(t):
         os.kill(pid, signal.SIGKILL)
 
 
-@test(timeout=90, tags=("service",))
-def names_by_udev(t):
+@test(timeout=90, tags=("service",), cases={
+    "loopback": {}, "vduse": Case({"transport": "vduse"}, kernels=("debian-6.12", "debian-7"))})
+def names_by_udev(t, transport="loopback"):
     """The node is the group's; links come with a device and its partitions, and go with it."""
     udevd = next((p for p in ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd")
                   if Path(p).exists()), None)
@@ -241,7 +242,8 @@ def names_by_udev(t):
         f.write(struct.pack("<BBBBBBBBII", 0, 0, 0, 0, 0x83, 0, 0, 0, 2048, 8192))
         f.seek(510)
         f.write(b"\x55\xaa")
-    disk = t.attach("blk", exec=f"vhost-user-blk --image {image}", name="data.1")
+    disk = t.attach("blk", "--transport", transport, exec=f"vhost-user-blk --image {image}",
+                    name="data.1")
     link = BY_NAME / "data.1"
     t.within(20, lambda: link.is_symlink() and str(link.resolve()) == disk.node, f"{link}")
     t.within(20, lambda: str((BY_NAME / "data.1-part1").resolve()) == disk.node + "1",
