@@ -15,7 +15,7 @@ BEGAN := $(shell date +%s)
 
 .DEFAULT_GOAL = all
 .PHONY: all deb user modules check check-debug check-long check-interop bench demo install \
-	install-user install-modules build-arm64 clean help
+	install-user install-modules uninstall build-arm64 clean help
 
 all: user modules
 
@@ -29,6 +29,7 @@ help:
 	@echo "make bench           measurements, into bench/results/"
 	@echo "make deb             Debian packages, in build/deb/"
 	@echo "make install         everything (DESTDIR, PREFIX)"
+	@echo "make uninstall       takes away what make install of this checkout has put there"
 	@echo "make clean           what was built; not the cache in ~/.cache/virtio-loopback"
 
 user: $(BUILD)/build.ninja
@@ -90,7 +91,14 @@ install-user: user
 	DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD)
 
 install-modules: modules
-	@if [ -e $(KDIR)/Makefile ]; then vm/build-module --native $(KDIR) --install "$(DESTDIR)"; fi
+	@[ -e $(KDIR)/Makefile ] || { echo "without kernel headers no module is installed (make install-user: the rest alone)" >&2; exit 1; }
+	@vm/build-module --native $(KDIR) --install "$(DESTDIR)"
+
+# Meson's log says what was installed. Of a kernel whose headers are gone the module stays.
+uninstall:
+	@[ -e $(BUILD)/meson-logs/install-log.txt ] || { echo "$(BUILD) has installed nothing" >&2; exit 1; }
+	@ninja -C $(BUILD) uninstall
+	@[ ! -e $(KDIR)/Makefile ] || vm/build-module --native $(KDIR) --uninstall "$(DESTDIR)"
 
 clean:
 	rm -rf $(BUILD) build-*

@@ -166,16 +166,38 @@ def build_native(kdir):
         return [Path(shutil.copy2(ko, top)) for ko in made]
 
 
-def install_native(kdir, destdir):
-    """Install what build_native() built under DESTDIR, and refresh the dependency lists."""
-    kernel = NativeKernel(kdir)
+def _native_modules(kernel, destdir):
+    """Each module that build_native() built, and its place under DESTDIR."""
     target = Path(f"{destdir}/lib/modules/{kernel.release}/updates")
-    target.mkdir(parents=True, exist_ok=True)
-    top = paths.BUILD / "kernel" / kernel.name
-    installed = [Path(shutil.copy2(ko, target)) for ko in sorted(top.glob("*.ko"))]
+    built = sorted((paths.BUILD / "kernel" / kernel.name).glob("*.ko"))
+    return [(ko, target / ko.name) for ko in built]
+
+
+def _list_native(kernel, destdir):
+    """Refresh the dependency lists."""
     if not destdir:
         report.run([report.need("depmod", "kmod"), kernel.release], "depmod")
-    return installed
+
+
+def install_native(kdir, destdir):
+    """Install what build_native() built under DESTDIR."""
+    kernel = NativeKernel(kdir)
+    modules = _native_modules(kernel, destdir)
+    for ko, place in modules:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ko, place)
+    _list_native(kernel, destdir)
+    return [place for _, place in modules]
+
+
+def uninstall_native(kdir, destdir):
+    """Remove what install_native() installed."""
+    kernel = NativeKernel(kdir)
+    there = [place for _, place in _native_modules(kernel, destdir) if place.exists()]
+    for place in there:
+        place.unlink()
+    _list_native(kernel, destdir)
+    return there
 
 
 def _complaints(kernel, source, top):
