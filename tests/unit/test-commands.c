@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Commands as a whole, with a state directory of their own: a mount that only this process sees. */
+/* Commands as a whole, with a state directory of their own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/virtio_ids.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,34 +23,14 @@
 #include "adapter/control.h"
 #include "check.h"
 #include "cli/command.h"
-#include "cli/in-use.h"
 #include "common/cleanup.h"
 #include "common/deadline.h"
 #include "common/state-dir.h"
 #include "common/util.h"
+#include "own-run.h"
 
 #define NAME "unit"
 #define HELD_NAMES 200
-
-static bool apart; /* the mount is there */
-
-static int set_up(void **state)
-{
-	(void)state;
-	apart = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-		mount("none", "/run", "tmpfs", 0, NULL) == 0 &&
-		mkdir(STATE_DIR, STATE_DIR_MODE) == 0;
-	return 0;
-}
-
-static void need_mount(void)
-{
-	if (!apart) {
-		print_message("needs a mount of its own: only root has one\n");
-		skip();
-	}
-}
 
 /* ---- an adapter, which answers when it comes to it ---- */
 
@@ -143,7 +120,7 @@ static void check_detach(pid_t adapter, const char *what)
 static void test_detach_late(void **state)
 {
 	(void)state;
-	need_mount();
+	own_run_need();
 	check_detach(start_adapter(&(struct habits){ .deaf_ms = 4000 }), "an answer after 4 s");
 }
 
@@ -156,7 +133,7 @@ static void test_detach_full_queue(void **state)
 	size_t i;
 
 	(void)state;
-	need_mount();
+	own_run_need();
 	adapter = start_adapter(&(struct habits){ .deaf_ms = 1000 });
 	for (i = 0; i < ARRAY_SIZE(others); i++) {
 		others[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -177,7 +154,7 @@ static void test_detach_full_queue(void **state)
 static void test_detach_behind_yield(void **state)
 {
 	(void)state;
-	need_mount();
+	own_run_need();
 	check_detach(start_adapter(&(struct habits){ .refusals = 2 }), "two refusals");
 }
 
@@ -203,7 +180,7 @@ static void test_detach_of_a_liar(void **state)
 	int ready[2];
 
 	(void)state;
-	need_mount();
+	own_run_need();
 	victim = fork();
 	if (!victim) {
 		alarm(60);
@@ -342,7 +319,7 @@ static void check_stuck(int (*command)(void), const char *what)
 /* This program stands where the adapter does. */
 static void stand_in(char *self)
 {
-	need_mount();
+	own_run_need();
 	assert_true(readlink("/proc/self/exe", self, PATH_MAX - 1) > 0);
 	assert_int_equal(mkdir(BESIDE, 0700), 0);
 	copy_file(self, BESIDE "/virtio-loopback-adapter");
@@ -454,114 +431,6 @@ static void test_relative_paths(void **state)
 			fail_msg("expected '%s' among '%s'", wanted[i], words);
 }
 
-/* ---- whether a device is in use ---- */
-
-#define NODE "/run/node"
-#define SILENT "/run/silent"
-
-static bool node_of_in_use(uint32_t device_id, const char *node)
-{
-	const struct loopback_device device = { .device_id = device_id };
-	struct nodes nodes = { .count = 1 };
-	char why[256];
-
-	snprintf(nodes.name[0], sizeof(nodes.name[0]), "%s", node);
-	return in_use(&device, &nodes, why, sizeof(why));
-}
-
-static bool node_in_use(void)
-{
-	return node_of_in_use(VIRTIO_ID_CONSOLE, NODE);
-}
-
-static void check_in_use(bool expected, const char *what)
-{
-	pid_t child = fork();
-	int status;
-
-	if (!child) {
-		alarm(5);
-		_exit(node_in_use() ? 42 : 0);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != (expected ? 42 : 0))
-		fail_msg("%s: expected %s, saw wait status %#x", what,
-			 expected ? "that it is in use" : "that it is not", (unsigned int)status);
-}
-
-/* Any process can have a file open on a file system that does not answer. */
-static void test_in_use(void **state)
-{
-	int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC), node, silent;
-	char options[96];
-
-	(void)state;
-	need_mount();
-	if (fuse < 0) {
-		print_message("needs /dev/fuse\n");
-		skip();
-	}
-	/* a number that no driver has */
-	assert_int_equal(mknod(NODE, S_IFCHR | 0600, makedev(240, 77)), 0);
-	snprintf(options, sizeof(options), "fd=%d,rootmode=100000,user_id=0,group_id=0", fuse);
-	close(open(SILENT, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	assert_int_equal(mount("silent", SILENT, "fuse", 0, options), 0);
-	silent = open(SILENT, O_PATH | O_CLOEXEC);
-	assert_true(silent >= 0);
-	check_in_use(false, "a file whose file system is silent");
-	node = open(NODE, O_PATH | O_CLOEXEC);
-	check_in_use(true, "the node, and such a file");
-	close(node);
-	close(fuse); /* this ends it */
-	close(silent);
-	assert_int_equal(umount2(SILENT, MNT_DETACH), 0);
-	unlink(SILENT);
-	unlink(NODE);
-}
-
-/* In the child. Return: 0 when it is in use by a node that is not the one of its name */
-static int have_other_nodes(void)
-{
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/dev", "tmpfs", 0, NULL) < 0 ||
-	    mount("none", "/sys/class", "tmpfs", 0, NULL) < 0)
-		return 2;
-	if (mkdir("/dev/dri", 0700) < 0 ||
-	    mknod("/dev/i2c-7", S_IFCHR | 0600, makedev(240, 80)) < 0 ||
-	    mknod("/dev/dri/card7", S_IFCHR | 0600, makedev(240, 78)) < 0 ||
-	    mknod("/dev/dri/renderD77", S_IFCHR | 0600, makedev(240, 79)) < 0 ||
-	    mkdir("/sys/class/drm", 0700) < 0 || mkdir("/sys/class/drm/card7", 0700) < 0 ||
-	    mkdir("/sys/class/drm/card7/device", 0700) < 0 ||
-	    mkdir("/sys/class/drm/card7/device/drm", 0700) < 0 ||
-	    mkdir("/sys/class/drm/card7/device/drm/card7", 0700) < 0 ||
-	    mkdir("/sys/class/drm/card7/device/drm/renderD77", 0700) < 0)
-		return 2;
-	if (node_of_in_use(VIRTIO_ID_GPU, "/dev/dri/card7") ||
-	    node_of_in_use(VIRTIO_ID_I2C_ADAPTER, "i2c-7"))
-		return 3;
-	if (open("/dev/dri/renderD77", O_PATH | O_CLOEXEC) < 0 ||
-	    open("/dev/i2c-7", O_PATH | O_CLOEXEC) < 0)
-		return 2;
-	return !node_of_in_use(VIRTIO_ID_GPU, "/dev/dri/card7") ||
-	       !node_of_in_use(VIRTIO_ID_I2C_ADAPTER, "i2c-7");
-}
-
-/* A card has another node, that of what renders, and a bus is called by its number. */
-static void test_other_nodes_in_use(void **state)
-{
-	pid_t child;
-	int status;
-
-	(void)state;
-	need_mount();
-	child = fork();
-	if (!child)
-		_exit(have_other_nodes());
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (status)
-		fail_msg("expected that card and bus are in use, saw wait status %#x",
-			 (unsigned int)status);
-}
-
 /* ---- what is shown ---- */
 
 /* What a command says, in a static buffer */
@@ -615,7 +484,7 @@ static void test_list_of_lies(void **state)
 	const char *text;
 
 	(void)state;
-	need_mount();
+	own_run_need();
 	put_device("plain", "exec \x1b]0;x\a\x9b" "31m a\nb \xc3\xa4\xc2\x9b");
 	put_device("a\x1b[2Jb", "");
 	text = said_by(command_list);
@@ -637,7 +506,7 @@ static void test_list_of_held_names(void **state)
 	size_t i;
 
 	(void)state;
-	need_mount();
+	own_run_need();
 	for (i = 0; i < HELD_NAMES; i++) {
 		snprintf(path, sizeof(path), STATE_DIR "/held%zu.lock", i);
 		fds[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -661,7 +530,7 @@ static void test_answer_of_lies(void **state)
 	pid_t adapter;
 
 	(void)state;
-	need_mount();
+	own_run_need();
 	adapter = start_adapter(&(struct habits){ 0 });
 	assert_int_equal(control_order(STATE_DIR "/" NAME ".ctl", "stats", answer, sizeof(answer),
 				       deadline_after_ms(5000)),
@@ -681,8 +550,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_adapter_stuck),
 		cmocka_unit_test(test_foreground),
 		cmocka_unit_test(test_relative_paths),
-		cmocka_unit_test(test_in_use),
-		cmocka_unit_test(test_other_nodes_in_use),
 		cmocka_unit_test(test_list_of_lies),
 		cmocka_unit_test(test_list_of_held_names),
 		cmocka_unit_test(test_answer_of_lies),
@@ -690,5 +557,5 @@ int main(int argc, char **argv)
 
 	if (argc > 1)
 		return called_as_adapter(argc, argv);
-	return cmocka_run_group_tests(tests, set_up, NULL);
+	return cmocka_run_group_tests(tests, own_run_make, NULL);
 }
