@@ -457,7 +457,7 @@ static void undo(const struct attach *at, const struct adapter_started *started)
 	}
 	while (sysfs_exists(started->parent) && !deadline_passed(deadline))
 		poll(NULL, 0, NODES_POLL_MS);
-	state_clean_dead(at->options.state_dir, at->name, deadline);
+	state_clean_dead(at->options.state_dir, at->name, false, deadline);
 }
 
 static void print_line(const char *name, const struct loopback_device *device,

@@ -111,7 +111,7 @@ static void check(struct victim *v, deadline_t kill_at)
 	if (gone(v)) {
 		/* what a killed adapter could not remove */
 		if (v->stage == STAGE_KILLED)
-			state_clean_dead(STATE_DIR, v->entry.name,
+			state_clean_dead(STATE_DIR, v->entry.name, false,
 					 deadline_after_ms(CLEAN_MS));
 		v->stage = STAGE_GONE;
 	} else if (v->stage == STAGE_KILLED) {

@@ -174,8 +174,8 @@ static int add_records(struct device_entry **entries, int count)
 			continue;
 		if (!from_record(&entry, file->d_name))
 			count = add(entries, count, &entry);
-		else
-			state_clean_dead(STATE_DIR, file->d_name, deadline);
+		else /* the log says why it died, until the name is used again */
+			state_clean_dead(STATE_DIR, file->d_name, true, deadline);
 	}
 	if (dir)
 		closedir(dir);

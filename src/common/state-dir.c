@@ -366,10 +366,10 @@ void state_clean(const char *dir, const char *name, bool keep_log)
 	}
 }
 
-void state_clean_dead(const char *dir, const char *name, deadline_t deadline)
+void state_clean_dead(const char *dir, const char *name, bool keep_log, deadline_t deadline)
 {
 	_cleanup_close_ int lock = lock_until(dir, name, deadline);
 
 	if (lock >= 0)
-		state_clean(dir, name, false);
+		state_clean(dir, name, keep_log);
 }

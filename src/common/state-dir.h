@@ -80,6 +80,6 @@ void state_clean(const char *dir, const char *name, bool keep_log);
  * state_clean_dead() - the same for what a killed adapter left; nothing when one lives, or somebody
  * else has the lock until @deadline
  */
-void state_clean_dead(const char *dir, const char *name, deadline_t deadline);
+void state_clean_dead(const char *dir, const char *name, bool keep_log, deadline_t deadline);
 
 #endif

@@ -523,6 +523,35 @@ static void test_list_of_held_names(void **state)
 	}
 }
 
+static void put_file(const char *suffix)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	assert_int_equal(state_path(path, sizeof(path), STATE_DIR, NAME, suffix), 0);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Who looks which devices there are clears what a dead one left, but not what it said. */
+static void test_log_of_a_dead_one(void **state)
+{
+	(void)state;
+	own_run_need();
+	put_file("lock");
+	put_file("state");
+	put_file("ctl");
+	put_file("log");
+	said_by(command_list);
+	assert_int_equal(access(STATE_DIR "/" NAME ".lock", F_OK), -1);
+	assert_int_equal(access(STATE_DIR "/" NAME ".state", F_OK), -1);
+	assert_int_equal(access(STATE_DIR "/" NAME ".ctl", F_OK), -1);
+	if (access(STATE_DIR "/" NAME ".log", F_OK) < 0)
+		fail_msg("the log of a device that died is gone");
+	state_clean(STATE_DIR, NAME, false);
+}
+
 /* ... nor is what an adapter answers, which may be another user's. */
 static void test_answer_of_lies(void **state)
 {
@@ -553,6 +582,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_list_of_lies),
 		cmocka_unit_test(test_list_of_held_names),
 		cmocka_unit_test(test_answer_of_lies),
+		cmocka_unit_test(test_log_of_a_dead_one),
 	};
 
 	if (argc > 1)

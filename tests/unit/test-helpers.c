@@ -273,14 +273,14 @@ static void test_lock(void **state)
 	assert_int_equal(byte, 'y');
 	assert_true(state_alive(dir, "n"));
 	assert_int_equal(state_lock(dir, "n"), -EEXIST);
-	state_clean_dead(dir, "n", DEADLINE_NOW); /* nothing to it while the other one lives */
+	state_clean_dead(dir, "n", false, DEADLINE_NOW); /* nothing to it while the other one lives */
 	assert_true(state_alive(dir, "n"));
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	assert_false(state_alive(dir, "n"));
 	assert_int_equal(state_path(path, sizeof(path), dir, "n", "lock"), 0);
 	assert_int_equal(access(path, F_OK), 0);
-	state_clean_dead(dir, "n", DEADLINE_NOW);
+	state_clean_dead(dir, "n", false, DEADLINE_NOW);
 	assert_int_equal(access(path, F_OK), -1);
 	fd = state_lock(dir, "n");
 	assert_true(fd >= 0);
