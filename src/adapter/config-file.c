@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "adapter/config-file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -49,6 +50,22 @@ mistake(struct reader *r, unsigned int line, const char *fmt, ...)
 		snprintf(text, sizeof(text), "%.200s: %s", r->path, what);
 	r->file->mistakes++;
 	r->file->mistake(r->file->context, text);
+}
+
+/* What is worded for a command line: options of a file have no dashes. */
+static void mistake_of_option(struct reader *r, unsigned int line, const char *text)
+{
+	char what[256];
+	size_t used = 0;
+	const char *c;
+
+	for (c = text; *c && used < sizeof(what) - 1; c++) {
+		if ((c == text || c[-1] == ' ') && !strncmp(c, "--", 2) && islower((unsigned char)c[2]))
+			c += 2;
+		what[used++] = *c;
+	}
+	what[used] = '\0';
+	mistake(r, line, "%s", what);
 }
 
 /* ---- line by line ---- */
@@ -118,8 +135,8 @@ static void set_option(struct reader *r, const struct ini_line *line)
 	ret = options_set(r->options, line->key, line->value, &failure);
 	if (ret == -ENOENT && !failure.text[0])
 		mistake(r, line->number, "%.64s: there is no such setting in [device]", line->key);
-	else if (ret && !strncmp(failure.text, "--", 2)) /* worded for a command line */
-		mistake(r, line->number, "%s", failure.text + 2);
+	else if (ret && !strncmp(failure.text, "--", 2))
+		mistake_of_option(r, line->number, failure.text);
 	else if (ret)
 		mistake(r, line->number, "%s = %.64s: %s", line->key, line->value,
 			failure_text(&failure, ret));
@@ -174,13 +191,11 @@ static void check_own(struct reader *r)
 	}
 }
 
-static void check_queue_size(struct reader *r)
+static void take_whole(void *context, const char *key, const char *text)
 {
-	unsigned int size = r->options->queue_size;
+	struct reader *r = context;
 
-	if (!options_queue_size_fits(r->options))
-		mistake(r, line_of(r, "device", "queue-size"),
-			"queue-size = %u: a power of two, or with packed = yes", size);
+	mistake_of_option(r, line_of(r, "device", key), text);
 }
 
 static void check_whole(struct reader *r)
@@ -204,8 +219,8 @@ static void check_whole(struct reader *r)
 			"[backend] goes with socket in [device]: exec there starts another one");
 	if (r->backend_line && !line_of(r, "backend", "exec"))
 		mistake(r, r->backend_line, "[backend] has no exec");
-	check_queue_size(r);
 	check_own(r);
+	options_check_together(r->options, take_whole, r);
 }
 
 /* The name is the file's. */

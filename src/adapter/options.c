@@ -204,12 +204,6 @@ int options_check_name(const char *name)
 	return 0;
 }
 
-/* virtio 2.7 and 2.8 */
-bool options_queue_size_fits(const struct adapter_options *options)
-{
-	return options->packed || !(options->queue_size & (options->queue_size - 1));
-}
-
 /* xx:xx:xx:xx:xx:xx, and no multicast address */
 static int parse_mac(const char *text, uint8_t mac[6])
 {
@@ -486,6 +480,65 @@ static int check_own(const struct adapter_options *o, struct failure *failure)
 	return 0;
 }
 
+/* ---- what goes together ---- */
+
+/* virtio 2.7 and 2.8 */
+static int check_queue_size(const struct adapter_options *o, struct failure *failure)
+{
+	if (o->packed || !(o->queue_size & (o->queue_size - 1)))
+		return 0;
+	return failure_set(failure, -EINVAL, "--queue-size %u: a power of two, or with --packed",
+			   o->queue_size);
+}
+
+static int check_display_input(const struct adapter_options *o, struct failure *failure)
+{
+	if (o->type.id != VIRTIO_ID_GPU || !o->display_input ||
+	    (o->display && (!strncmp(o->display, "vnc", 3) || !strcmp(o->display, "sdl"))))
+		return 0;
+	return failure_set(failure, -EINVAL,
+			   "--display-input needs --display sdl or vnc: nobody types elsewhere");
+}
+
+static int check_transport(const struct adapter_options *o, struct failure *failure)
+{
+	return o->type.id && o->transport->check ? o->transport->check(o, failure) : 0;
+}
+
+unsigned int options_check_together(const struct adapter_options *options,
+				    void (*mistake)(void *context, const char *key,
+						    const char *text),
+				    void *context)
+{
+	static const struct {
+		const char *key;
+		int (*check)(const struct adapter_options *o, struct failure *failure);
+	} checks[] = {
+		{ "queue-size", check_queue_size },
+		{ "display-input", check_display_input },
+		{ "transport", check_transport },
+	};
+	unsigned int mistakes = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(checks); i++) {
+		struct failure failure = { 0 };
+
+		if (!checks[i].check(options, &failure))
+			continue;
+		mistakes++;
+		mistake(context, checks[i].key, failure.text);
+	}
+	return mistakes;
+}
+
+/* A command line is told of one mistake, the first. */
+static void take_mistake(void *context, const char *key, const char *text)
+{
+	(void)key;
+	failure_set(context, -EINVAL, "%s", text);
+}
+
 static int check_options(struct adapter_options *o, struct failure *failure)
 {
 	int ret;
@@ -507,18 +560,11 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 		return 0;
 	if (!o->socket == !o->exec)
 		return failure_set(failure, -EINVAL, "one of --socket and --exec is needed");
-	if (!options_queue_size_fits(o))
-		return failure_set(failure, -EINVAL,
-				   "--queue-size %u: a power of two, or with --packed",
-				   o->queue_size);
 	ret = check_own(o, failure);
 	if (ret)
 		return ret;
-	if (o->display_input &&
-	    (!o->display ||
-	     (strncmp(o->display, "vnc", 3) != 0 && strcmp(o->display, "sdl") != 0)))
-		return failure_set(failure, -EINVAL,
-				   "--display-input needs --display sdl or vnc: nobody types elsewhere");
+	if (options_check_together(o, take_mistake, failure))
+		return -EINVAL;
 	if (!o->display)
 		o->display = "none";
 	if (!o->heads)
@@ -537,9 +583,6 @@ static int check_options(struct adapter_options *o, struct failure *failure)
 		o->queue_size = o->type.queue_size;
 	if (!o->transport->succession)
 		o->keep_ms = 0;
-	ret = o->transport->check ? o->transport->check(o, failure) : 0;
-	if (ret)
-		return ret;
 	if (o->type.id == VIRTIO_ID_NET && !memcmp(o->mac, (uint8_t[6]){ 0 }, 6))
 		return make_up_mac(o->mac);
 	return 0;

@@ -84,8 +84,19 @@ int options_parse_reconnect(const char *text, uint64_t *ms);
 /* options_check_name() - letters, digits, '-', '_', '.', not starting with '.'; 0 or -EINVAL */
 int options_check_name(const char *name);
 
-/* options_queue_size_fits() - the layout of its virtqueues */
-bool options_queue_size_fits(const struct adapter_options *options);
+/**
+ * options_check_together() - does what was said go together?
+ * @options:	all of it
+ * @mistake:	called for each mistake: the option that it is about, without its dashes, and what
+ *		is wrong, in the words of a command line
+ * @context:	its own
+ *
+ * Return: how many mistakes.
+ */
+unsigned int options_check_together(const struct adapter_options *options,
+				    void (*mistake)(void *context, const char *key,
+						    const char *text),
+				    void *context);
 
 /**
  * options_only_for() - which types have an option that others do not have

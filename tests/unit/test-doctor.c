@@ -389,6 +389,12 @@ static void test_configs_with_vduse(void **state)
 {
 	(void)state;
 	make_sound();
+	/* as the adapter would refuse it */
+	put("/etc/virtio-loopback/other.conf",
+	    "[device]\ntype = gpu\ntransport = vduse\nexec = vhost-user-blk\n");
+	finds("config", "/etc/virtio-loopback/other.conf:3: transport vduse",
+	      "edit /etc/virtio-loopback/other.conf");
+	gone("/etc/virtio-loopback/other.conf");
 	put("/etc/virtio-loopback/data.conf",
 	    "[device]\ntype = blk\ntransport = vduse\nexec = vhost-user-blk --image /x\n");
 	/* what the module permits does not concern it */
