@@ -539,7 +539,7 @@ static void take_mistake(void *context, const char *key, const char *text)
 	failure_set(context, -EINVAL, "%s", text);
 }
 
-static int check_options(struct adapter_options *o, struct failure *failure)
+int options_complete(struct adapter_options *o, struct failure *failure)
 {
 	int ret;
 
@@ -637,19 +637,28 @@ void options_init(struct adapter_options *options)
 	};
 }
 
-int options_parse(struct adapter_options *options, int argc, char **argv, struct failure *failure)
+/* A word that getopt_long() refuses. */
+static int refuse_word(int opt, const char *word, struct failure *failure)
+{
+	/* a letter may be one of several in its word */
+	if (opt == '?' && optopt && optopt < OPT_CONFIG)
+		return failure_set(failure, -EINVAL, "-%c: unknown option; see --help", optopt);
+	return failure_set(failure, -EINVAL, "%.100s: %s; see --help", word,
+			   opt == ':' ? "its value is missing" :
+			   optopt     ? "it takes no value" :
+					"unknown option");
+}
+
+int options_read(struct adapter_options *options, int argc, char **argv, struct failure *failure)
 {
 	int opt, index, ret;
 
 	options_init(options);
 	opterr = 0;
 	optind = 0; /* start over, also when called again */
-	while ((opt = getopt_long(argc, argv, "", long_options, &index)) != -1) {
-		if (opt == '?')
-			return failure_set(
-				failure, -EINVAL,
-				"%s: unknown option, or its value is missing; see --help",
-				argv[optind - 1]);
+	while ((opt = getopt_long(argc, argv, ":", long_options, &index)) != -1) {
+		if (opt == '?' || opt == ':')
+			return refuse_word(opt, argv[optind - 1], failure);
 		ret = parse_option(options, opt, optarg, failure);
 		if (ret)
 			return failure_set(failure, ret, "--%s %s: %s; see --help",
@@ -659,5 +668,12 @@ int options_parse(struct adapter_options *options, int argc, char **argv, struct
 	if (optind < argc)
 		return failure_set(failure, -EINVAL, "%s: not understood; see --help",
 				   argv[optind]);
-	return check_options(options, failure);
+	return 0;
+}
+
+int options_parse(struct adapter_options *options, int argc, char **argv, struct failure *failure)
+{
+	int ret = options_read(options, argc, argv, failure);
+
+	return ret ? ret : options_complete(options, failure);
 }

@@ -63,6 +63,12 @@ struct adapter_options {
  */
 int options_parse(struct adapter_options *options, int argc, char **argv, struct failure *failure);
 
+/* options_read() - the first half of it: word by word */
+int options_read(struct adapter_options *options, int argc, char **argv, struct failure *failure);
+
+/* options_complete() - the other half: is it whole? What was not said is filled in */
+int options_complete(struct adapter_options *options, struct failure *failure);
+
 /**
  * options_set() - one option by its name, as from a file
  * @options:	begun by options_init()

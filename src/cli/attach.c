@@ -152,33 +152,24 @@ static int sort_words(struct attach *at, int argc, char **argv, struct failure *
  */
 static int parse_words(struct attach *at, struct failure *failure)
 {
-	static char placeholder[] = "x";
-	const struct adapter_options *o = &at->options;
-	unsigned int count = at->count;
-	bool named;
+	static const char placeholder[] = "x";
+	struct adapter_options *o = &at->options;
+	const char *name;
 	int ret;
 
-	ret = options_parse(&at->options, (int)at->count, at->args, failure);
-	if (!ret || !o->type.id)
-		return ret;
-	named = o->name;
+	ret = options_read(o, (int)at->count, at->args, failure);
+	if (ret || !o->type.id)
+		return ret ? ret : options_complete(o, failure);
 	at->search = !o->socket && !o->exec && !o->config && !o->takeover;
-	if (named && !at->search)
-		return ret;
-	if (!named) {
-		at->args[count++] = name_option;
-		at->args[count++] = placeholder;
-	}
-	if (at->search) {
-		at->args[count++] = exec_option;
-		at->args[count++] = placeholder;
-	}
-	failure_clear(failure);
-	ret = options_parse(&at->options, (int)count, at->args, failure);
-	if (!named)
-		at->options.name = NULL;
-	while (count > at->count)
-		at->args[--count] = NULL;
+	name = o->name;
+	if (!name)
+		o->name = placeholder;
+	if (at->search)
+		o->exec = placeholder;
+	ret = options_complete(o, failure);
+	o->name = name;
+	if (at->search)
+		o->exec = NULL;
 	return ret;
 }
 
