@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapter/option-value.h"
 #include "adapter/snapshot.h"
 #include "common/cleanup.h"
 #include "common/ini.h"
@@ -227,6 +228,7 @@ static void check_whole(struct reader *r)
 static void take_name(struct reader *r)
 {
 	const char *base = strrchr(r->path, '/');
+	char rule[128];
 	size_t length;
 
 	base = base ? base + 1 : r->path;
@@ -234,16 +236,13 @@ static void take_name(struct reader *r)
 	if (length > strlen(CONFIG_SUFFIX) &&
 	    !strcmp(base + length - strlen(CONFIG_SUFFIX), CONFIG_SUFFIX))
 		length -= strlen(CONFIG_SUFFIX);
-	if (length >= sizeof(r->file->name)) {
-		mistake(r, 0, "a device, and so its file, has a name of up to %zu characters",
-			sizeof(r->file->name) - 1);
-		return;
+	if (length < sizeof(r->file->name)) {
+		memcpy(r->file->name, base, length);
+		r->file->name[length] = '\0';
 	}
-	memcpy(r->file->name, base, length);
-	r->file->name[length] = '\0';
-	if (options_check_name(r->file->name))
-		mistake(r, 0, "a device, and so its file, has a name of letters, digits, '-', "
-			      "'_' and '.'");
+	option_value_rule("name", rule, sizeof(rule));
+	if (option_value_name(r->file->name))
+		mistake(r, 0, "a device, and so its file, has a name of %s", rule);
 	if (!r->options->name)
 		r->options->name = r->file->name;
 }

@@ -1,37 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "adapter/options.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <linux/virtio_gpu.h>
 #include <linux/virtio_ids.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "adapter/config-file.h"
 #include "adapter/device.h"
+#include "adapter/option-value.h"
 #include "adapter/personality.h"
-#include "adapter/pool.h"
 #include "adapter/snapshot.h"
-#include "common/parse.h"
 #include "common/state-dir.h"
 #include "common/util.h"
-#include "vhost-user/edid.h"
 
 #define TIMEOUT_DEFAULT_MS 5000U
 /* It may have to compile what draws before it answers, on a CPU that then draws as well. */
 #define TIMEOUT_GPU_MS 20000U
 #define HEARTBEAT_DEFAULT_MS 5000U
-#define TIMEOUT_MAX_MS 60000
 #define KEEP_MS 60000U
-#define RECONNECT_MAX_S (365U * 24 * 3600)
 
 enum {
 	OPT_CONFIG = 256,
@@ -171,57 +162,6 @@ void options_usage(void)
 	       HEARTBEAT_DEFAULT_MS / 1000, DEVICE_NODE, STATE_DIR);
 }
 
-int options_parse_reconnect(const char *text, uint64_t *ms)
-{
-	unsigned int seconds;
-	int ret;
-
-	if (!strcmp(text, "off")) {
-		*ms = RECONNECT_OFF;
-		return 0;
-	}
-	if (!strcmp(text, "forever")) {
-		*ms = RECONNECT_FOREVER;
-		return 0;
-	}
-	ret = parse_uint(text, 0, RECONNECT_MAX_S, &seconds);
-	if (!ret)
-		*ms = (uint64_t)seconds * 1000;
-	return ret;
-}
-
-int options_check_name(const char *name)
-{
-	const char *p;
-
-	if (!name[0] || name[0] == '.' || strlen(name) >= VIRTIO_LOOPBACK_NAME_MAX)
-		return -EINVAL;
-	for (p = name; *p; p++) {
-		if (!isascii((unsigned char)*p) ||
-		    (!isalnum((unsigned char)*p) && !strchr("-_.", *p)))
-			return -EINVAL;
-	}
-	return 0;
-}
-
-/* xx:xx:xx:xx:xx:xx, and no multicast address */
-static int parse_mac(const char *text, uint8_t mac[6])
-{
-	int i;
-
-	for (i = 0; i < 6; i++) {
-		char *end;
-
-		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]))
-			return -EINVAL;
-		mac[i] = (uint8_t)strtoul(text, &end, 16);
-		if (end != text + 2 || *end != (i < 5 ? ':' : '\0'))
-			return -EINVAL;
-		text = end + 1;
-	}
-	return mac[0] & 1 ? -EINVAL : 0;
-}
-
 static int parse_type(struct adapter_options *o, const char *text, struct failure *failure)
 {
 	int ret = device_type_find(text, &o->type);
@@ -233,48 +173,21 @@ static int parse_type(struct adapter_options *o, const char *text, struct failur
 			   device_type_names());
 }
 
-static int parse_display(struct adapter_options *o, const char *text)
+static int parse_transport(struct adapter_options *o, const char *text)
 {
-	o->display = text;
-	if (!strcmp(text, "sdl") || !strcmp(text, "vnc") || !strcmp(text, "none"))
-		return 0;
-	return (!strncmp(text, "vnc=", 4) || !strncmp(text, "png=", 4)) && text[4] ? 0 : -EINVAL;
-}
+	const struct transport *transport = transport_find(text);
 
-/* Each within what a driver and its EDID can hold. */
-static int parse_resolution(struct adapter_options *o, const char *text)
-{
-	const char *x = strchr(text, 'x');
-	unsigned int width, height;
-	char first[16];
-	int ret;
-
-	if (!x || x - text >= (ptrdiff_t)sizeof(first))
+	if (!transport)
 		return -EINVAL;
-	memcpy(first, text, (size_t)(x - text));
-	first[x - text] = '\0';
-	ret = parse_uint(first, EDID_MIN_SIDE, EDID_MAX_SIDE, &width);
-	if (!ret)
-		ret = parse_uint(x + 1, EDID_MIN_SIDE, EDID_MAX_SIDE, &height);
-	o->resolution = text;
-	return ret;
-}
-
-static int parse_pool(struct adapter_options *o, const char *text)
-{
-	int ret = parse_size(text, &o->pool);
-
-	o->pool_given = true;
-	if (!ret && (o->pool < POOL_SIZE_MIN || o->pool > POOL_SIZE_MAX))
-		return -ERANGE;
-	return ret;
+	o->transport = transport;
+	return 0;
 }
 
 /* It came by an execve(), and goes by none: what is said there is believed. */
 static int parse_ready_fd(struct adapter_options *o, const char *text)
 {
 	unsigned int fd;
-	int ret = parse_uint(text, 0, INT32_MAX, &fd);
+	int ret = option_value_number("ready-fd", text, &fd);
 
 	if (ret)
 		return ret;
@@ -283,6 +196,17 @@ static int parse_ready_fd(struct adapter_options *o, const char *text)
 	if (o->ready_fd > STDERR_FILENO)
 		fcntl(o->ready_fd, F_SETFD, FD_CLOEXEC);
 	return 0;
+}
+
+/* Seconds, kept as milliseconds */
+static int parse_seconds(const char *key, const char *text, unsigned int *ms)
+{
+	unsigned int seconds;
+	int ret = option_value_number(key, text, &seconds);
+
+	if (!ret)
+		*ms = seconds * 1000;
+	return ret;
 }
 
 /* What becomes of the device when its adapter goes. */
@@ -312,20 +236,17 @@ static int parse_gpu(struct adapter_options *o, int opt, const char *arg)
 {
 	switch (opt) {
 	case OPT_DISPLAY:
-		return parse_display(o, arg);
+		return option_value_display(arg, &o->display);
 	case OPT_DISPLAY_INPUT:
-		o->display_input = arg;
-		return arg[0] ? 0 : -EINVAL;
+		return option_value_text(arg, &o->display_input);
 	case OPT_DISPLAY_RENDER_NODE:
-		o->display_render_node = arg;
-		return arg[0] ? 0 : -EINVAL;
+		return option_value_text(arg, &o->display_render_node);
 	case OPT_DISPLAY_PROGRAM:
-		o->display_program = arg;
-		return arg[0] ? 0 : -EINVAL;
+		return option_value_text(arg, &o->display_program);
 	case OPT_RESOLUTION:
-		return parse_resolution(o, arg);
+		return option_value_resolution(arg, &o->resolution);
 	case OPT_HEADS:
-		return parse_uint(arg, 1, VIRTIO_GPU_MAX_SCANOUTS, &o->heads);
+		return option_value_number("heads", arg, &o->heads);
 	default:
 		return -ENOENT;
 	}
@@ -335,54 +256,47 @@ static int parse_gpu(struct adapter_options *o, int opt, const char *arg)
 static int parse_option(struct adapter_options *o, int opt, const char *arg,
 			struct failure *failure)
 {
-	unsigned int n;
-	int ret = 0;
+	int ret;
 
 	switch (opt) {
 	case OPT_CONFIG:
 		return config_read(o, arg, failure);
 	case OPT_NAME:
 		o->name = arg;
-		return options_check_name(arg);
+		return option_value_name(arg);
 	case OPT_TYPE:
 		return parse_type(o, arg, failure);
 	case OPT_TRANSPORT:
-		o->transport = transport_find(arg);
-		return o->transport ? 0 : -EINVAL;
+		return parse_transport(o, arg);
 	case OPT_SOCKET:
-		o->socket = arg;
-		return arg[0] ? 0 : -EINVAL;
+		return option_value_text(arg, &o->socket);
 	case OPT_EXEC:
-		o->exec = arg;
-		return arg[0] ? 0 : -EINVAL;
+		return option_value_text(arg, &o->exec);
 	case OPT_QUEUES:
-		return parse_uint(arg, 1, VIRTIO_LOOPBACK_QUEUES_MAX, &o->queues);
+		return option_value_number("queues", arg, &o->queues);
 	case OPT_QUEUE_SIZE:
-		return parse_uint(arg, 2, VIRTIO_LOOPBACK_QUEUE_SIZE_MAX, &o->queue_size);
+		return option_value_number("queue-size", arg, &o->queue_size);
 	case OPT_PACKED:
 		o->packed = true;
 		return 0;
 	case OPT_POOL:
-		return parse_pool(o, arg);
+		ret = option_value_pool(arg, &o->pool);
+		o->pool_given |= !ret;
+		return ret;
 	case OPT_RECONNECT:
-		return options_parse_reconnect(arg, &o->reconnect_ms);
+		return option_value_reconnect(arg, &o->reconnect_ms);
 	case OPT_TIMEOUT:
-		ret = parse_uint(arg, 1, TIMEOUT_MAX_MS / 1000, &n);
-		o->timeout_ms = ret ? 0 : n * 1000;
-		return ret;
+		return parse_seconds("timeout", arg, &o->timeout_ms);
 	case OPT_HEARTBEAT:
-		ret = parse_uint(arg, 0, TIMEOUT_MAX_MS / 1000, &n);
-		o->heartbeat_ms = ret ? 0 : n * 1000;
-		return ret;
+		return parse_seconds("heartbeat", arg, &o->heartbeat_ms);
 	case OPT_CONFIG_SIZE:
-		return parse_uint(arg, 0, 256, &o->config_size);
+		return option_value_number("config-size", arg, &o->config_size);
 	case OPT_TAG:
-		o->tag = arg;
-		return arg[0] && strlen(arg) <= 36 ? 0 : -EINVAL;
+		return option_value_tag(arg, &o->tag);
 	case OPT_MAC:
-		return parse_mac(arg, o->mac);
+		return option_value_mac(arg, o->mac);
 	case OPT_MTU:
-		return parse_uint(arg, 68, 65535, &o->mtu);
+		return option_value_number("mtu", arg, &o->mtu);
 	case OPT_NODE:
 		o->node = arg;
 		return 0;
@@ -412,6 +326,17 @@ static int parse_option(struct adapter_options *o, int opt, const char *arg,
 		ret = parse_gpu(o, opt, arg);
 		return ret == -ENOENT ? parse_succession(o, opt) : ret;
 	}
+}
+
+/* A value that was refused without a word: what it may be. */
+static int refuse_value(const char *key, int error, struct failure *failure)
+{
+	char rule[128];
+
+	option_value_rule(key, rule, sizeof(rule));
+	return failure_set(failure, error, "%s%s%s",
+			   error == -ERANGE ? "out of range" : "not understood",
+			   rule[0] ? ": " : "", rule);
 }
 
 /* locally administered, not multicast */
@@ -616,10 +541,7 @@ int options_set(struct adapter_options *options, const char *key, const char *va
 		if (ret)
 			failure_set(failure, ret, "yes or no, please");
 	}
-	if (ret)
-		failure_set(failure, ret, "%s",
-			    ret == -ERANGE ? "out of range" : "not understood");
-	return ret;
+	return ret ? refuse_value(key, ret, failure) : 0;
 }
 
 void options_init(struct adapter_options *options)
@@ -651,6 +573,7 @@ static int refuse_word(int opt, const char *word, struct failure *failure)
 
 int options_read(struct adapter_options *options, int argc, char **argv, struct failure *failure)
 {
+	struct failure why = { 0 };
 	int opt, index, ret;
 
 	options_init(options);
@@ -660,10 +583,11 @@ int options_read(struct adapter_options *options, int argc, char **argv, struct 
 		if (opt == '?' || opt == ':')
 			return refuse_word(opt, argv[optind - 1], failure);
 		ret = parse_option(options, opt, optarg, failure);
-		if (ret)
-			return failure_set(failure, ret, "--%s %s: %s; see --help",
-					   long_options[index].name, optarg ? optarg : "",
-					   ret == -ERANGE ? "out of range" : "not understood");
+		if (!ret)
+			continue;
+		refuse_value(long_options[index].name, ret, &why);
+		return failure_set(failure, ret, "--%s %.100s: %s", long_options[index].name,
+				   optarg ? optarg : "", why.text);
 	}
 	if (optind < argc)
 		return failure_set(failure, -EINVAL, "%s: not understood; see --help",

@@ -84,12 +84,6 @@ int options_set(struct adapter_options *options, const char *key, const char *va
 /* options_init() - as when nothing was said */
 void options_init(struct adapter_options *options);
 
-/* options_parse_reconnect() - "off", "forever", or seconds */
-int options_parse_reconnect(const char *text, uint64_t *ms);
-
-/* options_check_name() - letters, digits, '-', '_', '.', not starting with '.'; 0 or -EINVAL */
-int options_check_name(const char *name);
-
 /**
  * options_check_together() - does what was said go together?
  * @options:	all of it

@@ -10,7 +10,7 @@
 
 #include <linux/virtio_loopback.h>
 
-#include "adapter/options.h"
+#include "adapter/option-value.h"
 #include "adapter/pool.h"
 #include "common/parse.h"
 #include "common/util.h"
@@ -291,7 +291,7 @@ static bool queues_are_sound(const struct snapshot *s)
 /* What the parts say of each other. */
 static const char *contradiction(const struct snapshot *s)
 {
-	if (!s->type || options_check_name(s->name))
+	if (!s->type || option_value_name(s->name))
 		return "type or name";
 	if (!s->socket[0] == !s->exec[0])
 		return "back-end";

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "adapter/options.h"
+#include "adapter/option-value.h"
 #include "adapter/transport.h"
 #include "common/util.h"
 
@@ -168,7 +168,7 @@ static int add_records(struct device_entry **entries, int count)
 			continue;
 		*suffix = '\0';
 		/* who may write to the directory may call a file as no device is called */
-		if (options_check_name(file->d_name))
+		if (option_value_name(file->d_name))
 			continue;
 		if (listed(*entries, count, file->d_name))
 			continue;

@@ -206,9 +206,14 @@ static void test_mistakes(void **state)
 		{ "[device]\ntype = blk\nexec = b\nname = y\n",
 		  "x.conf:4: name: the device is named after this file\n" },
 		{ "[device]\ntype = blk\nexec = b\nqueues = many\nqueue-size = x\npool = 1\n",
-		  "x.conf:4: queues = many: not understood\n"
-		  "x.conf:5: queue-size = x: not understood\n"
-		  "x.conf:6: pool = 1: out of range\n" },
+		  "x.conf:4: queues = many: not understood: 1 to 256\n"
+		  "x.conf:5: queue-size = x: not understood: 2 to 32768\n"
+		  "x.conf:6: pool = 1: out of range: 64K to 4G\n" },
+		/* what was not understood goes together with nothing */
+		{ "[device]\ntype = blk\nexec = b\ntransport = vduse\npool = 1\n",
+		  "x.conf:5: pool = 1: out of range: 64K to 4G\n" },
+		{ "[device]\ntype = gpu\nexec = b\nheads = 0\n",
+		  "x.conf:4: heads = 0: out of range: 1 to 16\n" },
 		{ "[device]\ntype = blk\nexec = b\nqueue-size = 100\n",
 		  "x.conf:4: queue-size 100: a power of two, or with packed\n" },
 		{ "[device]\ntype = blk\nexec = b\nverbose = 1\n",
@@ -218,7 +223,7 @@ static void test_mistakes(void **state)
 		{ "[device]\ntype = blk\nexec = b\nsocket = /s\n",
 		  "x.conf:4: socket and exec: one of them, please\n" },
 		{ "[device]\ntype = blk\nexec = 'b\n", "x.conf:3: exec: a quote is not closed\n" },
-		{ "[device]\ntype = blk\nexec =\n", "x.conf:3: exec = : not understood\n" },
+		{ "[device]\ntype = blk\nexec =\n", "x.conf:3: exec = : not understood: it is empty\n" },
 		{ "[device]\ntype = blk\nexec = b\nheads = 2\n",
 		  "x.conf:4: heads: is for type = gpu only\n" },
 		{ "[device]\nmtu = 1400\ntype = blk\nsocket = /s\nconfig-size = 8\n",
@@ -281,7 +286,7 @@ static void test_names(void **state)
 	assert_non_null(strstr(said, "a b.conf: a device, and so its file"));
 	config_free(&file);
 	assert_int_equal(load(&file, &o, "a-name-that-is-much-too-long-for-it.conf", good), -EINVAL);
-	assert_non_null(strstr(said, "up to 31 characters"));
+	assert_non_null(strstr(said, "up to 31 letters"));
 	config_free(&file);
 }
 

@@ -186,6 +186,53 @@ static void test_bad_options(void **state)
 	}
 }
 
+/* Who gives a value that is not taken is told what is. */
+static void test_rules(void **state)
+{
+	static const struct {
+		const char *words, *says;
+	} bad[] = {
+		{ "--timeout 0", "--timeout 0: out of range: 1 to 60 seconds" },
+		{ "--timeout 61", "out of range: 1 to 60 seconds" },
+		{ "--timeout soon", "--timeout soon: not understood: 1 to 60 seconds" },
+		{ "--heartbeat 61", "out of range: 0 to 60 seconds" },
+		{ "--queues 257", "out of range: 1 to 256" },
+		{ "--queue-size 1", "out of range: 2 to 32768" },
+		{ "--pool 63K", "out of range: 64K to 4G" },
+		{ "--pool 5G", "out of range: 64K to 4G" },
+		{ "--reconnect 31536001", "forever, off or 0 to 31536000 seconds" },
+		{ "--config-size 257", "out of range: 0 to 256 bytes" },
+		{ "--mtu 67", "out of range: 68 to 65535 bytes" },
+		{ "--heads 17", "out of range: 1 to 16" },
+		{ "--resolution 800x4096", "WxH, each 16 to 4095" },
+		{ "--transport tcp", "loopback or vduse" },
+		{ "--display x11", "sdl, vnc, vnc=HOST:PORT, png=FOLDER or none" },
+		{ "--mac 01:02:03:04:05:06", "no multicast address" },
+		{ "--tag 0123456789012345678901234567890123456", "out of range: 1 to 36 bytes" },
+		{ "--name .x", "no '.' first" },
+		{ "--name 01234567890123456789012345678901", "up to 31 letters, digits" },
+	};
+	struct adapter_options o;
+	struct failure f = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_not_equal(parse(&o, &f, bad[i].words), 0);
+		if (!strstr(f.text, bad[i].says))
+			fail_msg("%s: expected '%s', saw '%s'", bad[i].words, bad[i].says, f.text);
+	}
+	/* the ends of each are taken */
+	assert_int_equal(parse(&o, &f, "--type net --name 0123456789012345678901234567890 --exec x "
+				       "--timeout 60 --heartbeat 0 --queues 256 --queue-size 32768 "
+				       "--pool 64K --reconnect 31536000 --mtu 68"),
+			 0);
+	assert_int_equal(parse(&o, &f, "--type 42 --name -_. --exec x --timeout 1 --heartbeat 60 "
+				       "--queues 1 --queue-size 2 --pool 4G --reconnect 0 "
+				       "--config-size 256"),
+			 0);
+}
+
 /* ---- features ---- */
 
 static void test_features(void **state)
@@ -596,6 +643,7 @@ int main(void)
 		cmocka_unit_test(test_config_write),
 		cmocka_unit_test(test_config_same),
 		cmocka_unit_test(test_options),	 cmocka_unit_test(test_bad_options),
+		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_transport),
 		cmocka_unit_test(test_features), cmocka_unit_test(test_net),
 		cmocka_unit_test(test_net_pairs),
