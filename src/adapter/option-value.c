@@ -136,7 +136,7 @@ int option_value_name(const char *text)
 {
 	const char *p;
 
-	if (!text[0] || text[0] == '.' || strlen(text) >= VIRTIO_LOOPBACK_NAME_MAX)
+	if (!text[0] || strchr("-.", text[0]) || strlen(text) >= VIRTIO_LOOPBACK_NAME_MAX)
 		return -EINVAL;
 	for (p = text; *p; p++) {
 		if (!isascii((unsigned char)*p) ||
@@ -226,7 +226,7 @@ void option_value_rule(const char *key, char *buf, size_t size)
 		snprintf(buf, size, "1 to %d bytes", TAG_MAX);
 	else if (!strcmp(key, "name"))
 		snprintf(buf, size,
-			 "up to %d letters, digits, '-', '_' and '.', and no '.' first",
+			 "up to %d letters, digits, '-', '_' and '.', and neither '-' nor '.' first",
 			 VIRTIO_LOOPBACK_NAME_MAX - 1);
 	else if (!strcmp(key, "transport"))
 		snprintf(buf, size, "%s or %s", transport_loopback.name, transport_vduse.name);

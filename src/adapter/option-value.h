@@ -17,7 +17,10 @@
 /* option_value_number() - of the option @key, without its dashes, which takes one */
 int option_value_number(const char *key, const char *text, unsigned int *value);
 
-/* option_value_name() - a name of a device, which is part of the names of files */
+/*
+ * option_value_name() - a name of a device. It is part of the names of files, and a word on command
+ * lines, where what begins with a dash is an option
+ */
 int option_value_name(const char *text);
 
 /* option_value_text() - anything but nothing */

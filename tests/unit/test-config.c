@@ -288,6 +288,9 @@ static void test_names(void **state)
 	assert_int_equal(load(&file, &o, "a-name-that-is-much-too-long-for-it.conf", good), -EINVAL);
 	assert_non_null(strstr(said, "up to 31 letters"));
 	config_free(&file);
+	assert_int_equal(load(&file, &o, "-x.conf", good), -EINVAL);
+	assert_non_null(strstr(said, "neither '-' nor '.' first"));
+	config_free(&file);
 }
 
 static void test_no_file(void **state)

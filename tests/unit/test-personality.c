@@ -146,6 +146,7 @@ static void test_bad_options(void **state)
 		"--type blk --name d0 --socket /s --reconnect -1",
 		"--type blk --name .d0 --socket /s",
 		"--type blk --name ../d0 --socket /s",
+		"--type blk --name -d0 --socket /s",
 		"--type blk --name a/b --socket /s",
 		"--type blk --name 0123456789012345678901234567890x --socket /s",
 		"--type blk --name d0 --socket /s more",
@@ -209,7 +210,7 @@ static void test_rules(void **state)
 		{ "--display x11", "sdl, vnc, vnc=HOST:PORT, png=FOLDER or none" },
 		{ "--mac 01:02:03:04:05:06", "no multicast address" },
 		{ "--tag 0123456789012345678901234567890123456", "out of range: 1 to 36 bytes" },
-		{ "--name .x", "no '.' first" },
+		{ "--name -x", "neither '-' nor '.' first" },
 		{ "--name 01234567890123456789012345678901", "up to 31 letters, digits" },
 	};
 	struct adapter_options o;
@@ -227,7 +228,7 @@ static void test_rules(void **state)
 				       "--timeout 60 --heartbeat 0 --queues 256 --queue-size 32768 "
 				       "--pool 64K --reconnect 31536000 --mtu 68"),
 			 0);
-	assert_int_equal(parse(&o, &f, "--type 42 --name -_. --exec x --timeout 1 --heartbeat 60 "
+	assert_int_equal(parse(&o, &f, "--type 42 --name _-. --exec x --timeout 1 --heartbeat 60 "
 				       "--queues 1 --queue-size 2 --pool 4G --reconnect 0 "
 				       "--config-size 256"),
 			 0);
