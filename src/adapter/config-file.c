@@ -185,10 +185,11 @@ static void check_own(struct reader *r)
 
 	for (i = 0; i < r->count && r->options->type.id; i++) {
 		const struct seen *seen = &r->seen[i];
-		const char *only = options_only_for(seen->key, &r->options->type);
+		struct failure failure = { 0 };
 
-		if (only && !strcmp(seen->section, "device"))
-			mistake(r, seen->line, "%s: is for type = %s only", seen->key, only);
+		if (!strcmp(seen->section, "device") &&
+		    options_check_type(seen->key, &r->options->type, &failure))
+			mistake_of_option(r, seen->line, failure.text);
 	}
 }
 

@@ -348,7 +348,7 @@ static int make_up_mac(uint8_t mac[6])
 	return 0;
 }
 
-const char *options_only_for(const char *key, const struct device_type *type)
+int options_check_type(const char *key, const struct device_type *type, struct failure *failure)
 {
 	static const struct {
 		const char *key;
@@ -366,13 +366,15 @@ const char *options_only_for(const char *key, const struct device_type *type)
 	};
 	size_t i;
 
-	if (!strcmp(key, "config-size"))
-		return type->layout == QUEUES_BACKEND ? NULL : "N (a type without a name)";
+	if (!strcmp(key, "config-size") && type->layout != QUEUES_BACKEND)
+		return failure_set(failure, -EINVAL,
+				   "--config-size is for a type that is known by its number only");
 	for (i = 0; i < ARRAY_SIZE(own); i++) {
 		if (!strcmp(own[i].key, key) && own[i].id != type->id)
-			return device_type_by_id(own[i].id)->name;
+			return failure_set(failure, -EINVAL, "--%s is for --type %s only", key,
+					   device_type_by_id(own[i].id)->name);
 	}
-	return NULL;
+	return 0;
 }
 
 /* What would be taken, and not do anything. */
@@ -393,16 +395,14 @@ static int check_own(const struct adapter_options *o, struct failure *failure)
 		{ "resolution", o->resolution },
 		{ "heads", o->heads },
 	};
-	const char *only;
+	int ret = 0;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(own); i++) {
-		only = own[i].given ? options_only_for(own[i].key, &o->type) : NULL;
-		if (only)
-			return failure_set(failure, -EINVAL, "--%s is for --type %s", own[i].key,
-					   only);
+	for (i = 0; i < ARRAY_SIZE(own) && !ret; i++) {
+		if (own[i].given)
+			ret = options_check_type(own[i].key, &o->type, failure);
 	}
-	return 0;
+	return ret;
 }
 
 /* ---- what goes together ---- */

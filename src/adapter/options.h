@@ -98,14 +98,8 @@ unsigned int options_check_together(const struct adapter_options *options,
 						    const char *text),
 				    void *context);
 
-/**
- * options_only_for() - which types have an option that others do not have
- * @key:	its name, without the dashes
- * @type:	of the device
- *
- * Return: NULL: this one has it; or what to say instead of it, as "gpu".
- */
-const char *options_only_for(const char *key, const struct device_type *type);
+/* options_check_type() - does a device of this type have the option @key? 0 or -EINVAL */
+int options_check_type(const char *key, const struct device_type *type, struct failure *failure);
 
 void options_usage(void);
 

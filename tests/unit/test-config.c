@@ -225,10 +225,10 @@ static void test_mistakes(void **state)
 		{ "[device]\ntype = blk\nexec = 'b\n", "x.conf:3: exec: a quote is not closed\n" },
 		{ "[device]\ntype = blk\nexec =\n", "x.conf:3: exec = : not understood: it is empty\n" },
 		{ "[device]\ntype = blk\nexec = b\nheads = 2\n",
-		  "x.conf:4: heads: is for type = gpu only\n" },
+		  "x.conf:4: heads is for type gpu only\n" },
 		{ "[device]\nmtu = 1400\ntype = blk\nsocket = /s\nconfig-size = 8\n",
-		  "x.conf:2: mtu: is for type = net only\n"
-		  "x.conf:5: config-size: is for type = N (a type without a name) only\n" },
+		  "x.conf:2: mtu is for type net only\n"
+		  "x.conf:5: config-size is for a type that is known by its number only\n" },
 		/* what does not go together */
 		{ "[device]\ntype = gpu\ntransport = vduse\nexec = b\n",
 		  "x.conf:3: transport vduse serves the types blk and net, and no others\n" },
