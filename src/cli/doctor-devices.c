@@ -14,7 +14,7 @@
 #include "common/util.h"
 #include "common/word-split.h"
 
-#define UNITS "/etc/systemd/system/multi-user.target.wants/virtio-loopback@"
+#define UNITS "/etc/systemd/system"
 #define POOL_OF_A_DISK (32ULL << 20)
 
 /* ---- configuration files ---- */
@@ -77,12 +77,36 @@ static void want(struct doctor *d, const struct adapter_options *o)
 		d->pool = MAX(d->pool, pool);
 }
 
+/* Whether the units of a device, with those of a back-end of its own, are started at boot. */
+static void check_units(struct doctor *d, const struct config_file *file, const char *where)
+{
+	bool device = doctor_exists(d, UNITS "/multi-user.target.wants/virtio-loopback@%s.service",
+				    file->name);
+	bool backend = !file->backend ||
+		       doctor_exists(d, UNITS "/sockets.target.wants/virtio-loopback-backend@%s.socket",
+				     file->name);
+	char socket[80] = "", remedy[192];
+
+	if (file->backend)
+		snprintf(socket, sizeof(socket), "virtio-loopback-backend@%s.socket ", file->name);
+	snprintf(remedy, sizeof(remedy), "systemctl enable %svirtio-loopback@%s.service", socket,
+		 file->name);
+	if (!device)
+		doctor_say(d, FINDING_NOTE, "config", remedy, "%s: the device is not made at boot",
+			   where);
+	else if (!backend)
+		doctor_say(d, FINDING_NOTE, "config", remedy,
+			   "%s: the device is made at boot, and the socket of its [backend] is not",
+			   where);
+	else
+		doctor_say(d, FINDING_OK, "config", NULL, "%s", where);
+}
+
 static void check_config(struct doctor *d, const char *path)
 {
 	struct config_file file = { .mistake = say_mistake, .context = d };
 	const char *where = path + strlen(d->root);
 	struct adapter_options options;
-	char remedy[128];
 
 	options_init(&options);
 	if (config_load(&file, path, &options)) {
@@ -92,14 +116,7 @@ static void check_config(struct doctor *d, const char *path)
 	want(d, &options);
 	check_program(d, where, options.exec);
 	check_program(d, where, file.backend);
-	if (doctor_exists(d, UNITS "%s.service", file.name)) {
-		doctor_say(d, FINDING_OK, "config", NULL, "%s", where);
-	} else {
-		snprintf(remedy, sizeof(remedy), "systemctl enable virtio-loopback@%s.service",
-			 file.name);
-		doctor_say(d, FINDING_NOTE, "config", remedy, "%s: the device is not made at boot",
-			   where);
-	}
+	check_units(d, &file, where);
 	config_free(&file);
 }
 

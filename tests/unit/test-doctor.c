@@ -157,7 +157,7 @@ static void finds(const char *check, const char *text, const char *remedy)
 	assert_non_null(strstr(found->remedy, remedy));
 }
 
-static void notes(const char *check, const char *text)
+static void notes_with(const char *check, const char *text, const char *remedy)
 {
 	unsigned int i;
 
@@ -165,11 +165,29 @@ static void notes(const char *check, const char *text)
 	for (i = 0; i < patient.count; i++) {
 		const struct finding *f = &patient.findings[i];
 
-		if (f->level == FINDING_NOTE && !strcmp(f->check, check) && strstr(f->text, text))
+		if (f->level == FINDING_NOTE && !strcmp(f->check, check) &&
+		    strstr(f->text, text) && strstr(f->remedy, remedy))
 			return;
 	}
 	doctor_print(&patient, true, stderr);
-	fail_msg("expected a note of %s: %s", check, text);
+	fail_msg("expected a note of %s: %s -> %s", check, text, remedy);
+}
+
+static void notes(const char *check, const char *text)
+{
+	notes_with(check, text, "");
+}
+
+static void notes_nothing_of(const char *text)
+{
+	unsigned int i;
+
+	examine();
+	for (i = 0; i < patient.count; i++) {
+		if (patient.findings[i].level != FINDING_OK &&
+		    strstr(patient.findings[i].text, text))
+			fail_msg("expected nothing of %s, saw %s", text, patient.findings[i].text);
+	}
 }
 
 static void nothing_bad(void)
@@ -385,6 +403,31 @@ static void test_configs(void **state)
 	notes("config", "/etc/virtio-loopback/data.conf: the device is not made at boot");
 }
 
+/* A back-end that is a unit of its own is not there at boot by the device's. */
+static void test_units_of_a_backend(void **state)
+{
+	static const char both[] = "systemctl enable virtio-loopback-backend@data.socket "
+				   "virtio-loopback@data.service";
+
+	(void)state;
+	make_sound();
+	put("/etc/virtio-loopback/data.conf",
+	    "[device]\ntype = blk\nsocket = /run/vhost-user/data.sock\n"
+	    "[backend]\nexec = vhost-user-blk --image /x\n");
+	notes_with("config", "the socket of its [backend] is not", both);
+	gone("/etc/systemd/system/multi-user.target.wants/virtio-loopback@data.service");
+	notes_with("config", "the device is not made at boot", both);
+	put("/etc/systemd/system/sockets.target.wants/virtio-loopback-backend@data.socket", "");
+	notes_with("config", "the device is not made at boot", both);
+	put("/etc/systemd/system/multi-user.target.wants/virtio-loopback@data.service", "");
+	notes_nothing_of("data.conf");
+	/* where there is none, it is not asked for */
+	make_sound();
+	gone("/etc/systemd/system/multi-user.target.wants/virtio-loopback@data.service");
+	notes_with("config", "the device is not made at boot",
+		   "systemctl enable virtio-loopback@data.service");
+}
+
 static void test_configs_with_vduse(void **state)
 {
 	(void)state;
@@ -483,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_access),	   cmocka_unit_test(test_access_refused),
 		cmocka_unit_test(test_limits),	   cmocka_unit_test(test_configs),
 		cmocka_unit_test(test_configs_with_vduse),
+		cmocka_unit_test(test_units_of_a_backend),
 		cmocka_unit_test(test_output),	   cmocka_unit_test(test_control_characters),
 	};
 
