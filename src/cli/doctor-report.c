@@ -68,7 +68,7 @@ void doctor_print(const struct doctor *d, bool all, FILE *out)
 	}
 }
 
-void doctor_print_json(const struct doctor *d, FILE *out)
+void doctor_print_json(const struct doctor *d, bool all, FILE *out)
 {
 	struct json_writer w;
 	unsigned int i;
@@ -80,6 +80,8 @@ void doctor_print_json(const struct doctor *d, FILE *out)
 	for (i = 0; i < d->count; i++) {
 		const struct finding *f = &d->findings[i];
 
+		if (!all && f->level == FINDING_OK)
+			continue;
 		json_object_begin(&w, NULL);
 		json_string(&w, "level", level_words[f->level]);
 		json_string(&w, "check", f->check);

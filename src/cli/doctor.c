@@ -21,7 +21,7 @@ static void doctor_usage(void)
 	       "when nothing is bad, 1 when something is.\n"
 	       "\n"
 	       "  --json   as a JSON object\n"
-	       "  --quiet  only what is worth reading\n");
+	       "  --quiet  only what is not ok, also as JSON\n");
 }
 
 static uint64_t limit(int resource)
@@ -58,7 +58,7 @@ static int examine(bool json, bool quiet)
 		ret = 1;
 	} else {
 		if (json)
-			doctor_print_json(&d, stdout);
+			doctor_print_json(&d, !quiet, stdout);
 		else
 			doctor_print(&d, !quiet, stdout);
 		ret = doctor_bad(&d) ? 1 : 0;

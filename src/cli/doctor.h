@@ -59,8 +59,11 @@ void doctor_say(struct doctor *d, enum finding_level level, const char *check, c
 		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 unsigned int doctor_bad(const struct doctor *d);
+
+/* @all: also what is ok */
 void doctor_print(const struct doctor *d, bool all, FILE *out);
-void doctor_print_json(const struct doctor *d, FILE *out);
+void doctor_print_json(const struct doctor *d, bool all, FILE *out);
+
 void doctor_finish(struct doctor *d);
 
 /* doctor_path() - a path below the root; returns @path */
