@@ -184,7 +184,7 @@ static int attach_parse(struct attach *at, int argc, char **argv, struct failure
 	ret = sort_words(at, argc, argv, failure);
 	if (!ret)
 		ret = parse_words(at, failure);
-	if (ret || at->options.help)
+	if (ret || at->options.help || at->options.version)
 		return ret;
 	given = backend_options_first(&at->backend);
 	if (given && !at->search)
@@ -536,6 +536,8 @@ int command_attach(int argc, char **argv)
 	ret = attach_parse(&at, argc, argv, &failure);
 	if (!ret && at.options.help) {
 		attach_usage();
+	} else if (!ret && at.options.version) {
+		printf("virtio-loopback %s\n", PACKAGE_VERSION);
 	} else if (ret) {
 		log_error("attach: %s", failure_text(&failure, ret));
 		ret = EXIT_USAGE;
