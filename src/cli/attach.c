@@ -451,16 +451,26 @@ static void undo(const struct attach *at, const struct adapter_started *started)
 	state_clean_dead(at->options.state_dir, at->name, false, deadline);
 }
 
-static void print_line(const char *name, const struct loopback_device *device,
-		       const struct nodes *nodes)
+/* A device that nobody is told of would be left behind. */
+static int print_line(const struct attach *at, const struct loopback_device *device,
+		      const struct nodes *nodes, struct failure *failure)
 {
 	unsigned int i;
+	int error;
 
-	printf("%s virtio%d", name, device->virtio_index);
+	printf("%s virtio%d", at->name, device->virtio_index);
 	for (i = 0; i < nodes->count; i++)
 		printf(" %s", nodes->name[i]);
 	printf("\n");
-	fflush(stdout);
+	if (!fflush(stdout))
+		return 0;
+	error = errno;
+	clearerr(stdout); /* it is told here */
+	/* a signal, which ends the device already */
+	if (error == EINTR && at->foreground)
+		return 0;
+	return failure_set(failure, -error, "standard output: %s: %s is not attached, as nobody "
+			   "would know", strerror(error), at->name);
 }
 
 static pid_t foreground_child;
@@ -519,11 +529,12 @@ static int attach(struct attach *at, struct failure *failure)
 	if (at->foreground)
 		pass_signals_on(&started);
 	ret = wait_nodes(at, &started, &device, &nodes, failure);
+	if (!ret)
+		ret = print_line(at, &device, &nodes, failure);
 	if (ret) {
 		undo(at, &started);
 		return ret;
 	}
-	print_line(at->name, &device, &nodes);
 	return at->foreground ? stay(&started) : 0;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* virtio-loopback: the command for people. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,11 +51,10 @@ static int unknown(const char *name)
 	return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	size_t i;
 
-	log_init("virtio-loopback", LOG_LEVEL_NOTICE);
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;
@@ -72,4 +72,22 @@ int main(int argc, char **argv)
 			return verbs[i].run(argc - 1, argv + 1);
 	}
 	return unknown(argv[1]);
+}
+
+/* Who reads the output is to know when it is not all there. */
+static int written(int status)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	/* of an earlier write that failed the reason is not known any more */
+	log_error("standard output: %s: not all of it is written",
+		  errno ? strerror(errno) : "a write failed");
+	return status ? status : 1;
+}
+
+int main(int argc, char **argv)
+{
+	log_init("virtio-loopback", LOG_LEVEL_NOTICE);
+	return written(run(argc, argv));
 }

@@ -198,6 +198,7 @@ static void put_adapter(struct json_writer *w, const struct device_entry *e)
 		json_end(w);
 }
 
+/* 0, or -ENOENT: it is gone */
 static int show(const char *name, bool json)
 {
 	struct json_writer writer = { 0 }, *w = json ? &writer : NULL;
@@ -217,7 +218,7 @@ static int show(const char *name, bool json)
 	put_adapter(w, &e);
 	if (w)
 		json_end(w);
-	return fflush(stdout) ? -EPIPE : 0;
+	return 0;
 }
 
 static int watch(const char *name, bool json)
@@ -229,7 +230,7 @@ static int watch(const char *name, bool json)
 	for (;;) {
 		if (!json && isatty(STDOUT_FILENO))
 			printf("\033[H\033[J"); /* at the top of an empty screen */
-		if (show(name, json))
+		if (show(name, json) || fflush(stdout))
 			break;
 		next.tv_sec++;
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
@@ -250,7 +251,7 @@ static int prometheus(const char *name)
 	count = name ? 1 : devices_list(&all);
 	ret = count < 0 ? count : prometheus_print(name ? &one : all, count, stdout);
 	if (!ret)
-		return fflush(stdout) ? 1 : 0;
+		return 0;
 	log_error("stats: %s", strerror(-ret));
 	return 1;
 }
