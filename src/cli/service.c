@@ -51,6 +51,7 @@ static void say_mistake(void *context, const char *text)
 static int load(const char *name, struct config_file *file, struct adapter_options *options)
 {
 	char path[PATH_MAX];
+	int ret;
 
 	if (strchr(name, '/'))
 		snprintf(path, sizeof(path), "%s", name);
@@ -58,7 +59,10 @@ static int load(const char *name, struct config_file *file, struct adapter_optio
 		snprintf(path, sizeof(path), CONFIG_DIR "/%s" CONFIG_SUFFIX, name);
 	*file = (struct config_file){ .mistake = say_mistake };
 	options_init(options);
-	return config_load(file, path, options);
+	ret = config_load(file, path, options);
+	if (ret && !file->mistakes)
+		log_error("%s: %s", path, strerror(-ret));
+	return ret;
 }
 
 static int prepare(const char *name)
@@ -129,7 +133,11 @@ static int backend(const char *name)
 	int ret;
 
 	ret = load(name, &file, &options);
-	if (!ret && !file.backend)
+	if (ret) {
+		config_free(&file);
+		return EXIT_USAGE;
+	}
+	if (!file.backend)
 		ret = failure_set(&failure, -EINVAL, "%s has no [backend]", options.config);
 	if (!ret && passed_socket() < 0)
 		ret = failure_set(&failure, -ENOENT,
@@ -143,8 +151,7 @@ static int backend(const char *name)
 		ret = failure_set(&failure, -errno, "%s: cannot be started: %s", words[0],
 				  strerror(errno));
 	}
-	if (!file.mistakes)
-		log_error("backend: %s", failure_text(&failure, ret));
+	log_error("backend: %s", failure_text(&failure, ret));
 	word_list_free(words);
 	config_free(&file);
 	return ret == -EINVAL ? EXIT_USAGE : 1;

@@ -81,10 +81,8 @@ static int upgrade(struct upgrade *u, struct failure *failure)
 	struct adapter_started started;
 	const struct transport *transport;
 	struct device_entry entry;
-	int ret = u->config ? read_config(u, failure) : 0;
+	int ret;
 
-	if (ret)
-		return ret;
 	if (devices_find(name, &entry))
 		return failure_set(failure, -ENOENT, "%s: there is no such device", name);
 	transport = transport_find(entry.transport);
@@ -131,6 +129,11 @@ int command_upgrade(int argc, char **argv)
 
 	if (ret >= 0)
 		return ret;
+	ret = u.config ? read_config(&u, &failure) : 0;
+	if (ret) {
+		log_error("upgrade: %s", failure_text(&failure, ret));
+		return EXIT_USAGE;
+	}
 	ret = upgrade(&u, &failure);
 	if (ret)
 		log_error("upgrade: %s", failure_text(&failure, ret));
