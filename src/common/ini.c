@@ -37,6 +37,13 @@ static char *take_line(struct ini *ini)
 	return line;
 }
 
+static bool is_comment(const char *line)
+{
+	while (isblank((unsigned char)*line))
+		line++;
+	return *line == '#' || *line == ';';
+}
+
 /* Cuts a backslash at the end off; true: there was one, and there is a next line. */
 static bool goes_on(const struct ini *ini, char *line)
 {
@@ -62,6 +69,10 @@ static char *take_value(struct ini *ini, char *value)
 		char *line = take_line(ini), *part;
 		size_t length;
 
+		if (is_comment(line)) {
+			more = *ini->next;
+			continue;
+		}
 		more = goes_on(ini, line);
 		part = trim(line);
 		length = strlen(part);
@@ -78,12 +89,12 @@ static void section(struct ini *ini, char *line)
 	struct ini_line begins = { .number = ini->number };
 	char *end = strchr(line, ']');
 
-	if (!end || end[1]) {
+	/* it begins all the same: what follows is meant to be in it */
+	if (!end || end[1])
 		ini->handler->mistake(ini->handler->context, ini->number,
-				      "a section is written [NAME]");
-		return;
-	}
-	*end = '\0';
+				      "a section is written [NAME], with nothing behind it");
+	if (end)
+		*end = '\0';
 	ini->section = trim(line + 1);
 	begins.section = ini->section;
 	ini->handler->line(ini->handler->context, &begins);
@@ -107,19 +118,22 @@ static void setting(struct ini *ini, char *line)
 
 void ini_parse(char *text, size_t size, const struct ini_handler *handler)
 {
+	static const char mark[] = "\xef\xbb\xbf";
 	struct ini ini = { .next = text, .section = "", .handler = handler };
 
 	if (strlen(text) != size) {
 		handler->mistake(handler->context, 1, "a NUL byte is in it: this is no text");
 		return;
 	}
+	if (!strncmp(text, mark, strlen(mark)))
+		ini.next += strlen(mark);
 	while (*ini.next) {
 		char *line = take_line(&ini);
 
 		while (isblank((unsigned char)*line))
 			line++;
 		/* the end of a value may be a backslash: only blanks of other lines are cut here */
-		if (!*line || *line == '\r' || *line == '#' || *line == ';')
+		if (!*line || *line == '\r' || is_comment(line))
 			continue;
 		if (*line == '[')
 			section(&ini, trim(line));

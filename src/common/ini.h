@@ -6,9 +6,10 @@
  *	[section]
  *	key = value, up to the end of the line: it may hold # and ; and quotes
  *	key = a value that goes on \
+ *	# behind a comment
  *	      in the next line
  *
- * Blanks around keys and values do not belong to them.
+ * Blanks around keys and values do not belong to them, nor does a byte order mark to the text.
  */
 #ifndef VL_COMMON_INI_H
 #define VL_COMMON_INI_H

@@ -71,6 +71,20 @@ static void test_long_lines(void **state)
 	/* the last line of the file has none to go on in */
 	lines("k = a \\", "1 .k=a \\|");
 	lines("k = a \\\r\n b\r\n", "1 .k=a b|");
+	/* comments between are none of it, as in the files of systemd */
+	lines("k = a \\\n# x\n  b\nl = c\n", "1 .k=a b|4 .l=c|");
+	lines("k = a \\\n # x \\\n\t; y\n b \\\n# z\n c # d\n", "1 .k=a b c # d|");
+	lines("k = a \\\n# x\n", "1 .k=a|");
+	lines("k = a \\\n# x", "1 .k=a|");
+}
+
+/* As some editors begin a text, and only there. */
+static void test_mark(void **state)
+{
+	(void)state;
+	lines("\xef\xbb\xbf[s]\nk=v\n", "1 [s]|2 s.k=v|");
+	lines("\xef\xbb\xbf", "");
+	lines("\n\xef\xbb\xbf[s]\n", "2?|");
 }
 
 static void test_no_lines(void **state)
@@ -79,7 +93,7 @@ static void test_no_lines(void **state)
 	char nul[] = "k=v\n\0k=v\n";
 
 	(void)state;
-	lines("word\n= v\n[s\n[s] x\nk=v\n", "1?|2?|3?|4?|5 .k=v|");
+	lines("word\n= v\n[s\n[s] x\nk=v\n", "1?|2?|3?|3 [s]|4?|4 [s]|5 s.k=v|");
 	said[0] = '\0';
 	ini_parse(nul, sizeof(nul) - 1, &handler);
 	assert_string_equal(said, "1?|");
@@ -246,6 +260,10 @@ static void test_mistakes(void **state)
 		{ "[device]\ntype = blk\nsocket = /s\n[backend]\nuser = c\n",
 		  "x.conf:5: user: the one setting of [backend] is exec\n"
 		  "x.conf:4: [backend] has no exec\n" },
+		{ "[device] # the disk\ntype = blk\nexec = b\n",
+		  "x.conf:1: a section is written [NAME], with nothing behind it\n" },
+		{ "[device\ntype = blk\nexec = b\n",
+		  "x.conf:1: a section is written [NAME], with nothing behind it\n" },
 		{ "[device]\ntype = blk\nexec = b\nwhat\n",
 		  "x.conf:4: neither [SECTION] nor KEY = VALUE\n" },
 		{ "[device]\ntype = blk\nexec = b\n[device]\n",
@@ -382,6 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_mark),
 		cmocka_unit_test(test_no_lines),   cmocka_unit_test(test_all_settings),
 		cmocka_unit_test(test_backend),	   cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_names),	   cmocka_unit_test(test_no_file),
