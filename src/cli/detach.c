@@ -192,11 +192,25 @@ static int detach(struct victim *victims, size_t count, bool force)
 	return status;
 }
 
+static bool found(const struct victim *victims, int count, const char *name)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		if (!strcmp(victims[i].entry.name, name))
+			return true;
+	}
+	return false;
+}
+
+/* Each once: a second order ends the device at once. */
 static int find_named(struct victim *victims, int argc, char **argv, int first)
 {
 	int i, n = 0;
 
 	for (i = first; i < argc; i++) {
+		if (found(victims, n, argv[i]))
+			continue;
 		if (devices_find(argv[i], &victims[n].entry)) {
 			log_error("detach: %s: there is no such device", argv[i]);
 			return -ENOENT;

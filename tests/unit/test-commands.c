@@ -35,6 +35,8 @@
 /* ---- an adapter, which answers when it comes to it ---- */
 
 #define STATUS_ENDED 42
+#define STATUS_CUT_OFF 43
+#define LEAVE_MS 200 /* the driver's, to let go */
 
 struct habits {
 	unsigned int deaf_ms; /* before it looks for orders */
@@ -52,7 +54,7 @@ static void obey(void *context, const char *order, char *answer, size_t size)
 	}
 	if (strcmp(order, "detach") != 0)
 		_exit(1);
-	if (h->orders++ < h->refusals) {
+	if (++h->orders <= h->refusals) {
 		snprintf(answer, size, "error the device is left to another adapter\n");
 		return;
 	}
@@ -62,6 +64,7 @@ static void obey(void *context, const char *order, char *answer, size_t size)
 static _Noreturn void be_adapter(struct habits *h, int ready)
 {
 	struct state_record record = { .adapter_pid = getpid(), .device_id = 2, .parent = -1 };
+	deadline_t gone = DEADLINE_NOW;
 	struct control control;
 	size_t i;
 
@@ -71,16 +74,18 @@ static _Noreturn void be_adapter(struct habits *h, int ready)
 		_exit(1);
 	close(ready);
 	poll(NULL, 0, (int)h->deaf_ms);
-	while (h->orders <= h->refusals) {
+	while (h->orders <= h->refusals || !deadline_passed(gone)) {
 		control_accept(&control);
 		for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
 			if (control.clients[i] >= 0)
 				control_ready(&control, (unsigned int)i, obey, h);
+		if (h->orders > h->refusals && gone == DEADLINE_NOW)
+			gone = deadline_after_ms(LEAVE_MS);
 		poll(NULL, 0, 10);
 	}
-	poll(NULL, 0, 200); /* the driver lets go */
 	state_clean(STATE_DIR, NAME, false);
-	_exit(STATUS_ENDED);
+	/* as the real one does, which ends the device at once when it is told again */
+	_exit(h->orders > h->refusals + 1 ? STATUS_CUT_OFF : STATUS_ENDED);
 }
 
 static pid_t start_adapter(const struct habits *habits)
@@ -100,20 +105,35 @@ static pid_t start_adapter(const struct habits *habits)
 	return pid;
 }
 
-static void check_detach(pid_t adapter, const char *what)
+static void check_detach_by(char *again, pid_t adapter, const char *what)
 {
 	static char program[] = "detach", name[] = NAME;
-	char *args[] = { program, name, NULL };
+	char *args[] = { program, name, again, NULL };
 	deadline_t begin = now_ns();
 	int status, ret;
 
 	optind = 0;
-	ret = command_detach(2, args);
+	ret = command_detach(again ? 3 : 2, args);
 	waitpid(adapter, &status, 0);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != STATUS_ENDED)
 		fail_msg("%s: expected an end in good order, saw wait status %#x after %u ms", what,
 			 (unsigned int)status, (unsigned int)((now_ns() - begin) / 1000000));
 	assert_int_equal(ret, 0);
+}
+
+static void check_detach(pid_t adapter, const char *what)
+{
+	check_detach_by(NULL, adapter, what);
+}
+
+/* Who names it twice wants it ended in good order, too. */
+static void test_detach_twice(void **state)
+{
+	static char name[] = NAME;
+
+	(void)state;
+	own_run_need();
+	check_detach_by(name, start_adapter(&(struct habits){ 0 }), "named twice");
 }
 
 /* It may be waiting for its back-end, which has 5 s for its answer. */
@@ -573,6 +593,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_detach_late),
+		cmocka_unit_test(test_detach_twice),
 		cmocka_unit_test(test_detach_full_queue),
 		cmocka_unit_test(test_detach_behind_yield),
 		cmocka_unit_test(test_detach_of_a_liar),
