@@ -350,11 +350,12 @@ static int start_numbered(struct attach *at, struct adapter_started *started,
 {
 	char number[16], name[STATE_NAME_MAX];
 	const char *type = device_type_name(at->options.type.id, number, sizeof(number));
+	const char *dash = type == number ? "-" : "";
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < NUMBERS_MAX; i++) {
-		snprintf(name, sizeof(name), "%s%s%u", type, type == number ? "-" : "", i);
+		snprintf(name, sizeof(name), "%s%s%u", type, dash, i);
 		if (name_taken(at, name))
 			continue;
 		failure_clear(failure);
@@ -362,8 +363,8 @@ static int start_numbered(struct attach *at, struct adapter_started *started,
 		if (ret != -EEXIST)
 			return ret;
 	}
-	return failure_set(failure, -EEXIST, "all names %s0 to %s%u are taken", type, type,
-			   NUMBERS_MAX - 1);
+	return failure_set(failure, -EEXIST, "all names %s%s0 to %s%s%u are taken", type, dash,
+			   type, dash, NUMBERS_MAX - 1);
 }
 
 /* ---- after the start ---- */
