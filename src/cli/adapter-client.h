@@ -3,6 +3,7 @@
 #ifndef CLI_ADAPTER_CLIENT_H
 #define CLI_ADAPTER_CLIENT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -44,5 +45,11 @@ int adapter_wait_ready(struct adapter_started *started, deadline_t deadline,
  */
 int adapter_order(const char *state_dir, const char *name, const char *text, char *answer,
 		  size_t size, deadline_t deadline);
+
+/* adapter_may_not_ask() - is that why there is no answer: it is another user's? */
+static inline bool adapter_may_not_ask(int error)
+{
+	return error == -EACCES || error == -EPERM;
+}
 
 #endif

@@ -58,7 +58,7 @@ static void ask(struct victim *v)
 	int ret = adapter_order(STATE_DIR, v->entry.name, "detach", answer, sizeof(answer),
 				deadline_after_ms(ANSWER_MS));
 
-	if (ret == -EACCES || ret == -EPERM) {
+	if (adapter_may_not_ask(ret)) {
 		log_error("detach: %s: it is another user's: run as root", v->entry.name);
 		v->stage = STAGE_FAILED;
 	} else if (ret == -EAGAIN || ret == -ECONNRESET || (!ret && !strncmp(answer, "error", 5))) {

@@ -10,6 +10,7 @@
 #include "adapter/control.h"
 #include "cli/adapter-client.h"
 #include "common/device-types.h"
+#include "common/log.h"
 #include "common/parse.h"
 #include "common/state-dir.h"
 #include "common/util.h"
@@ -33,6 +34,7 @@ struct sample {
 struct samples {
 	struct sample *all;
 	size_t count;
+	unsigned int unasked; /* adapters that this user may not ask */
 	bool failed;
 };
 
@@ -136,13 +138,17 @@ static void add_adapter(struct samples *s, const struct device_entry *e, const c
 {
 	char text[CONTROL_PACKET_MAX + 1], *p;
 	uint64_t n;
+	int ret = adapter_order(STATE_DIR, e->name, "stats", text, sizeof(text),
+				deadline_after_ms(ANSWER_MS));
 
-	if (adapter_order(STATE_DIR, e->name, "stats", text, sizeof(text),
-			  deadline_after_ms(ANSWER_MS))) {
-		add(s, "adapter_answers", true, labels, 0);
+	/* it may be as sound as any: nothing is known of it */
+	if (adapter_may_not_ask(ret)) {
+		s->unasked++;
 		return;
 	}
-	add(s, "adapter_answers", true, labels, 1);
+	add(s, "adapter_answers", true, labels, !ret);
+	if (ret)
+		return;
 	add(s, "backend_connected", true, labels, strstr(text, "backend connected\n") != NULL);
 	p = strstr(text, "reconnects ");
 	if (!p)
@@ -208,5 +214,8 @@ int prometheus_print(const struct device_entry *entries, int count, FILE *out)
 			print_metric(&s, n, out);
 	}
 	free(s.all);
+	if (s.unasked)
+		log_warning("stats: %u adapter(s): permission denied: they are another user's: run "
+			    "as root", s.unasked);
 	return s.failed ? -ENOMEM : 0;
 }

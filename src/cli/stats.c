@@ -181,21 +181,25 @@ static void put_kernel(struct json_writer *w, const struct device_entry *e)
 static void put_adapter(struct json_writer *w, const struct device_entry *e)
 {
 	char text[CONTROL_PACKET_MAX + 1];
+	int ret = adapter_order(STATE_DIR, e->name, "stats", text, sizeof(text),
+				deadline_after_ms(ANSWER_MS));
+	/* otherwise it is dead, or busy with a back-end that does not answer */
+	const char *why = adapter_may_not_ask(ret) ?
+				  "permission denied: it is another user's: run as root" :
+				  "does not answer";
 
-	if (adapter_order(STATE_DIR, e->name, "stats", text, sizeof(text),
-			  deadline_after_ms(ANSWER_MS))) {
-		/* it is dead, or busy with a back-end that does not answer */
-		if (w)
-			json_null(w, "adapter");
-		else
-			printf("  %-22s %s\n", "adapter", "does not answer");
-		return;
-	}
-	if (w)
+	if (ret && !w)
+		printf("  %-22s %s\n", "adapter", why);
+	else if (ret)
+		json_null(w, "adapter");
+	else if (w)
 		json_object_begin(w, "adapter");
-	put_lines(w, text);
-	if (w)
+	if (!ret)
+		put_lines(w, text);
+	if (!ret && w)
 		json_end(w);
+	if (w)
+		json_string(w, "adapter_error", ret ? why : NULL);
 }
 
 /* 0, or -ENOENT: it is gone */

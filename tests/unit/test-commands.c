@@ -589,6 +589,56 @@ static void test_answer_of_lies(void **state)
 	check_detach(adapter, "at once");
 }
 
+/* What stats says to who is in the group, and may not ask this adapter; in a static buffer */
+static const char *said_to_a_member(char *option)
+{
+	static char program[] = "stats", name[] = NAME, text[8192];
+	char *args[] = { program, name, option, NULL };
+	FILE *out = tmpfile();
+	pid_t child;
+
+	assert_non_null(out);
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		dup2(fileno(out), STDOUT_FILENO);
+		optind = 0;
+		if (setresuid(65534, 65534, 65534) == 0)
+			command_stats(option ? 3 : 2, args);
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	rewind(out);
+	text[fread(text, 1, sizeof(text) - 1, out)] = '\0';
+	fclose(out);
+	return text;
+}
+
+static void check_said(const char *text, const char *expected, const char *unexpected)
+{
+	if (!strstr(text, expected) || strstr(text, unexpected))
+		fail_msg("expected '%s' and no '%s', saw:\n%s", expected, unexpected, text);
+}
+
+/* An adapter that may not be asked is not said to be deaf. */
+static void test_stats_of_another_user(void **state)
+{
+	static char json[] = "--json", prometheus[] = "--prometheus";
+	pid_t adapter;
+
+	(void)state;
+	own_run_need();
+	adapter = start_adapter(&(struct habits){ 0 });
+	check_said(said_to_a_member(NULL), "permission denied: it is another user's: run as root",
+		   "does not answer");
+	check_said(said_to_a_member(json), "\"adapter_error\": \"permission denied",
+		   "does not answer");
+	check_said(said_to_a_member(prometheus), "virtio_loopback_running{device=\"" NAME "\"}",
+		   "adapter_answers");
+	check_detach(adapter, "at once");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +654,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_list_of_held_names),
 		cmocka_unit_test(test_answer_of_lies),
 		cmocka_unit_test(test_log_of_a_dead_one),
+		cmocka_unit_test(test_stats_of_another_user),
 	};
 
 	if (argc > 1)
