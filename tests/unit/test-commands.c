@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Commands as a whole, with a state directory of their own. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,12 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,11 +20,11 @@
 #include "adapter/control.h"
 #include "check.h"
 #include "cli/command.h"
-#include "common/cleanup.h"
 #include "common/deadline.h"
 #include "common/state-dir.h"
 #include "common/util.h"
 #include "own-run.h"
+#include "stand-in.h"
 
 #define NAME "unit"
 #define HELD_NAMES 200
@@ -225,8 +222,6 @@ static void test_detach_of_a_liar(void **state)
 
 /* ---- an adapter that cannot be killed ---- */
 
-#define BESIDE "/run/beside"
-
 /* As this program is called by adapter_spawn(): what it says is heard, and its end is not. */
 static int be_stuck(int argc, char **argv)
 {
@@ -254,46 +249,6 @@ static int be_stuck(int argc, char **argv)
 		pause();
 }
 
-/* One that stays: it says who it is, and how it was called. */
-static int be_foreground(int argc, char **argv)
-{
-	FILE *f = fopen(BESIDE "/pid.new", "we");
-	int i;
-
-	alarm(20);
-	if (!f || fprintf(f, "%d", getpid()) < 0)
-		return 1;
-	for (i = 1; i < argc; i++)
-		fprintf(f, " %s", argv[i]);
-	if (fclose(f) != 0 ||
-	    rename(BESIDE "/pid.new", BESIDE "/pid") < 0)
-		return 1;
-	for (;;)
-		pause();
-}
-
-static int called_as_adapter(int argc, char **argv)
-{
-	int i;
-
-	for (i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "--no-takeover"))
-			return be_foreground(argc, argv);
-	return be_stuck(argc, argv);
-}
-
-static void copy_file(const char *from, const char *to)
-{
-	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
-	char block[65536];
-	ssize_t n;
-
-	assert_true(in >= 0 && out >= 0);
-	while ((n = read(in, block, sizeof(block))) > 0)
-		assert_int_equal(write(out, block, (size_t)n), n);
-}
-
 static int run_upgrade(void)
 {
 	static char program[] = "upgrade", name[] = NAME;
@@ -301,18 +256,6 @@ static int run_upgrade(void)
 
 	optind = 0;
 	return command_upgrade(2, args);
-}
-
-static int run_attach_with(char *option)
-{
-	static char program[] = "attach", type_option[] = "--type", type[] = "blk",
-		    socket_option[] = "--socket", path[] = "/nonexistent",
-		    node_option[] = "--node", node[] = "/dev/null";
-	char *args[] = { program,     type_option, type,   socket_option, path,
-			 node_option, node,	   option, NULL };
-
-	optind = 0;
-	return command_attach(option ? 8 : 7, args);
 }
 
 static int run_attach(void)
@@ -336,25 +279,6 @@ static void check_stuck(int (*command)(void), const char *what)
 			 (unsigned int)status, (unsigned int)((now_ns() - begin) / 1000000));
 }
 
-/* This program stands where the adapter does. */
-static void stand_in(char *self)
-{
-	own_run_need();
-	assert_true(readlink("/proc/self/exe", self, PATH_MAX - 1) > 0);
-	assert_int_equal(mkdir(BESIDE, 0700), 0);
-	copy_file(self, BESIDE "/virtio-loopback-adapter");
-	*strrchr(self, '/') = '\0';
-	assert_int_equal(mount(BESIDE, self, NULL, MS_BIND, NULL), 0);
-}
-
-static void stand_down(const char *self)
-{
-	assert_int_equal(umount2(self, MNT_DETACH), 0);
-	unlink(BESIDE "/virtio-loopback-adapter");
-	unlink(BESIDE "/pid");
-	assert_int_equal(rmdir(BESIDE), 0);
-}
-
 /* Its failure is told, whatever becomes of the process. */
 static void test_adapter_stuck(void **state)
 {
@@ -368,87 +292,6 @@ static void test_adapter_stuck(void **state)
 	check_detach(adapter, "at once");
 	check_stuck(run_attach, "attach");
 	stand_down(self);
-}
-
-/* In a static buffer: "PID WORD..." */
-static const char *written(void)
-{
-	deadline_t deadline = deadline_after_ms(5000);
-	static char text[1024];
-	FILE *f;
-
-	while (!(f = fopen(BESIDE "/pid", "re")) && !deadline_passed(deadline))
-		poll(NULL, 0, 10);
-	assert_non_null(f);
-	assert_non_null(fgets(text, sizeof(text), f));
-	fclose(f);
-	return text;
-}
-
-static void check_foreground(int signal)
-{
-	static char option[] = "--foreground";
-	pid_t child = fork();
-	int pidfd;
-
-	if (!child) {
-		alarm(20);
-		_exit(run_attach_with(option));
-	}
-	pidfd = (int)syscall(SYS_pidfd_open, (pid_t)strtol(written(), NULL, 10), 0);
-	assert_true(pidfd >= 0);
-	unlink(BESIDE "/pid");
-	kill(child, signal);
-	waitpid(child, NULL, 0);
-	if (poll_fd(pidfd, POLLIN, deadline_after_ms(5000)) < 0)
-		fail_msg("signal %d ended the command, and the adapter lives", signal);
-	close(pidfd);
-}
-
-/* Whatever ends the command, the adapter ends with it: here when its terminal is closed. */
-static void test_foreground(void **state)
-{
-	char self[PATH_MAX] = "";
-
-	(void)state;
-	stand_in(self);
-	check_foreground(SIGHUP);
-	check_foreground(SIGKILL);
-	stand_down(self);
-}
-
-/* The adapter runs in another folder than the command: what is said here is meant from here. */
-static void test_relative_paths(void **state)
-{
-	static char program[] = "attach", type_option[] = "--type", type[] = "blk",
-		    socket_option[] = "--socket", path[] = "some.sock", node_option[] = "--node",
-		    node[] = "../dev/null", log_option[] = "--log", log[] = "some.log",
-		    foreground[] = "--foreground";
-	char *args[] = { program,     type_option, type,       socket_option, path, node_option,
-			 node,	      log_option,  log,	       foreground,    NULL };
-	static const char *const wanted[] = { " --socket /run/some.sock ",
-					      " --node /run/../dev/null ",
-					      " --log /run/some.log " };
-	char self[PATH_MAX] = "";
-	const char *words;
-	pid_t child;
-	size_t i;
-
-	(void)state;
-	stand_in(self);
-	child = fork();
-	if (!child) {
-		alarm(20);
-		optind = 0;
-		_exit(chdir("/run") < 0 || command_attach(10, args));
-	}
-	words = written();
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
-	stand_down(self);
-	for (i = 0; i < ARRAY_SIZE(wanted); i++)
-		if (!strstr(words, wanted[i]))
-			fail_msg("expected '%s' among '%s'", wanted[i], words);
 }
 
 /* ---- what is shown ---- */
@@ -648,8 +491,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_detach_behind_yield),
 		cmocka_unit_test(test_detach_of_a_liar),
 		cmocka_unit_test(test_adapter_stuck),
-		cmocka_unit_test(test_foreground),
-		cmocka_unit_test(test_relative_paths),
 		cmocka_unit_test(test_list_of_lies),
 		cmocka_unit_test(test_list_of_held_names),
 		cmocka_unit_test(test_answer_of_lies),
@@ -658,6 +499,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 1)
-		return called_as_adapter(argc, argv);
+		return be_stuck(argc, argv);
 	return cmocka_run_group_tests(tests, own_run_make, NULL);
 }
