@@ -26,6 +26,7 @@
 #define READY_MS 90000
 #define NODES_MS 10000
 #define NODES_POLL_MS 5
+#define LOOK_MS 100
 #define SETTLE_MS 200
 #define UNDO_MS 15000
 #define NUMBERS_MAX 1000 /* devices of one type that are named for the user */
@@ -325,9 +326,79 @@ static void wait_gone(const char *name)
 		poll(NULL, 0, NODES_POLL_MS);
 }
 
+/* ---- a device that is not to be ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void note_signal(int signal)
+{
+	interrupted = signal;
+}
+
+/*
+ * Who interrupts an attach wants no device, and its adapter is a process of its own: it is told to
+ * end its device. A second signal does not wait for that.
+ */
+static void catch_signals(void)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+	const struct sigaction action = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND };
+	struct sigaction before;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		/* as nohup has it */
+		if (sigaction(ends[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(ends[i], &action, NULL);
+	}
+}
+
+static int check_interrupted(const struct attach *at, struct failure *failure)
+{
+	if (!interrupted)
+		return 0;
+	return failure_set(failure, -EINTR, "interrupted: %s is not attached", at->name);
+}
+
+/* Nothing stays behind: the adapter ends its device when it is told to. */
+static void undo(const struct attach *at, const struct adapter_started *started)
+{
+	deadline_t deadline = deadline_after_ms(UNDO_MS);
+
+	kill(started->pid, SIGTERM);
+	while (waitpid(started->pid, NULL, WNOHANG) == 0) {
+		if (deadline_passed(deadline)) {
+			child_kill(started->pid);
+			break;
+		}
+		poll(NULL, 0, NODES_POLL_MS);
+	}
+	while (sysfs_exists(started->parent) && !deadline_passed(deadline))
+		poll(NULL, 0, NODES_POLL_MS);
+	state_clean_dead(at->options.state_dir, at->name, false, deadline);
+}
+
+/* ---- the start ---- */
+
+/* The adapter says something, which adapter_wait_ready() reads, or somebody interrupts. */
+static int wait_word(const struct attach *at, struct adapter_started *started,
+		     deadline_t deadline, struct failure *failure)
+{
+	struct pollfd pfd = { .fd = started->ready_fd, .events = POLLIN };
+	int ret;
+
+	while (!interrupted && !deadline_passed(deadline) && poll(&pfd, 1, LOOK_MS) <= 0)
+		;
+	ret = check_interrupted(at, failure);
+	if (ret) /* it ends its device, too, when nobody is there to hear of it */
+		fd_close(&started->ready_fd);
+	return ret;
+}
+
 static int start(struct attach *at, const char *name, struct adapter_started *started,
 		 struct failure *failure)
 {
+	deadline_t deadline = deadline_after_ms(READY_MS);
 	int ret;
 
 	set_name(at, name);
@@ -335,9 +406,14 @@ static int start(struct attach *at, const char *name, struct adapter_started *st
 			    failure);
 	if (ret)
 		return ret;
-	ret = adapter_wait_ready(started, deadline_after_ms(READY_MS), failure);
+	ret = wait_word(at, started, deadline, failure);
+	if (!ret)
+		ret = adapter_wait_ready(started, deadline, failure);
 	if (ret) {
-		child_kill(started->pid);
+		if (ret == -EINTR)
+			undo(at, started);
+		else
+			child_kill(started->pid);
 		if (ret != -EEXIST) /* that one is somebody else's */
 			wait_gone(at->name);
 	}
@@ -423,6 +499,8 @@ static int wait_nodes(const struct attach *at, const struct adapter_started *sta
 					   at->log[0] ? at->log : "the messages above");
 		if (sysfs_nodes(device, at->options.tag, nodes) && settled(device, nodes))
 			return 0;
+		if (check_interrupted(at, failure))
+			return -EINTR;
 		if (deadline_passed(deadline))
 			break;
 		poll(NULL, 0, NODES_POLL_MS);
@@ -432,24 +510,6 @@ static int wait_nodes(const struct attach *at, const struct adapter_started *sta
 	return failure_set(failure, -ETIMEDOUT,
 			   "the driver %s is bound to virtio%d, and no node of it appears",
 			   device->driver, device->virtio_index);
-}
-
-/* Nothing stays behind: the adapter ends its device when it is told to. */
-static void undo(const struct attach *at, const struct adapter_started *started)
-{
-	deadline_t deadline = deadline_after_ms(UNDO_MS);
-
-	kill(started->pid, SIGTERM);
-	while (waitpid(started->pid, NULL, WNOHANG) == 0) {
-		if (deadline_passed(deadline)) {
-			child_kill(started->pid);
-			break;
-		}
-		poll(NULL, 0, NODES_POLL_MS);
-	}
-	while (sysfs_exists(started->parent) && !deadline_passed(deadline))
-		poll(NULL, 0, NODES_POLL_MS);
-	state_clean_dead(at->options.state_dir, at->name, false, deadline);
 }
 
 /* A device that nobody is told of would be left behind. */
@@ -470,6 +530,8 @@ static int print_line(const struct attach *at, const struct loopback_device *dev
 	/* a signal, which ends the device already */
 	if (error == EINTR && at->foreground)
 		return 0;
+	if (check_interrupted(at, failure))
+		return -EINTR;
 	return failure_set(failure, -error, "standard output: %s: %s is not attached, as nobody "
 			   "would know", strerror(error), at->name);
 }
@@ -521,6 +583,8 @@ static int attach(struct attach *at, struct failure *failure)
 	if (ret)
 		return ret;
 	modules_load_driver(&at->options.type);
+	if (!at->foreground)
+		catch_signals();
 	if (at->options.name)
 		ret = start(at, at->options.name, &started, failure);
 	else
