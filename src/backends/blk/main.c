@@ -37,6 +37,7 @@ static const char usage[] =
 	"\n"
 	"      --image FILE           a file, a block device, or null:SIZE, which reads zeroes\n"
 	"                             and forgets what is written: to measure without storage\n"
+	"      --blk-file FILE        QEMU's name for --image FILE\n"
 	"      --read-only            no writes\n"
 	"      --direct               past the page cache (O_DIRECT)\n"
 	"      --queues N             1 to 64 virtqueues, a thread each (default 1)\n"
