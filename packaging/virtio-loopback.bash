@@ -26,7 +26,8 @@ _virtio_loopback()
 		words=$(virtio-loopback "$verb" --help 2>/dev/null | grep -o -e '--[a-z][a-z-]*' | sort -u)
 	else
 		case $prev in
-		--config | --socket | --display-input | --display-render-node | --display-program | --blk-file | --evdev-path | --render-node)
+		--config | --socket | --log | --state-dir | --node | --blk-file | --evdev-path | --render-node | \
+			--display-input | --display-render-node | --display-program)
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			compopt -o filenames 2>/dev/null
 			return
