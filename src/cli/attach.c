@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/virtio_ids.h>
@@ -212,11 +213,27 @@ static int find_backend(struct attach *at, struct failure *failure)
 	return parse_words(at, failure);
 }
 
+/* Of a device that is over: it is not this user's to write, as the log of one that failed. */
+static bool left_by_another(const struct attach *at, const char *name)
+{
+	static const char *const suffixes[] = { "lock", "log" };
+	char path[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		if (!state_path(path, sizeof(path), at->options.state_dir, name, suffixes[i]) &&
+		    faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 && errno == EACCES)
+			return true;
+	}
+	return false;
+}
+
 static bool name_taken(const struct attach *at, const char *name)
 {
 	struct loopback_device device;
 
-	return state_alive(at->options.state_dir, name) || !sysfs_find(name, &device);
+	return state_alive(at->options.state_dir, name) || !sysfs_find(name, &device) ||
+	       left_by_another(at, name);
 }
 
 /* The adapter runs elsewhere: a path that begins in this folder, behind @prefix, is completed. */

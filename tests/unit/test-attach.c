@@ -2,6 +2,7 @@
 /* What attach has to do with the adapter that it starts. */
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -40,21 +41,37 @@ static int be_foreground(int argc, char **argv)
 		pause();
 }
 
+/* The value of an option that is among the words. */
+static const char *value_of(int argc, char **argv, const char *option)
+{
+	int i;
+
+	for (i = 1; i < argc - 1 && strcmp(argv[i], option) != 0; i++)
+		;
+	return argv[i + 1];
+}
+
+/* One that fails, and says what it is called. */
+static int be_called(int argc, char **argv)
+{
+	dprintf((int)strtol(value_of(argc, argv, "--ready-fd"), NULL, 10), "error 5 called %s\n",
+		value_of(argc, argv, "--name"));
+	return 1;
+}
+
 /* Who is asked in another way is the one that is set up, or (SILENT) never gets there. */
 static int be_set_up(int argc, char **argv)
 {
 	sigset_t ends;
-	int i, signal;
+	int signal;
 	FILE *f;
 
 	alarm(20);
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
-	for (i = 1; i < argc - 1 && strcmp(argv[i], "--ready-fd") != 0; i++)
-		;
 	if (!getenv("SILENT"))
-		dprintf((int)strtol(argv[i + 1], NULL, 10), "ok 0 0 1\n");
+		dprintf((int)strtol(value_of(argc, argv, "--ready-fd"), NULL, 10), "ok 0 0 1\n");
 	f = fopen(BESIDE "/pid.new", "we");
 	if (!f || fprintf(f, "%d", getpid()) < 0 || fclose(f) != 0 ||
 	    rename(BESIDE "/pid.new", BESIDE "/pid") < 0)
@@ -71,7 +88,7 @@ static int called_as_adapter(int argc, char **argv)
 	for (i = 1; i < argc; i++)
 		if (!strcmp(argv[i], "--no-takeover"))
 			return be_foreground(argc, argv);
-	return be_set_up(argc, argv);
+	return getenv("CALLED") ? be_called(argc, argv) : be_set_up(argc, argv);
 }
 
 /* In a static buffer: "PID WORD..." */
@@ -255,6 +272,56 @@ static void test_line_lost(void **state)
 	stand_down(self);
 }
 
+/* ---- the name that it chooses ---- */
+
+/* What attach says on standard error, in a static buffer, without the privileges of root */
+static const char *said_without_privileges(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
+	static char text[1024];
+	FILE *out = tmpfile();
+	pid_t child;
+
+	assert_non_null(out);
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		alarm(30);
+		dup2(fileno(out), STDERR_FILENO);
+		_exit(syscall(SYS_capset, &header, none) < 0 || run_attach_with(NULL));
+	}
+	waitpid(child, NULL, 0);
+	rewind(out);
+	text[fread(text, 1, sizeof(text) - 1, out)] = '\0';
+	fclose(out);
+	return text;
+}
+
+/* The log of another user's device that failed is in nobody's way. */
+static void test_name_of_another(void **state)
+{
+	static const char *const left[] = { STATE_DIR "/blk0.log", STATE_DIR "/blk1.lock" };
+	char self[PATH_MAX] = "";
+	const char *said;
+	size_t i;
+
+	(void)state;
+	stand_in(self);
+	for (i = 0; i < ARRAY_SIZE(left); i++) {
+		close(open(left[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
+		assert_int_equal(chown(left[i], 65534, 65534), 0);
+	}
+	setenv("CALLED", "1", 1);
+	said = said_without_privileges();
+	unsetenv("CALLED");
+	for (i = 0; i < ARRAY_SIZE(left); i++)
+		unlink(left[i]);
+	stand_down(self);
+	if (!strstr(said, "called blk2"))
+		fail_msg("expected the name blk2, saw %s", said);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +329,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_relative_paths),
 		cmocka_unit_test(test_interrupted),
 		cmocka_unit_test(test_line_lost),
+		cmocka_unit_test(test_name_of_another),
 	};
 
 	if (argc > 1)
