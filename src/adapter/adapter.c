@@ -382,10 +382,6 @@ static int check_posted(struct adapter *a)
 			   a->options->type.name);
 }
 
-/*
- * Of packed virtqueues the module keeps no record: a device that goes on with another back-end
- * needs that of the back-end.
- */
 static int check_packed(struct adapter *a)
 {
 	const struct adapter_options *o = a->options;
@@ -400,7 +396,7 @@ static int check_packed(struct adapter *a)
 		why = "the back-end does not offer packed virtqueues (VIRTIO_F_RING_PACKED)";
 	else if (!personality_can_pack(o, &a->plan))
 		why = "this device has virtqueues that the kernel serves itself, and those are split";
-	else if (o->type.recovery == RECOVER_REPLAY && o->reconnect_ms != RECONNECT_OFF &&
+	else if (recovery_needs_record(o) &&
 		 !frontend_has(&a->fe, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 		why = "the back-end keeps no record of requests in flight (INFLIGHT_SHMFD), and so "
 		      "no other can go on with them: add --reconnect off";

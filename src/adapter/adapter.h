@@ -289,6 +289,12 @@ bool backend_wait_quiet(struct adapter *a, deadline_t deadline);
 /* backend_abandon() - let go of the connection without a word */
 void backend_abandon(struct adapter *a);
 
+/*
+ * recovery_needs_record() - of packed virtqueues the module keeps no record: a device that goes on
+ * with another back-end needs that of the back-end
+ */
+bool recovery_needs_record(const struct adapter_options *options);
+
 /* recovery_deadline() - when recovery_run() is due, DEADLINE_NEVER: not waiting */
 deadline_t recovery_deadline(const struct adapter *a);
 

@@ -82,6 +82,14 @@ void control_accept(struct control *control)
 			"too many connections to the control socket: one refused");
 }
 
+/* A successor that has given up takes nothing over. */
+static bool peer_waits(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&pfd, 1, 0) == 0;
+}
+
 void control_ready(struct control *control, unsigned int i, control_handler_t handler,
 		   void *context)
 {
@@ -89,6 +97,8 @@ void control_ready(struct control *control, unsigned int i, control_handler_t ha
 	ssize_t n;
 
 	n = unwanted_recv(control->clients[i], order, sizeof(order) - 1);
+	if (n > 0 && !peer_waits(control->clients[i]))
+		n = -ECONNRESET;
 	if (n <= 0) {
 		if (n == -EBADFD)
 			control->clients[i] = -1; /* left open: see common/unwanted.h */

@@ -162,6 +162,12 @@ static bool can_replay(const struct adapter *a)
 	       (a->inflight.fd >= 0 || !a->driver_ok || a->rings_fresh || recorded);
 }
 
+bool recovery_needs_record(const struct adapter_options *options)
+{
+	return options->packed && options->type.recovery == RECOVER_REPLAY &&
+	       options->reconnect_ms != RECONNECT_OFF;
+}
+
 /* Without either there is nothing that could become of the driver's requests. */
 static bool can_go_on(const struct adapter *a)
 {
@@ -250,16 +256,19 @@ static bool old_backend_quiet(struct adapter *a)
 {
 	struct recovery *r = &a->recovery;
 
-	if (supervisor_used(&a->supervisor))
-		return supervisor_end_backend(&a->supervisor);
-	/* for whoever listened may have left the connection to another process, and have ended */
+	if (supervisor_used(&a->supervisor) && !supervisor_end_backend(&a->supervisor))
+		return false;
+	/*
+	 * for whoever listened may have left the connection to another process, and have ended; and
+	 * a process may have left the group of those that the keeper ends
+	 */
 	if (!connection_closed(r)) {
-		log_ratelimited(LOG_LEVEL_INFO, "the back-end that does not answer still has its "
+		log_ratelimited(LOG_LEVEL_NOTICE, "the back-end that does not answer still has its "
 						"connection: it is waited for");
 		r->quiet_by = deadline_after_ms(QUIET_MS);
 		return false;
 	}
-	return process_ended(r) || deadline_passed(r->quiet_by);
+	return supervisor_used(&a->supervisor) || process_ended(r) || deadline_passed(r->quiet_by);
 }
 
 bool backend_wait_quiet(struct adapter *a, deadline_t deadline)
@@ -320,7 +329,7 @@ static int check_compatible(struct adapter *a, deadline_t deadline)
 			"the back-end that came back serves fewer virtqueues (%u) than the driver "
 			"uses (%u)",
 			a->fe.max_queues, a->plan.served);
-	if (a->accepted & BIT_ULL(VIRTIO_F_RING_PACKED) &&
+	if (recovery_needs_record(a->options) &&
 	    !frontend_has(&a->fe, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 		return failure_set(
 			&a->fe.failure, -EPROTO,
@@ -328,18 +337,6 @@ static int check_compatible(struct adapter *a, deadline_t deadline)
 			"(INFLIGHT_SHMFD), which packed virtqueues need");
 	ret = restore_config(a, deadline);
 	return ret ? ret : config_refresh(a, VIRTIO_LOOPBACK_CONFIG_NOTIFY, deadline);
-}
-
-/* What there is none of just now, there may be at the next try. */
-static int open_queues(struct adapter *a)
-{
-	int ret = queues_open(a);
-
-	if (ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE) {
-		a->fe.failure = a->failure;
-		failure_clear(&a->failure);
-	}
-	return ret;
 }
 
 /* Gives the driver's rings to another back-end. */
@@ -359,7 +356,7 @@ static int resume(struct adapter *a, deadline_t deadline)
 			strerror(-ret));
 		return ret;
 	}
-	ret = open_queues(a);
+	ret = queues_open(a);
 	if (!ret && a->features_ok && !a->driver_ok)
 		ret = frontend_set_features(
 			&a->fe,
@@ -397,6 +394,16 @@ static int attempt(struct adapter *a)
 	return resume(a, deadline);
 }
 
+/*
+ * What there is none of just now, there may be at the next try. And the driver of a device that was
+ * unplugged goes when nobody has its nodes open any more: until then the name is taken.
+ */
+static bool may_pass(const struct recovery *r, int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE ||
+	       (r->replug && error == -EEXIST);
+}
+
 static void try_later(struct adapter *a, int error)
 {
 	struct recovery *r = &a->recovery;
@@ -432,6 +439,10 @@ void recovery_run(struct adapter *a)
 	}
 	handover_begin(a);
 	ret = attempt(a);
+	if (may_pass(r, ret) && a->failure.text[0]) {
+		a->fe.failure = a->failure;
+		failure_clear(&a->failure);
+	}
 	if (!ret) {
 		r->waiting = false;
 		if (!r->replug)

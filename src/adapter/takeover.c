@@ -23,6 +23,7 @@
 
 #define YIELD_MS 15000 /* it may be waiting for its back-end's answer */
 #define YIELD_POLL_MS 5
+#define GONE_MS 10000 /* for one that is on its way out, where another one is to be made */
 #define PROCESS_QUIET_MS 1000 /* as for any back-end whose connection is lost */
 
 /* struct inheritance - what was left; static, because options point into it */
@@ -82,35 +83,38 @@ static int ask_to_yield(struct adapter *a, deadline_t deadline)
 /* One that was asked to yield ends in its own time. */
 static int take_device(struct adapter *a)
 {
-	deadline_t deadline = a->options->replace ? deadline_after_ms(YIELD_MS) : DEADLINE_NOW;
+	const struct adapter_options *o = a->options;
+	unsigned int patience = o->replace ? YIELD_MS : o->type.id ? GONE_MS : 0;
+	deadline_t deadline = deadline_after_ms(patience);
 	int ret = 0;
 
 	if (a->device.fd < 0)
 		ret = adapter_open_device(a);
 	if (ret)
 		return ret;
-	ret = device_takeover(&a->device, a->options->name);
-	if (ret == -EBUSY && a->options->replace) {
+	ret = device_takeover(&a->device, o->name);
+	if (ret == -EBUSY && o->replace) {
 		ret = ask_to_yield(a, deadline);
 		if (ret)
 			return ret;
-		while ((ret = device_takeover(&a->device, a->options->name)) == -EBUSY &&
-		       !deadline_passed(deadline))
-			poll(NULL, 0, YIELD_POLL_MS);
+		ret = -EBUSY;
+	}
+	while (ret == -EBUSY && !deadline_passed(deadline)) {
+		poll(NULL, 0, YIELD_POLL_MS);
+		ret = device_takeover(&a->device, o->name);
 	}
 	switch (ret) {
 	case 0:
 		return 0;
 	case -ENOENT:
-		return failure_set(&a->failure, ret, "%s: there is no such device",
-				   a->options->name);
+		return failure_set(&a->failure, ret, "%s: there is no such device", o->name);
 	case -EBUSY:
 		return failure_set(&a->failure, ret,
 				   "%s: the device has an adapter, or is on its way out",
-				   a->options->name);
+				   o->name);
 	default:
 		return failure_set(&a->failure, ret, "%s: the device cannot be taken over: %s",
-				   a->options->name, strerror(-ret));
+				   o->name, strerror(-ret));
 	}
 }
 
@@ -314,18 +318,15 @@ static int get_queues(struct adapter *a, const struct snapshot *s)
 	return 0;
 }
 
-static int get_device(struct adapter *a, const struct inheritance *in,
+static int get_device(struct adapter *a, const struct snapshot *s,
 		      const struct virtio_loopback_state *state)
 {
-	const struct snapshot *s = &in->snapshot;
 	unsigned int i;
 
 	a->offered = s->offered;
 	a->accepted = s->accepted;
 	a->features_ok = s->features_ok;
 	a->driver_ok = s->driver_ok;
-	/* one that was killed may just have given them to a back-end */
-	a->rings_fresh = s->rings_fresh && in->busy != HANDOVER_CHANGING;
 	a->status = (uint32_t)s->status;
 	a->config_size = (unsigned int)s->config_size;
 	a->together[0] = (uint8_t)(s->together >> 8);
@@ -393,6 +394,18 @@ static void settle_inflight(struct adapter *a, const struct snapshot *s)
 	a->inflight.mmap_offset = 0;
 	a->inflight.num_queues = a->plan.served;
 	a->inflight.queue_size = a->queues[0].size;
+}
+
+/*
+ * One that was killed may just have given them to a back-end. A record that has to be there is
+ * left before that.
+ */
+static bool rings_are_fresh(const struct adapter *a, const struct inheritance *in)
+{
+	if (in->snapshot.driver_ok && !in->snapshot.rings_fresh)
+		return false;
+	return in->busy != HANDOVER_CHANGING ||
+	       (recovery_needs_record(a->options) && a->inflight.fd < 0);
 }
 
 /* ---- the pieces together ---- */
@@ -557,11 +570,12 @@ static int inherit(struct adapter *a, struct inheritance *in)
 		sandbox_harden();
 	ret = get_lock_and_control(a);
 	if (!ret)
-		ret = get_device(a, in, &state);
+		ret = get_device(a, &in->snapshot, &state);
 	if (ret)
 		return ret;
 	get_backend(a, &in->snapshot);
 	settle_inflight(a, &in->snapshot);
+	a->rings_fresh = rings_are_fresh(a, in);
 	ret = get_keeper(a, in);
 	return ret ? ret : adapter_confine(a);
 }

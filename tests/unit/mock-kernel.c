@@ -127,6 +127,8 @@ static int mock_create(struct mock_kernel *k, const struct virtio_loopback_creat
 {
 	if (k->is_created)
 		return -EBUSY;
+	if (!deadline_passed(k->name_taken_until))
+		return -EEXIST;
 	k->created = *create;
 	k->is_created = true;
 	k->store[VIRTIO_LOOPBACK_STORE_POOL] = dup(create->pool_fd);

@@ -12,6 +12,7 @@
 #include <linux/virtio_ring.h>
 
 #include "adapter/device.h"
+#include "common/deadline.h"
 
 #define MOCK_NUM 16 /* entries of the virtqueue */
 #define MOCK_SECTOR 512
@@ -25,6 +26,7 @@ struct mock_kernel {
 	bool quiet; /* the driver has kicked nothing */
 	bool is_created, is_started, is_stopped, is_failed, is_destroyed;
 	unsigned int check_pool_error;
+	deadline_t name_taken_until; /* CREATE: EEXIST */
 	unsigned int config_notified; /* SET_CONFIG with NOTIFY */
 
 	int poll_fd; /* readable while there are messages */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* A device whose driver starts over with the next back-end: it is ended, and created anew. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,12 +27,31 @@ static int open_anew(struct device *device, const struct transport_place *place,
 	return 0;
 }
 
+static unsigned int refusals; /* of what there is none of for now */
+static unsigned int taken_ms; /* the name, by the device that was unplugged */
+
+static int open_later(struct device *device, const struct transport_place *place,
+		      struct failure *failure)
+{
+	int ret;
+
+	if (refusals) {
+		refusals--;
+		return failure_set(failure, -EMFILE, "the node: %s", strerror(EMFILE));
+	}
+	ret = open_anew(device, place, failure);
+	if (taken_ms)
+		rig->kernel.name_taken_until = deadline_after_ms(taken_ms);
+	taken_ms = 0;
+	return ret;
+}
+
 static void prepare(struct rig *r)
 {
 	rig = r;
 	openings = 0;
 	transport = transport_loopback;
-	transport.open = open_anew;
+	transport.open = open_later;
 	r->options.transport = &transport;
 	r->options.type.recovery = RECOVER_REPLUG;
 	r->options.reconnect_ms = RECONNECT_FOREVER;
@@ -112,6 +132,19 @@ static void test_lost_at_reset(void **state)
 	rig_finish(r);
 }
 
+/* Somebody has a node of it open for longer than a new device waits for the name. */
+static void test_name_is_free_later(void **state)
+{
+	taken_ms = 6000;
+	check_comes_back(*state, "kick#1: close", 2);
+}
+
+static void test_descriptors_are_short(void **state)
+{
+	refusals = 1;
+	check_comes_back(*state, "kick#1: close", 1);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -120,6 +153,8 @@ int main(void)
 		RIG_TEST(test_lost_while_probing),
 		RIG_TEST(test_next_one_is_tried),
 		RIG_TEST(test_lost_at_reset),
+		RIG_TEST(test_name_is_free_later),
+		RIG_TEST(test_descriptors_are_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

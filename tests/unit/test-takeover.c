@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,22 +142,26 @@ static void say(int client, const char *order)
 	assert_int_equal(send(client, order, strlen(order), MSG_NOSIGNAL), strlen(order));
 }
 
+static int connect_control(const struct rig *r)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/unit.ctl", r->dir);
+	assert_int_equal(connect(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return sock;
+}
+
 /* Two orders are there when the loop looks: the device is to be left, and to be ended. */
 static void leave_and_detach(struct mock_kernel *k, void *context)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct rig *r = context;
 	char order[32];
 	size_t i;
 
-	if (r->step++ == 0) {
-		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/unit.ctl", r->dir);
-		for (i = 0; i < ARRAY_SIZE(clients); i++) {
-			clients[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-			assert_int_equal(connect(clients[i], (struct sockaddr *)&addr,
-						 sizeof(addr)), 0);
-		}
-	}
+	for (i = 0; i < ARRAY_SIZE(clients) && !r->step; i++)
+		clients[i] = connect_control(r);
+	r->step++;
 	if (r->adapter.control.clients[1] < 0)
 		return;
 	for (i = 0; i < MOCK_NUM; i++)
@@ -166,6 +171,36 @@ static void leave_and_detach(struct mock_kernel *k, void *context)
 	snprintf(order, sizeof(order), "yield %u", SNAPSHOT_VERSION);
 	say(clients[0], order);
 	say(clients[1], "detach");
+}
+
+/* One that wants the device has given up before it is heard; another one asks after it. */
+static void give_up_and_detach(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+	char order[32];
+
+	if (!r->step++) {
+		clients[0] = connect_control(r);
+		clients[1] = connect_control(r);
+		snprintf(order, sizeof(order), "yield %u", SNAPSHOT_VERSION);
+		say(clients[0], order);
+		close(clients[0]);
+	}
+	if (r->adapter.control.clients[1] < 0 || r->adapter.control.clients[0] >= 0)
+		return;
+	k->idle = NULL;
+	say(clients[1], "detach");
+}
+
+static void test_yield_to_nobody(void **state)
+{
+	struct rig *r = *state;
+
+	run_with(r, "", give_up_and_detach);
+	if (r->adapter.leave)
+		fail_msg("it left the device to one that had given up");
+	close(clients[1]);
+	rig_finish(r);
 }
 
 /* An order that came too late for this adapter is not said to be carried out. */
@@ -230,6 +265,58 @@ static void test_takeover_not_ready(void **state)
 	rig_finish(r);
 	assert_true(r->kernel.is_failed);
 	assert_true(r->kernel.is_destroyed);
+}
+
+static void reset_and_leave(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	if (!r->step++) {
+		mock_push(k, VIRTIO_LOOPBACK_MSG_RESET, true);
+		return;
+	}
+	assert_null(adapter_yield(&r->adapter, SNAPSHOT_VERSION));
+	k->idle = NULL;
+}
+
+static void start_over(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	if (r->step++ == 2) {
+		mock_push_status(k, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+					    VIRTIO_CONFIG_S_FEATURES_OK);
+		mock_push_status(k, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+					    VIRTIO_CONFIG_S_FEATURES_OK |
+					    VIRTIO_CONFIG_S_DRIVER_OK);
+		return;
+	}
+	if (r->adapter.recovery.waiting)
+		return;
+	r->reached = true;
+	k->idle = NULL;
+	adapter_end(&r->adapter);
+}
+
+/* Killed while a driver starts over: there is no record, and no back-end has had these rings. */
+static void test_takeover_of_fresh_rings(void **state)
+{
+	struct rig *r = *state;
+	struct hostile_options *o = &r->backend.options;
+
+	o->features = BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES) |
+		      BIT_ULL(VIRTIO_F_RING_PACKED);
+	o->protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+			       BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) |
+			       BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	r->options.packed = true;
+	run_with(r, "", reset_and_leave);
+	handover_begin(&r->adapter);
+	take_over(r, start_over);
+	if (adapter_run(&r->adapter))
+		fail_msg("expected it to go on, saw: %s", r->adapter.failure.text);
+	assert_true(r->reached);
+	rig_finish(r);
 }
 
 /* What describes another device is not believed, and that device is left alone. */
@@ -608,6 +695,8 @@ int main(void)
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(test_takeover),
+		RIG_TEST(test_yield_to_nobody),
+		RIG_TEST(test_takeover_of_fresh_rings),
 		RIG_TEST(test_detach_behind_yield),
 		RIG_TEST(test_takeover_killed_busy),
 		RIG_TEST(test_takeover_killed_asking),
