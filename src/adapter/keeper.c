@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "adapter/console.h"
+#include "adapter/sandbox.h"
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
@@ -358,7 +359,7 @@ static void adapter_restart(struct keeper *k)
 	}
 	if (k->tries++ >= TRIES_MAX) {
 		log_error("%s: no adapter takes the device over: given up", k->device->name);
-		k->restart = NULL;
+		k->restart_at = DEADLINE_NEVER; /* unless one comes by itself */
 		return;
 	}
 	heir = fork();
@@ -377,7 +378,7 @@ static void heir_failed(struct keeper *k, int status)
 {
 	k->heir = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOTHING_TO_TAKE_OVER)
-		k->restart = NULL;
+		k->restart_at = DEADLINE_NEVER; /* or another one has it, and will say so */
 	else
 		adapter_try_later(k);
 }
@@ -586,6 +587,8 @@ static void init(struct keeper *k)
 	ssize_t n = readlink("/proc/self/exe", k->program, sizeof(k->program) - 1);
 	sigset_t set;
 
+	/* the device that it brings back may be what the system swaps to */
+	sandbox_lock_memory();
 	k->program[MAX(n, 0)] = '\0';
 	k->settled = deadline_after_ms(SETTLED_MS);
 	prctl(PR_SET_NAME, KEEPER_NAME);

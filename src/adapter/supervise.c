@@ -435,6 +435,15 @@ void supervisor_finish(struct supervisor *s)
 		poll(NULL, 0, CONNECT_RETRY_MS);
 }
 
+/* Who made the pair of sockets: another user's back-ends are not this adapter's user's. */
+static uid_t keeper_user(int sock, uid_t otherwise)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.uid : otherwise;
+}
+
 int supervisor_adopt(struct supervisor *s, int sock, const char *command, const char *path,
 		     bool sandbox, struct failure *failure)
 {
@@ -446,6 +455,7 @@ int supervisor_adopt(struct supervisor *s, int sock, const char *command, const 
 	s->sock = sock;
 	if (ret)
 		return ret;
+	s->user = keeper_user(sock, s->user);
 	ret = send_order(s, ORDER_ADOPT, sandbox);
 	/* what it told the last adapter may wait there still */
 	while (!ret && note.what != NEWS_STATUS)

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "adapter/sandbox.h"
 #include "adapter/vdpa.h"
 #include "adapter/vduse-end.h"
 #include "common/cleanup.h"
@@ -280,6 +281,8 @@ static _Noreturn void steward_main(struct vduse_end *end)
 	bool go_on = true;
 
 	prctl(PR_SET_NAME, PROCESS_NAME);
+	/* the requests that it ends may be of what the system swaps to */
+	sandbox_lock_memory();
 	while (go_on) {
 		struct pollfd fds[2] = {
 			{ .fd = FD_SOCK, .events = POLLIN },

@@ -237,6 +237,40 @@ static void test_heir(void **state)
 	unlink(other);
 }
 
+/* An adapter that the keeper has not started, and its end; what follows it is in @text. */
+static void adopt_and_die(int sock, const char *script, char *text, size_t size)
+{
+	pid_t adapter = fork();
+
+	if (!adapter)
+		adopt_with(sock, script, false);
+	assert_true(is_answered(sock));
+	kill(adapter, SIGKILL);
+	assert_int_equal(waitpid(adapter, NULL, 0), adapter);
+	read_heir(text, size, SOON_MS);
+}
+
+/* One heir finds that another adapter has the device: that one is followed as well. */
+static void test_heir_again(void **state)
+{
+	char script[96], text[1024];
+	pid_t first;
+	int sock;
+
+	(void)state;
+	write_script(script, sizeof(script));
+	first = start_first(&sock);
+	adopt_and_die(sock, script, text, sizeof(text));
+	assert_true(text[0]);
+	adopt_and_die(sock, script, text, sizeof(text));
+	if (!text[0])
+		fail_msg("nobody follows an adapter that came after an heir had nothing to do");
+	close(sock);
+	unlink(script);
+	kill(first, SIGKILL);
+	assert_int_equal(waitpid(first, NULL, 0), first);
+}
+
 /* Another user's process is no adapter, though it got hold of the socket. */
 static void test_heir_of_a_stranger(void **state)
 {
@@ -270,6 +304,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_heir, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_heir_again, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_heir_of_a_stranger, make_dir, remove_dir),
 	};
 

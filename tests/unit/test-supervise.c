@@ -487,6 +487,28 @@ static void test_stranger(void **state)
 	waitpid(child, NULL, 0);
 }
 
+/* root takes over what another user has attached: the back-end is still that user's. */
+static void test_adopt_of_a_user(void **state)
+{
+	const struct keeper_note status = { .what = NEWS_STATUS };
+	struct failure f = { 0 };
+	struct supervisor s;
+	int pair[2];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(seteuid(1000), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(send(pair[1], &status, sizeof(status), 0), sizeof(status));
+	assert_int_equal(supervisor_adopt(&s, pair[0], "sleep 100", path, false, &f), 0);
+	if (s.user != 1000)
+		fail_msg("expected the back-ends of user 1000, saw %u", (unsigned int)s.user);
+	close(pair[1]);
+	supervisor_finish(&s);
+}
+
 /* An adapter that is killed takes its back-end along. */
 static void test_adapter_killed(void **state)
 {
@@ -562,6 +584,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_connect, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_descriptor, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_stranger, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_adopt_of_a_user, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_adapter_killed, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_refused, make_dir, remove_dir),
 	};

@@ -123,7 +123,13 @@ def keeper_killed(t):
     t.within(10, lambda: not keepers(), "the end of those of devices before")
     backend = t.backend("vhost-user-blk", "--image", t.image(16 << 20))
     device = t.attach("blk", socket=backend.socket)
-    os.kill(keepers()[0], signal.SIGKILL)
+    # not one of its children, by which it connects
+    keeper, = t.within(10, lambda: (len(found := keepers()) == 1 and found), "a keeper alone")
+    # The device that it brings back may be what the system swaps to.
+    status = Path(f"/proc/{keeper}/status").read_text()
+    t.check(" 0 kB" not in next(line for line in status.splitlines() if "VmLck" in line),
+            "the keeper's memory is not locked")
+    os.kill(keeper, signal.SIGKILL)
     t.within(10, lambda: not keepers(), "the end of the keeper")
     t.run("dd", f"if={device.node}", "of=/dev/null", "bs=1M", "count=4", "iflag=direct")
     t.run("virtio-loopback", "upgrade", device.name)
@@ -160,6 +166,31 @@ def backend_stopped_and_continued(t):
         backend.resume()
 
     storm(t, device, 2, strike)
+    device.detach()
+
+
+@test(timeout=90)
+def backend_left_its_group(t):
+    """A process that the keeper cannot end is waited for as long as it has the connection."""
+    def backends():
+        out = subprocess.run(["pgrep", "-x", "vhost-user-rng"], stdout=subprocess.PIPE, text=True)
+        return [int(pid) for pid in out.stdout.split()]
+
+    def end():
+        for pid in backends():
+            os.kill(pid, signal.SIGKILL)
+
+    t.at_end(end)
+    device = t.attach("rng", "--heartbeat", "1",
+                      exec="sh -c 'setsid vhost-user-rng --fd {fd} & wait'")
+    before = backends()
+    t.equal(len(before), 1, "back-ends")
+    os.kill(before[0], signal.SIGSTOP)
+    log = Path("/run/virtio-loopback") / f"{device.name}.log"
+    t.within(40, lambda: "still has its connection" in log.read_text(), "the wait for its end")
+    t.equal((device.info()["state"], backends()), ("waiting", before), "state and back-ends")
+    os.kill(before[0], signal.SIGKILL)
+    t.within(20, lambda: device.info()["state"] == "running", "the state running")
     device.detach()
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 from pathlib import Path
 
 from disks import MIB
@@ -232,7 +233,9 @@ def names_by_udev(t, transport="loopback"):
         daemon.wait(30)
 
     t.at_end(end)
-    t.within(20, lambda: Path("/run/udev/control").exists(), "udev's socket")
+    # its socket may be left of an earlier one
+    ping = ["udevadm", "control", "--ping", "--timeout=5"]
+    t.within(20, lambda: subprocess.run(ping, stderr=subprocess.DEVNULL).returncode == 0, "udevd")
     t.run("udevadm", "trigger", "/sys/class/misc/virtio-loopback")
     t.within(20, lambda: (NODE.stat().st_gid, NODE.stat().st_mode & 0o777) == (SERVICE, 0o660),
              "the node is the group's, mode 0660")
