@@ -399,14 +399,15 @@ int frontend_set_mtu(struct frontend *fe, unsigned int mtu, deadline_t deadline)
 	return set_u64(fe, VHOST_USER_NET_SET_MTU, mtu, deadline);
 }
 
-static int add_region(struct vu_message *msg, const struct memory_region *region)
+static int add_region(struct vu_message *msg, const struct memory_region *region,
+		      uint64_t user_offset)
 {
 	struct vhost_user_memory *memory = &msg->payload.memory;
 
 	memory->regions[memory->nregions++] = (struct vhost_user_memory_region){
 		.guest_addr = region->base,
 		.size = region->size,
-		.user_addr = region->base,
+		.user_addr = region->base + user_offset,
 		.mmap_offset = region->offset,
 	};
 	return vu_message_add_fd(msg, region->fd);
@@ -424,9 +425,10 @@ int frontend_set_memory(struct frontend *fe, const struct memory_map *map, deadl
 	memory->nregions = 0;
 	memory->padding = 0;
 	for (i = 0; i < map->count && !ret; i++)
-		ret = add_region(&msg, &map->regions[i]);
+		ret = add_region(&msg, &map->regions[i], map->user_offset);
 	if (ret)
 		return ret;
+	fe->user_offset = map->user_offset;
 	vu_message_set_size(&msg, offsetof(struct vhost_user_memory, regions) +
 					  memory->nregions * sizeof(memory->regions[0]));
 	return exchange(fe, &msg, deadline);
@@ -518,9 +520,9 @@ static int set_vring_addr(struct frontend *fe, const struct frontend_ring *ring,
 	vu_message_init(&msg, VU_REQUEST, VHOST_USER_SET_VRING_ADDR);
 	msg.payload.addr = (struct vhost_user_vring_addr){
 		.index = ring->index,
-		.descriptor = ring->descriptor,
-		.available = ring->driver,
-		.used = ring->device,
+		.descriptor = ring->descriptor + fe->user_offset,
+		.available = ring->driver + fe->user_offset,
+		.used = ring->device + fe->user_offset,
 	};
 	vu_message_set_size(&msg, sizeof(msg.payload.addr));
 	return exchange(fe, &msg, deadline);

@@ -24,6 +24,7 @@ struct frontend {
 	uint64_t features; /* virtio feature bits that the back-end offers */
 	uint64_t protocol; /* protocol feature bits that both know */
 	unsigned int max_queues;
+	uint64_t user_offset; /* of the memory table, see struct memory_map */
 	bool config_changed; /* the back-end said so; the owner clears it */
 	/*
 	 * Something of a back-end's is open that cannot be closed (-EBADFD). It stays set: there is

@@ -39,6 +39,7 @@ struct memory_region {
 #define MEMORY_REGIONS_MAX 2
 
 struct memory_map {
+	uint64_t user_offset; /* added to each base for the front-end's own address of it */
 	unsigned int count;
 	struct memory_region regions[MEMORY_REGIONS_MAX];
 };

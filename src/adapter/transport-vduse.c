@@ -37,6 +37,9 @@
 #define EVENT_STEWARD (VDUSE_QUEUES_MAX + 1)
 /* The kernel takes calls once it has got the answer to DRIVER_OK: how often that is waited for. */
 #define CALL_TRIES 20
+/* Of the front-end's own addresses: behind all that VDUSE has, and without an end of their own. */
+#define TABLES_SHIFT 40
+#define TABLES_MASK 0x7fffU
 
 struct vduse_queue {
 	int kick_fd, call_fd; /* the adapter's */
@@ -51,6 +54,7 @@ struct vduse {
 	unsigned int num_queues;
 	struct vduse_queue *queues;
 	bool driver_ok;
+	unsigned int tables; /* of memory, that were sent */
 	bool node_ready, steward_ready; /* epoll said so, and it was not read yet */
 };
 
@@ -277,8 +281,10 @@ static int vduse_set_queue_fds(struct device *device, unsigned int index, int ki
 	if (queue->call_fd >= 0)
 		epoll_ctl(device->fd, EPOLL_CTL_DEL, queue->call_fd, NULL);
 	queue->kick_fd = kick_fd;
-	queue->call_fd = call_fd;
+	queue->call_fd = -1;
 	ret = watch(device, call_fd, index);
+	if (!ret)
+		queue->call_fd = call_fd;
 	/* a reset of the device takes them away: they are set when the driver is ready */
 	if (!ret && v->driver_ok)
 		ret = set_kick(v, index);
@@ -403,6 +409,11 @@ static int vduse_memory(struct device *device, struct pool *pool, const struct w
 	range.end = ALIGN_UP(range.end, pool->page_size);
 	if (range.first < v->pool || range.end > VDUSE_MEMORY_MAX)
 		return -ERANGE;
+	/*
+	 * A driver that starts over has other pages at the same addresses: a back-end that finds the
+	 * table to be the old one would go on with those of before.
+	 */
+	map->user_offset = (uint64_t)(++v->tables & TABLES_MASK) << TABLES_SHIFT;
 	memory_map_add(map, v->domain, 0, 0, v->pool);
 	memory_map_add(map, v->domain, range.first, range.first, range.end - range.first);
 	return 0;

@@ -191,8 +191,22 @@ int vdpa_add(const char *name)
 	return ret ? ret : claim(name);
 }
 
+/* A name is one device's on the whole bus, and that need not be one of VDUSE. */
+static bool is_of_vduse(const char *name)
+{
+	char path[PATH_MAX], target[PATH_MAX], end[PATH_MAX];
+	ssize_t n, length;
+
+	snprintf(path, sizeof(path), VDPA_BUS "/devices/%s", name);
+	length = snprintf(end, sizeof(end), "/vduse/%s/%s", name, name);
+	n = readlink(path, target, sizeof(target));
+	return n >= length && !memcmp(target + n - length, end, (size_t)length);
+}
+
 int vdpa_remove(const char *name)
 {
+	if (!is_of_vduse(name))
+		return -ENODEV;
 	return command(VDPA_CMD_DEV_DEL, name, NULL);
 }
 
