@@ -206,8 +206,12 @@ static int put_all(struct adapter *a)
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < ARRAY_SIZE(all) && !ret; i++)
+	for (i = 0; i < ARRAY_SIZE(all) && !ret; i++) {
 		ret = device_store(&a->device, all[i].slot, all[i].fd);
+		/* there are file systems whose files are not kept: the next one writes another log */
+		if (ret && all[i].slot == HANDOVER_LOG)
+			ret = device_store(&a->device, HANDOVER_LOG, -1);
+	}
 	for (i = 0; a->queues && i < a->plan.total && !ret; i++) {
 		ret = device_store(&a->device, HANDOVER_QUEUES + 2 * i, a->queues[i].kick_fd);
 		if (!ret)

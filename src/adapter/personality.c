@@ -39,7 +39,7 @@
 	 BIT_ULL(VIRTIO_NET_F_CTRL_MAC_ADDR) | BIT_ULL(VIRTIO_NET_F_MQ) |         \
 	 BIT_ULL(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) | BIT_ULL(VIRTIO_NET_F_RSS) |  \
 	 BIT_ULL(VIRTIO_NET_F_HASH_REPORT) | BIT_ULL(VIRTIO_NET_F_NOTF_COAL) |    \
-	 BIT_ULL(52) /* VQ_NOTF_COAL */)
+	 BIT_ULL(50) /* DEVICE_STATS */ | BIT_ULL(52) /* VQ_NOTF_COAL */)
 
 /* With several pairs of virtqueues; one without the other makes no sense here. */
 #define NET_PAIRS_BITS (BIT_ULL(VIRTIO_NET_F_CTRL_VQ) | BIT_ULL(VIRTIO_NET_F_MQ))
