@@ -10,6 +10,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/shmem_fs.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -17,6 +18,8 @@
 #include "pool.h"
 
 #define VLB_POOL_MAX	(4ULL << 30)
+/* No folio of shmem is larger: that of a PMD is 512 MiB, with pages of 64 KiB. */
+#define VLB_FOLIO_MAX	((loff_t)SZ_1G)
 
 /*
  * The size must not change under the kernel's feet, and the kernel must not write into
@@ -67,13 +70,30 @@ static void vlb_pool_uncharge(struct vlb_pool *pool)
 }
 
 #if VLB_HAVE_MEMFD_PIN_FOLIOS
-/* Pins the folio of page @index and enters all of its pages. */
+/*
+ * A page that was only reserved, by fallocate(), is cleared by the first one who reads or maps it:
+ * that is to be now, for memfd_pin_folios() does not.
+ */
+static int vlb_pool_touch(struct vlb_pool *pool, unsigned long index)
+{
+	struct page *page = shmem_read_mapping_page(pool->memfd->f_mapping, index);
+
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	put_page(page);
+	return 0;
+}
+
+/* Pins the folio of page @index, and enters that page. */
 static int vlb_pool_pin_at(struct vlb_pool *pool, unsigned long index)
 {
 	struct folio *folio;
 	pgoff_t offset;
 	long got;
 
+	got = vlb_pool_touch(pool, index);
+	if (got)
+		return got;
 	got = memfd_pin_folios(pool->memfd, (loff_t)index << PAGE_SHIFT,
 			       ((loff_t)(index + 1) << PAGE_SHIFT) - 1, &folio, 1, &offset);
 	if (got < 0)
@@ -236,12 +256,16 @@ int vlb_pool_check(const struct vlb_pool *pool)
  * are faults meanwhile: each page that is mapped anew has to be sought in all mappings of the
  * file, so that a back-end with tens of thousands of them makes this take minutes. It is not
  * to be waited for with a lock.
+ *
+ * A huge folio may reach past the end of the file. Where the end of what is punched out lies within
+ * it, it would be cleared in part, and stay in the file.
  */
 void vlb_pool_revoke(struct vlb_pool *pool)
 {
 	if (READ_ONCE(pool->revoked))
 		return;
 	unmap_mapping_range(pool->memfd->f_mapping, 0, pool->size, 0);
-	shmem_truncate_range(file_inode(pool->memfd), 0, pool->size - 1);
+	shmem_truncate_range(file_inode(pool->memfd), 0,
+			     round_up(pool->size, VLB_FOLIO_MAX) - 1);
 	WRITE_ONCE(pool->revoked, true);
 }

@@ -72,6 +72,12 @@ void raw_create_as(struct raw_device *dev, uint32_t device_id, const char *name,
 
 void raw_create_with(struct raw_device *dev, struct virtio_loopback_create *args)
 {
+	raw_begin(dev);
+	raw_create_on(dev, args);
+}
+
+void raw_begin(struct raw_device *dev)
+{
 	memset(dev, 0, sizeof(*dev));
 	dev->size = 1 << 20;
 	dev->fd = raw_open();
@@ -79,6 +85,10 @@ void raw_create_with(struct raw_device *dev, struct virtio_loopback_create *args
 	dev->pool = mmap(NULL, dev->size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->memfd, 0);
 	dev->answer = dev->serve = true;
 	dev->fill = 0xa5;
+}
+
+void raw_create_on(struct raw_device *dev, struct virtio_loopback_create *args)
+{
 	args->pool_fd = dev->memfd;
 	if (dev->pool == MAP_FAILED || ioctl(dev->fd, VIRTIO_LOOPBACK_CREATE, args))
 		err(2, "create %s", args->name);
@@ -151,7 +161,7 @@ static void handle_message(struct raw_device *dev)
 
 	if (!dev->answer || read(dev->fd, &msg, sizeof(msg)) != sizeof(msg))
 		return;
-	if (msg.type == VIRTIO_LOOPBACK_MSG_STATUS && (msg.status.status & 4))
+	if (msg.type == VIRTIO_LOOPBACK_MSG_STATUS && (msg.status.status & 4) && !dev->late)
 		raw_take_ring(dev);
 	if (msg.type == VIRTIO_LOOPBACK_MSG_RESET)
 		dev->vring.num = 0;

@@ -31,6 +31,7 @@
  * @used:    place in the used ring
  * @answer:  whether messages are answered
  * @serve:   whether requests are
+ * @late:    does not touch the ring before raw_take_ring() is called
  * @fill:    byte that requests are filled with
  * @dirty:   bytes that were not zero in the buffers of requests before they were filled
  * @served:  requests filled
@@ -46,7 +47,7 @@ struct raw_device {
 	struct vring vring;
 	uint32_t flags;
 	uint16_t seen, used;
-	volatile bool answer, serve;
+	volatile bool answer, serve, late;
 	volatile uint8_t fill;
 	volatile size_t dirty, served;
 	volatile unsigned int messages[128];
@@ -66,6 +67,9 @@ void raw_create_as(struct raw_device *dev, uint32_t device_id, const char *name,
 		   uint32_t timeout_ms, uint32_t orphan_ms);
 /* raw_create_with() - the same with any arguments; the pool is added to them */
 void raw_create_with(struct raw_device *dev, struct virtio_loopback_create *args);
+/* raw_begin() and raw_create_on() - the two halves of that: its pool is there, and then the device */
+void raw_begin(struct raw_device *dev);
+void raw_create_on(struct raw_device *dev, struct virtio_loopback_create *args);
 void raw_queue_fds(struct raw_device *dev);
 void raw_run(struct raw_device *dev);
 /* raw_start() - run it until a driver has bound; ends the program when none does within @ms */

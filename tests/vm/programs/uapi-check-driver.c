@@ -3,14 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "raw-device.h"
 #include "uapi-check.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
 
 static long read_hwrng(uint8_t *bytes, size_t size)
 {
@@ -77,6 +83,77 @@ void check_serves(void)
 	if (dev.dirty)
 		fail("stale bytes in buffers for the device: expected none, saw %zu", dev.dirty);
 	EXPECT(dev.served > 0);
+}
+
+/* ---- pools that are made otherwise ---- */
+
+static void start_on(struct raw_device *dev, const char *name)
+{
+	struct virtio_loopback_create args = raw_args(-1, name);
+
+	raw_create_on(dev, &args);
+	raw_run(dev);
+	expect_error(ioctl(dev->fd, VIRTIO_LOOPBACK_START), 0, "START");
+	expect(raw_wait_message(dev, VIRTIO_LOOPBACK_MSG_REGISTERED, 1, 10000), "MSG_REGISTERED");
+}
+
+/* Its pages are there, and nobody has seen them: what the driver writes first has to stay. */
+void check_reserved_pool(void)
+{
+	struct virtio_loopback_queue queue = { .size = sizeof(queue) };
+	struct raw_device dev;
+
+	raw_begin(&dev);
+	dev.late = true;
+	expect_error(fallocate(dev.memfd, 0, 0, dev.size), 0, "fallocate");
+	start_on(&dev, "reserved");
+	for (int i = 0; i < 500; i++) {
+		queue = (struct virtio_loopback_queue){ .size = sizeof(queue) };
+		if (ioctl(dev.fd, VIRTIO_LOOPBACK_GET_QUEUE, &queue) ||
+		    !(queue.flags & VIRTIO_LOOPBACK_QUEUE_QUIET))
+			break;
+		usleep(10000);
+	}
+	expect(queue.flags == VIRTIO_LOOPBACK_QUEUE_ENABLED, "a kick");
+	raw_take_ring(&dev);
+	if (!dev.vring.avail->idx)
+		fail("the available ring: expected a buffer, saw none");
+	finish(&dev, "reserved");
+}
+
+#define HUGE	(2UL << 20)
+
+/* In one folio, which reaches past the end of the file. Return: false: not by this kernel */
+static bool collapse(const struct raw_device *dev)
+{
+	uint8_t *room = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at = (uint8_t *)(((uintptr_t)room + HUGE - 1) & ~(HUGE - 1));
+	int ret;
+
+	if (room == MAP_FAILED || mmap(at, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+				       dev->memfd, 0) != at)
+		return false;
+	for (size_t i = 0; i < dev->size; i += 4096)
+		at[i] = 1;
+	ret = madvise(at, HUGE, MADV_COLLAPSE);
+	munmap(room, 2 * HUGE);
+	return !ret;
+}
+
+/* The end of the device is the end of it for the back-end as well. */
+void check_huge_pool(void)
+{
+	struct virtio_loopback_fail args = { .size = sizeof(args) };
+	struct raw_device dev;
+
+	raw_begin(&dev);
+	if (!collapse(&dev))
+		printf("huge-pool: small pages, for this kernel makes no huge ones (%m)\n");
+	start_on(&dev, "huge");
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_CHECK_POOL), 0, "CHECK_POOL");
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_FAIL, &args), 0, "FAIL");
+	expect_error(ioctl(dev.fd, VIRTIO_LOOPBACK_CHECK_POOL), ESTALE, "CHECK_POOL after FAIL");
+	finish(&dev, "huge");
 }
 
 void check_stop_and_start(void)

@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
@@ -323,6 +324,33 @@ static void check_config(void)
 	expect_error(CONFIG(.data = (uintptr_t)data, .length = 4, .flags = 2), EINVAL, "flags");
 	expect_error(CONFIG(.length = 4), EFAULT, "no address");
 	expect_error(CONFIG(.data = (uintptr_t)data, .length = 4, .flags = VIRTIO_LOOPBACK_CONFIG_NOTIFY), 0, "notify");
+	close(fd);
+	close(memfd);
+}
+
+/* One change after the other: there has to be time to read in between. */
+static void check_config_storm(void)
+{
+	uint8_t bytes[16] = { 0 };
+	int memfd = raw_memfd(1 << 20, F_SEAL_SHRINK | F_SEAL_GROW), fd = raw_open();
+	struct virtio_loopback_create args = raw_args(memfd, "storm");
+	struct virtio_loopback_config config = {
+		.size = sizeof(config), .data = (uintptr_t)bytes, .length = sizeof(bytes),
+	};
+	const long turns = 100;
+	struct timespec from, to;
+	long ms;
+
+	args.config = (uintptr_t)bytes;
+	args.config_size = sizeof(bytes);
+	expect_error(ioctl(fd, VIRTIO_LOOPBACK_CREATE, &args), 0, "CREATE");
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (long i = 0; i < turns; i++)
+		expect_error(ioctl(fd, VIRTIO_LOOPBACK_SET_CONFIG, &config), 0, "SET_CONFIG");
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	ms = (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000;
+	if (ms < turns - 1)
+		fail("%ld changes: expected %ld ms or more, saw %ld", turns, turns - 1, ms);
 	close(fd);
 	close(memfd);
 }
@@ -740,6 +768,7 @@ static const struct {
 	{ "names", check_names },
 	{ "queue-fds", check_queue_fds },
 	{ "config", check_config },
+	{ "config-storm", check_config_storm },
 	{ "slow-memory", check_slow_memory },
 	{ "slow-create", check_slow_create },
 	{ "messages", check_messages },
@@ -751,6 +780,8 @@ static const struct {
 	{ "window-refuses", check_window_refuses },
 	{ "window", check_window },
 	{ "serves", check_serves },
+	{ "reserved-pool", check_reserved_pool },
+	{ "huge-pool", check_huge_pool },
 	{ "stop-and-start", check_stop_and_start },
 	{ "silence", check_silence },
 	{ "close-while-probing", check_close_while_probing },

@@ -22,6 +22,8 @@ void in_child(void (*run)(void), const char *what);
 /* ---- uapi-check-driver.c ---- */
 
 void check_serves(void);
+void check_reserved_pool(void);
+void check_huge_pool(void);
 void check_stop_and_start(void);
 void check_silence(void);
 void check_close_while_probing(void);
