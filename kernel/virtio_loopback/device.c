@@ -589,14 +589,12 @@ int vlb_device_fail(struct vlb_device *dev)
  */
 void vlb_device_end(struct vlb_device *dev)
 {
-	bool dead;
-
 	mutex_lock(&dev->lock);
 	dev->destroy = true;
-	dead = dev->state == VIRTIO_LOOPBACK_DEAD;
-	mutex_unlock(&dev->lock);
-	if (!dead)
+	/* With the lock: the teardown, which waits for this work, comes after it. */
+	if (dev->state != VIRTIO_LOOPBACK_DEAD)
 		vlb_device_fail_async(dev);
+	mutex_unlock(&dev->lock);
 }
 
 static int vlb_device_add_window(struct vlb_device *dev, u64 base, u64 size)
