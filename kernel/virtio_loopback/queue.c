@@ -155,7 +155,7 @@ static void vlb_queue_work(struct irq_work *work)
 	struct virtqueue *vq;
 	bool call;
 
-	/* Keeps the ring there, see vlb_queue_detach(). */
+	/* Keeps the ring there, see vlb_queue_hide(). */
 	rcu_read_lock();
 	spin_lock(&queue->calling);
 	vq = rcu_dereference(queue->vq);
@@ -249,6 +249,19 @@ static struct vlb_call *vlb_call_get(struct vlb_queue *queue, int fd)
 	return call;
 }
 
+/* From here on the eventfd calls nobody. */
+static void vlb_queue_set_call(struct vlb_queue *queue, struct vlb_call *call)
+{
+	swap(queue->call, call);
+	vlb_call_destroy(call);
+}
+
+/* Returns the old one, to be let go of after a grace period. */
+static struct eventfd_ctx *vlb_queue_set_kick(struct vlb_queue *queue, struct eventfd_ctx *kick)
+{
+	return rcu_replace_pointer(queue->kick, kick, lockdep_is_held(&queue->dev->lock));
+}
+
 /**
  * vlb_queue_set_fds() - where kicks go and calls come from
  * @queue:   the device's lock is held
@@ -272,9 +285,8 @@ int vlb_queue_set_fds(struct vlb_queue *queue, int kick_fd, int call_fd)
 		return PTR_ERR(call);
 	}
 
-	swap(queue->call, call);
-	vlb_call_destroy(call);
-	old = rcu_replace_pointer(queue->kick, kick, lockdep_is_held(&queue->dev->lock));
+	vlb_queue_set_call(queue, call);
+	old = vlb_queue_set_kick(queue, kick);
 	if (old) {
 		synchronize_rcu();
 		eventfd_ctx_put(old);
@@ -319,22 +331,38 @@ struct virtqueue *vlb_queue_vq(struct vlb_queue *queue)
 }
 
 /**
- * vlb_queue_detach() - the driver is done with the queue
- * @queue: no callback runs any more when this returns
+ * vlb_queue_hide() - the driver is done with the queue
+ * @queue: no callback begins from now on; after a grace period none runs, for vlb_queue_stop()
  */
-void vlb_queue_detach(struct vlb_queue *queue)
+void vlb_queue_hide(struct vlb_queue *queue)
 {
-	struct virtqueue *vq = vlb_queue_vq(queue);
-
-	if (!vq)
-		return;
 	WRITE_ONCE(queue->sink, false);
 	RCU_INIT_POINTER(queue->vq, NULL);
-	synchronize_rcu();
+}
+
+/**
+ * vlb_queue_stop() - let go of what is between the driver's ring and the device
+ * @queue: was hidden, or never set up
+ */
+void vlb_queue_stop(struct vlb_queue *queue)
+{
 	if (queue->post)
 		vlb_post_stop(queue->post);
 	if (queue->relay)
 		vlb_relay_stop(queue->relay);
+}
+
+/**
+ * vlb_queue_detach() - both, for one queue
+ * @queue: no callback runs any more when this returns
+ */
+void vlb_queue_detach(struct vlb_queue *queue)
+{
+	if (!vlb_queue_vq(queue))
+		return;
+	vlb_queue_hide(queue);
+	synchronize_rcu();
+	vlb_queue_stop(queue);
 }
 
 /* With vlb_device.vq_lock held. */
@@ -472,14 +500,27 @@ void vlb_queues_offer(struct vlb_device *dev)
 	mutex_unlock(&dev->vq_lock);
 }
 
-/* No eventfd reaches the driver any more, and no kick leaves. The device's lock is held. */
+/*
+ * No eventfd reaches the driver any more, and no kick leaves. The device's lock is held. One grace
+ * period is for all queues, of which there may be many.
+ */
 void vlb_queues_disarm(struct vlb_device *dev)
 {
+	struct vlb_queue *queue;
 	unsigned int i;
 
 	for (i = 0; i < dev->num_queues; i++) {
-		vlb_queue_set_fds(&dev->queues[i], -1, -1);
-		vlb_queue_sync(&dev->queues[i]);
+		queue = &dev->queues[i];
+		vlb_queue_set_call(queue, NULL);
+		queue->old_kick = vlb_queue_set_kick(queue, NULL);
+	}
+	synchronize_rcu();
+	for (i = 0; i < dev->num_queues; i++) {
+		queue = &dev->queues[i];
+		if (queue->old_kick)
+			eventfd_ctx_put(queue->old_kick);
+		queue->old_kick = NULL;
+		vlb_queue_sync(queue);
 	}
 }
 

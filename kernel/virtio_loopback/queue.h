@@ -61,6 +61,7 @@ struct vlb_queue {
 	u16 flags;
 	struct virtqueue __rcu *vq;
 	struct eventfd_ctx __rcu *kick;
+	struct eventfd_ctx *old_kick;
 	struct vlb_call *call;
 	struct irq_work work;
 	u64 kicks;
@@ -90,6 +91,8 @@ size_t vlb_queues_ring_size(const u16 *sizes, const u16 *flags, unsigned int num
 
 int vlb_queue_set_fds(struct vlb_queue *queue, int kick_fd, int call_fd);
 int vlb_queue_attach(struct vlb_queue *queue, struct virtqueue *vq);
+void vlb_queue_hide(struct vlb_queue *queue);
+void vlb_queue_stop(struct vlb_queue *queue);
 void vlb_queue_detach(struct vlb_queue *queue);
 bool vlb_queue_notify(struct virtqueue *vq);
 struct virtqueue *vlb_queue_vq(struct vlb_queue *queue);

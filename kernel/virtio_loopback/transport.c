@@ -191,8 +191,12 @@ static void vlb_del_vqs(struct virtio_device *vdev)
 	struct virtqueue *vq, *next;
 
 	mutex_lock(&dev->vq_lock);
+	list_for_each_entry(vq, &vdev->vqs, list)
+		vlb_queue_hide(vq->priv);
+	/* once for all of them */
+	synchronize_rcu();
 	list_for_each_entry_safe(vq, next, &vdev->vqs, list) {
-		vlb_queue_detach(vq->priv);
+		vlb_queue_stop(vq->priv);
 		vring_del_virtqueue(vq);
 	}
 	mutex_unlock(&dev->vq_lock);
