@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/capability.h>
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/ktime.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/nospec.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/virtio_loopback.h>
@@ -16,6 +19,9 @@
 #include "device.h"
 #include "relay.h"
 #include "transport.h"
+
+/* The shortest time between two changes of a configuration. */
+#define VLB_CONFIG_PACE_US	1000
 
 /**
  * struct vlb_file - one open file description
@@ -224,6 +230,19 @@ static int vlb_ioctl_set_queue_fds(struct vlb_device *dev,
 }
 
 /*
+ * A driver reads its configuration again until it has not changed meanwhile: changes one after the
+ * other would keep it at that. The device's lock is held.
+ */
+static void vlb_pace_config(struct vlb_device *dev)
+{
+	s64 us = VLB_CONFIG_PACE_US - ktime_us_delta(ktime_get(), dev->config_changed);
+
+	if (us > 0 && us <= VLB_CONFIG_PACE_US)
+		usleep_range(us, us + VLB_CONFIG_PACE_US / 10);
+	dev->config_changed = ktime_get();
+}
+
+/*
  * The two calls whose structure points to more of the caller's memory. That may take as long as
  * it likes to come: they take the device's lock themselves, when it is there.
  */
@@ -244,6 +263,7 @@ static int vlb_ioctl_set_config(struct vlb_device *dev, const struct virtio_loop
 	if (err)
 		goto out_free;
 
+	vlb_pace_config(dev);
 	spin_lock_irqsave(&dev->config_lock, flags);
 	memcpy(dev->config + args->offset, data, args->length);
 	WRITE_ONCE(dev->generation, dev->generation + 1);
@@ -402,6 +422,7 @@ static struct vlb_device *vlb_file_dev(struct file *file)
 static int vlb_ioctl_on_device(struct file *file, unsigned int cmd, union vlb_args *args)
 {
 	struct vlb_device *dev = vlb_file_dev(file);
+	unsigned int noio;
 	int err;
 
 	if (!dev)
@@ -415,7 +436,10 @@ static int vlb_ioctl_on_device(struct file *file, unsigned int cmd, union vlb_ar
 	err = mutex_lock_interruptible(&dev->lock);
 	if (err)
 		return err;
+	/* What ends the device's I/O takes this lock, and memory may be waiting for that I/O. */
+	noio = memalloc_noio_save();
 	err = vlb_ioctl_device(file, dev, cmd, args);
+	memalloc_noio_restore(noio);
 	mutex_unlock(&dev->lock);
 	return err;
 }

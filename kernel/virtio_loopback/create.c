@@ -25,7 +25,7 @@
 static unsigned int vlb_allowed_types[VLB_MAX_TYPES];
 static int vlb_num_allowed_types;
 module_param_array_named(allowed_types, vlb_allowed_types, uint, &vlb_num_allowed_types, 0444);
-MODULE_PARM_DESC(allowed_types, "virtio device ids that may be created (default: all)");
+MODULE_PARM_DESC(allowed_types, "virtio device ids that may be created (default: all but balloon, 5)");
 
 /**
  * vlb_name_is_valid() - may a device be called so?

@@ -96,6 +96,7 @@ struct vlb_vdev {
  * @config:     what drivers read
  * @config_size: its bytes
  * @generation: counts changes of @config that the device side made
+ * @config_changed: when the last one was; under @lock
  * @status:     the status byte; written by the driver's calls, which the virtio core
  *              serialises, and by @fail_work
  * @suspended:  the system is about to sleep: messages wait for longer
@@ -148,6 +149,7 @@ struct vlb_device {
 	u8 *config;
 	u32 config_size;
 	u32 generation;
+	ktime_t config_changed;
 	u8 status;
 	bool suspended;
 	struct vlb_servers servers;
