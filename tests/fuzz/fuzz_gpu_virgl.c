@@ -22,6 +22,8 @@
 #define MOST 512 /* resources, and contexts: more than there are steps */
 /* Nothing larger is made: it would be refused, or it is the real library's to check. */
 #define MOST_SIDE 4096
+#define BUFFER 0 /* the target */
+#define FORMAT_R8_UNORM 64
 
 struct virgl_box {
 	uint32_t x, y, z;
@@ -113,6 +115,9 @@ int virgl_renderer_resource_create(struct virgl_renderer_resource_create_args *a
 	struct resource *res;
 
 	if (iov || niov)
+		abort();
+	/* of a wider format it would read back more than there is */
+	if (args->target == BUFFER && args->format != FORMAT_R8_UNORM)
 		abort();
 	if (args->format > 200)
 		return ENOMEM;

@@ -24,7 +24,10 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define TEXTURE_2D 2 /* PIPE_TEXTURE_2D of Gallium, which the protocol is made of */
+/* Of Gallium, which the protocol is made of */
+#define BUFFER 0 /* PIPE_BUFFER */
+#define TEXTURE_2D 2 /* PIPE_TEXTURE_2D */
+#define FORMAT_R8_UNORM 64
 #define MAX_CONTEXTS 1024
 #define MAX_LEVELS 15
 #define FENCE_MASK 0x7fffffffU
@@ -258,7 +261,7 @@ static uint64_t bytes_3d(const struct virtio_gpu_resource_create_3d *c)
 	uint64_t layers = (uint64_t)le32toh(c->depth) * le32toh(c->array_size);
 	uint64_t samples = MAX(le32toh(c->nr_samples), 1U), bytes;
 
-	if (!le32toh(c->target)) /* a buffer: its width is in bytes */
+	if (le32toh(c->target) == BUFFER) /* its width is in bytes */
 		return le32toh(c->width);
 	if (__builtin_mul_overflow(side, layers, &bytes) ||
 	    __builtin_mul_overflow(bytes, samples * (le32toh(c->last_level) ? 6 : 4), &bytes))
@@ -286,15 +289,22 @@ static uint32_t create_3d(struct gpu *gpu, const void *request)
 
 	if (args.last_level > MAX_LEVELS || !args.width)
 		return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+	/*
+	 * The library takes the width of a buffer for bytes where it makes and maps one, and for
+	 * texels where it reads one back. Only with this format, which Mesa gives all of them, are
+	 * the two the same.
+	 */
+	if (args.target == BUFFER)
+		args.format = FORMAT_R8_UNORM;
 	ret = resource_create(gpu, le32toh(c->resource_id), GPU_RESOURCE_3D, bytes_3d(c), &res);
 	if (ret != VIRTIO_GPU_RESP_OK_NODATA)
 		return ret;
 	/* only what can be shown has a size that counts */
-	if (args.width <= GPU_MAX_SIDE && args.height <= GPU_MAX_SIDE) {
+	if (args.target != BUFFER && args.width <= GPU_MAX_SIDE && args.height <= GPU_MAX_SIDE) {
 		res->width = args.width;
 		res->height = args.height;
+		res->format = args.format;
 	}
-	res->format = args.format;
 	ret = create(res, &args);
 	if (ret != VIRTIO_GPU_RESP_OK_NODATA)
 		resource_forget(gpu, res);
@@ -370,7 +380,10 @@ static uint32_t ctx_resource(struct gpu *gpu, const void *request)
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
-/* The library checks boxes, offsets and strides against resource and backing. */
+/*
+ * The library checks boxes, offsets and strides against resource and backing, as texels of the
+ * resource's format: for a buffer that holds by what create_3d() makes of it.
+ */
 static uint32_t transfer_3d(struct gpu *gpu, const void *request)
 {
 	const struct virtio_gpu_transfer_host_3d *t = request;
