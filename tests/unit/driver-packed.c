@@ -49,13 +49,19 @@ int drv_packed_add(struct drv_ring *ring, const struct drv_buf *bufs, unsigned i
 	struct drv_packed *p = &ring->packed;
 	struct vring_packed_desc *first = &p->desc[p->avail_idx];
 	uint16_t head = ring->free_head, idx = p->avail_idx, first_flags = 0;
-	struct vring_packed_desc *table = (void *)(ring->tables + (size_t)head * DRV_TABLE);
-	struct drv_buf whole = { table, n * (uint32_t)sizeof(*table), false };
+	struct drv_buf whole = { NULL, n * (uint32_t)sizeof(struct vring_packed_desc), false };
+	struct vring_packed_desc *table = NULL;
 	bool wrap = p->avail_wrap;
 	unsigned int i, slots = indirect ? 1 : n;
 
-	if (ring->nfree < slots || n > DRV_TABLE)
+	if (ring->nfree < slots)
 		return -1;
+	if (indirect) {
+		table = drv_table(ring, head, n);
+		if (!table)
+			return -1;
+		whole.p = table;
+	}
 	for (i = 0; indirect && i < n; i++) {
 		fill(ring, &table[i], &bufs[i]);
 		/* the other bits and the id mean nothing there */

@@ -116,13 +116,22 @@ static void make_available(struct drv_ring *ring, uint16_t head)
 	__atomic_store_n(&ring->avail->idx, ring->avail_idx, __ATOMIC_RELEASE);
 }
 
+void *drv_table(struct drv_ring *ring, uint16_t head, unsigned int n)
+{
+	return n > DRV_TABLE ? drv_alloc(ring->mem, n * sizeof(*ring->tables), 16) :
+			       ring->tables + (size_t)head * DRV_TABLE;
+}
+
 static int add_indirect(struct drv_ring *ring, const struct drv_buf *bufs, unsigned int n)
 {
 	uint16_t head = ring->free_head;
-	struct vring_desc *table = ring->tables + (size_t)head * DRV_TABLE;
+	struct vring_desc *table;
 	unsigned int i;
 
-	if (!ring->nfree || n > DRV_TABLE)
+	if (!ring->nfree)
+		return -1;
+	table = drv_table(ring, head, n);
+	if (!table)
 		return -1;
 	for (i = 0; i < n; i++) {
 		fill_desc(ring, &table[i], &bufs[i], i + 1 < n);

@@ -101,6 +101,7 @@ void drv_ring_finish(struct drv_ring *ring);
 
 /**
  * drv_add() - make a request available, without telling the device
+ * @indirect:	in a table; one of more than DRV_TABLE descriptors takes of drv_alloc()
  *
  * Return: its head, or -1 when the ring is full.
  */
@@ -117,6 +118,9 @@ int drv_wait(struct drv_ring *ring, uint32_t *len, int timeout_ms);
 
 /* drv_event() - ask for a call when the answer after the next @n ones is given (EVENT_IDX) */
 void drv_event(struct drv_ring *ring, unsigned int n);
+
+/* drv_table() - for a request of @n buffers: its head's, or a longer one; NULL: no more memory */
+void *drv_table(struct drv_ring *ring, uint16_t head, unsigned int n);
 
 /* The packed ring's part of these (driver-packed.c) */
 void drv_packed_init(struct drv_ring *ring);

@@ -383,6 +383,55 @@ static void test_mistakes(void **state)
 	gpu_finish_shown();
 }
 
+/* A command stream of as many pages as an indirect table has descriptors, but for two */
+static uint32_t submit_pages(unsigned int pages)
+{
+	const struct virtio_gpu_cmd_submit submit = {
+		.hdr.type = htole32(VIRTIO_GPU_CMD_SUBMIT_3D),
+		.hdr.flags = htole32(VIRTIO_GPU_FLAG_FENCE),
+		.hdr.fence_id = htole64(5),
+		.size = htole32(4096 * pages),
+	};
+	struct drv_buf *bufs = calloc(pages + 2, sizeof(*bufs));
+	uint8_t *page = drv_alloc(&fe.mem, 4096, 4096);
+	struct virtio_gpu_ctrl_hdr hdr = { 0 };
+	unsigned int i;
+	int head;
+
+	assert_non_null(bufs);
+	assert_non_null(page);
+	memcpy(req, &submit, sizeof(submit));
+	memset(resp, 0, sizeof(hdr));
+	bufs[0] = (struct drv_buf){ req, sizeof(submit), false };
+	for (i = 1; i <= pages; i++)
+		bufs[i] = (struct drv_buf){ page, 4096, false };
+	bufs[pages + 1] = (struct drv_buf){ resp, sizeof(hdr), true };
+	head = drv_add(&fe.rings[0], bufs, pages + 2, true);
+	free(bufs);
+	assert_true(head >= 0);
+	drv_kick(&fe.rings[0]);
+	if (drv_wait(&fe.rings[0], NULL, DT_TIMEOUT_MS) != head)
+		fail_msg("a stream of %u pages: expected an answer, saw none", pages);
+	memcpy(&hdr, resp, sizeof(hdr));
+	assert_true(le64toh(hdr.fence_id) == 5);
+	return le32toh(hdr.type);
+}
+
+/* What is too long is refused, and the queue goes on. */
+static void test_long_stream(void **state)
+{
+	static const unsigned int pages[] = { 4094, 4095, 4096, 32766 };
+	unsigned int i;
+
+	(void)state;
+	gpu_start(-1);
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		assert_in_range(submit_pages(pages[i]), VIRTIO_GPU_RESP_ERR_UNSPEC,
+				VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+	assert_int_equal(gpu_create(1, BGRX, 64, 64), OK);
+	gpu_finish();
+}
+
 /* 64 MiB were allowed */
 static void test_memory_limit(void **state)
 {
@@ -585,6 +634,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_blob),
 		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_long_stream),
 		cmocka_unit_test(test_memory_limit),
 		cmocka_unit_test(test_fence),
 		cmocka_unit_test(test_deaf_display),

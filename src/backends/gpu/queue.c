@@ -11,7 +11,8 @@
 
 void gpu_queues_init(struct gpu_queues *queues, struct gpu *gpu)
 {
-	memset(queues, 0, sizeof(*queues));
+	/* the rest is a megabyte, of which few requests touch more than a page */
+	memset(queues, 0, offsetof(struct gpu_queues, iov));
 	queues->gpu = gpu;
 	queues->fenced_end = &queues->fenced;
 }
@@ -83,24 +84,18 @@ static void answer_fenced(struct gpu_queues *queues, bool all)
 	struct virtqueue *vq = &queues->control->vq;
 	uint64_t finished = all ? UINT64_MAX : queues->gpu->renderer->finished(queues->gpu);
 	struct vq_buffers bufs;
-	struct iovec *iov;
 
-	if (!queues->fenced || queues->fenced->fence > finished)
-		return;
-	/* the command at hand has the other ones */
-	iov = calloc(GPU_MAX_IOVS, sizeof(*iov));
 	while (queues->fenced && queues->fenced->fence <= finished) {
 		struct gpu_fenced *f = queues->fenced;
 
 		queues->fenced = f->next;
-		bufs = (struct vq_buffers){ .iov = iov, .max = GPU_MAX_IOVS };
-		if (iov && !vq->broken && !vq_chain(vq, f->id, &bufs))
+		bufs = (struct vq_buffers){ .iov = queues->fenced_iov, .max = GPU_MAX_IOVS };
+		if (!vq->broken && !vq_chain(vq, f->id, &bufs))
 			put_answer(vq, f->id, &bufs, f->reply, f->len);
 		free(f);
 	}
 	if (!queues->fenced)
 		queues->fenced_end = &queues->fenced;
-	free(iov);
 }
 
 void gpu_queues_fenced(struct gpu_queues *queues)

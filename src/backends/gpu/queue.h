@@ -5,8 +5,11 @@
 
 #include "backends/gpu/gpu.h"
 
-/* Buffers of one request: a command stream is one of many pages */
-#define GPU_MAX_IOVS 4096
+/*
+ * Buffers of one request. A command stream has one for each of its pages, and any user decides how
+ * long it is: what is too long is to be refused, and not to break the queue.
+ */
+#define GPU_MAX_IOVS VQ_MAX_SIZE
 
 #define GPU_CONTROL_QUEUE 0
 #define GPU_CURSOR_QUEUE 1
@@ -36,7 +39,8 @@ struct gpu_queues {
 	struct gpu_fenced *fenced;
 	struct gpu_fenced **fenced_end;
 
-	struct iovec iov[GPU_MAX_IOVS];
+	struct iovec iov[GPU_MAX_IOVS]; /* of the command at hand */
+	struct iovec fenced_iov[GPU_MAX_IOVS]; /* of one that is answered meanwhile */
 };
 
 void gpu_queues_init(struct gpu_queues *queues, struct gpu *gpu);
