@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -172,12 +173,104 @@ static void test_answer_that_nobody_waits_for(void **state)
 	end();
 }
 
+/* ---- a display that hangs ---- */
+
+/* A buffer of the renderer's own, which the display is told of */
+static int export(struct gpu *the_gpu, struct gpu_resource *res, struct vgpu_dmabuf_scanout *d)
+{
+	(void)the_gpu;
+	d->fd_width = res->width;
+	d->fd_height = res->height;
+	d->fd_stride = 4 * res->width;
+	d->fd_drm_fourcc = VGPU_FOURCC_XR24;
+	return memfd_create("picture", MFD_CLOEXEC);
+}
+
+#define COMMAND(kind, id, ...)                               \
+	({                                                   \
+		struct kind c_ = { __VA_ARGS__ };            \
+		struct gpu_answer answer_;                   \
+		c_.hdr.type = htole32(id);                   \
+		gpu_control(&gpu, &c_, sizeof(c_), &answer_); \
+	})
+
+static int flush(void)
+{
+	return COMMAND(virtio_gpu_resource_flush, VIRTIO_GPU_CMD_RESOURCE_FLUSH,
+		       .r = { 0, 0, 64, 64 }, .resource_id = 1);
+}
+
+static void begin_picture(const struct gpu_renderer *renderer)
+{
+	static const struct mem_table no_regions;
+	const uint64_t features = 0;
+
+	loop = loop_create();
+	assert_non_null(loop);
+	assert_int_equal(gpu_init(&gpu, loop, renderer, NULL), 0);
+	gpu.work = work;
+	gpu_memory_changed(&gpu, &no_regions);
+	connect_display();
+	answer(VGPU_GET_PROTOCOL_FEATURES, &features, sizeof(features));
+	assert_true(run(1000));
+	assert_int_equal(COMMAND(virtio_gpu_resource_create_2d, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D,
+				 .resource_id = 1, .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+				 .width = 64, .height = 64),
+			 0);
+	assert_int_equal(COMMAND(virtio_gpu_set_scanout, VIRTIO_GPU_CMD_SET_SCANOUT,
+				 .r = { 0, 0, 64, 64 }, .resource_id = 1),
+			 0);
+}
+
+/* It is waited for once: what its socket takes in afterwards is no sign of it. */
+static void test_hangs_with_a_buffer(void **state)
+{
+	struct gpu_renderer renderer = gpu_renderer_2d;
+	unsigned int i;
+
+	(void)state;
+	renderer.export = export;
+	begin_picture(&renderer);
+	assert_int_equal(flush(), -EAGAIN);
+	link_give_up(&gpu.link);
+	for (i = 0; i < 4; i++) {
+		struct virtio_gpu_update_cursor move = {
+			.hdr.type = htole32(VIRTIO_GPU_CMD_MOVE_CURSOR),
+			.pos.x = htole32(i),
+		};
+
+		gpu_cursor(&gpu, &move, sizeof(move));
+		if (flush())
+			fail_msg("frame %u: expected no wait for a display that hangs, saw one", i);
+	}
+	/* until it answers */
+	answer(VGPU_DMABUF_UPDATE, NULL, 0);
+	run(100);
+	assert_true(link_waits(&gpu.link));
+	assert_int_equal(flush(), -EAGAIN);
+	end();
+}
+
+/* One that is sent pixels owes no answers: that it takes them is its sign. */
+static void test_back_with_pixels(void **state)
+{
+	(void)state;
+	begin_picture(&gpu_renderer_2d);
+	assert_int_equal(flush(), 0);
+	link_give_up(&gpu.link);
+	assert_int_equal(flush(), 0);
+	assert_true(link_waits(&gpu.link));
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gone_as_seen_by_the_cursor),
 		cmocka_unit_test(test_another_while_one_is_waited_for),
 		cmocka_unit_test(test_answer_that_nobody_waits_for),
+		cmocka_unit_test(test_hangs_with_a_buffer),
+		cmocka_unit_test(test_back_with_pixels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,7 +185,8 @@ static int push(struct link *link)
 			before = 0;
 		}
 		ret = vgpu_writer_write(&link->writer, link->sock);
-		if (!ret || link->writer.sent != before)
+		/* A socket takes some while nobody reads: who owes an answer has to give it. */
+		if (!link->nawaited && (!ret || link->writer.sent != before))
 			alive(link);
 		if (ret)
 			return ret;

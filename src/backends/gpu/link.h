@@ -5,7 +5,7 @@
  * Nothing is queued but the one message that is being sent: when the socket takes more, the owner
  * is asked for the next, which it makes from what there is to tell by then. A display that takes
  * or answers nothing for a while is called stalled: whoever waits for it goes on without, until it
- * comes back.
+ * comes back. It has when it answers, or, if it owes no answer, when it takes something.
  */
 #ifndef GPU_LINK_H
 #define GPU_LINK_H
