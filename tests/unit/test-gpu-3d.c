@@ -109,11 +109,54 @@ static void test_buffer(void **state)
 	gpu_finish();
 }
 
+/* 64 MiB were allowed, whatever a texel takes, and however few layers the driver names. */
+static void test_memory_limit_3d(void **state)
+{
+	static const struct {
+		const char *what;
+		uint32_t format, width, height, depth, layers, levels;
+		bool fits;
+	} cases[] = {
+		{ "4 bytes a texel", BGRX, 4096, 4096, 1, 1, 0, true },
+		{ "4 bytes a texel, one line more", BGRX, 4096, 4097, 1, 1, 0, false },
+		{ "no layers", BGRX, 4096, 4096, 1, 0, 0, true },
+		{ "no layers, one line more", BGRX, 4096, 4097, 1, 0, 0, false },
+		{ "with levels", BGRX, 4096, 4096, 1, 1, 1, false },
+		{ "16 bytes a texel", 31, 2048, 2048, 1, 1, 0, true },
+		{ "16 bytes a texel, one line more", 31, 2048, 2049, 1, 1, 0, false },
+		{ "8 bytes a texel", 94, 2048, 4096, 1, 1, 0, true },
+		{ "8 bytes a texel, one line more", 94, 2048, 4097, 1, 1, 0, false },
+		{ "1 byte a texel", 64, 8192, 8192, 1, 1, 0, true },
+		{ "sizes that overflow", 31, -1U, -1U, -1U, -1U, 0, false },
+		{ "sizes of 0 that overflow", 31, -1U, 0, -1U, 0, 0, false },
+	};
+	unsigned int i;
+
+	(void)state;
+	gpu_start(-1);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint32_t ret = SUBMIT(virtio_gpu_resource_create_3d,
+				      VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, .resource_id = 1,
+				      .target = 2, .format = cases[i].format, .bind = 1 << 3,
+				      .width = cases[i].width, .height = cases[i].height,
+				      .depth = cases[i].depth, .array_size = cases[i].layers,
+				      .last_level = cases[i].levels);
+
+		if (ret != (cases[i].fits ? OK : VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY))
+			fail_msg("%s: expected it %s, saw %#x", cases[i].what,
+				 cases[i].fits ? "made" : "refused", ret);
+		if (cases[i].fits)
+			assert_int_equal(gpu_unref(1), OK);
+	}
+	gpu_finish();
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_buffer),
+		cmocka_unit_test(test_memory_limit_3d),
 	};
 
 	if (argc < 2) {

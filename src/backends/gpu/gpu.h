@@ -11,6 +11,7 @@
  *	link.c		the socket to the display
  *	renderer-2d.c	resources as pixman images
  *	renderer-virgl.c	resources and contexts of virglrenderer
+ *	texture.c	what its textures take
  *	gl.c		the OpenGL that it draws with
  *
  * One thread. A command whose end the display decides is held back, and the queue behind it; the

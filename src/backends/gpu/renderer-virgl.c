@@ -20,6 +20,7 @@
 #include "backends/gpu/gl.h"
 #include "backends/gpu/gpu.h"
 #include "backends/gpu/pixels.h"
+#include "backends/gpu/texture.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -254,21 +255,6 @@ static int export(struct gpu *gpu, struct gpu_resource *res, struct vgpu_dmabuf_
 
 /* ---- 3D commands ---- */
 
-/* A wide guess at the graphics card's memory: four bytes a texel, half as much again for levels */
-static uint64_t bytes_3d(const struct virtio_gpu_resource_create_3d *c)
-{
-	uint64_t side = (uint64_t)le32toh(c->width) * le32toh(c->height);
-	uint64_t layers = (uint64_t)le32toh(c->depth) * le32toh(c->array_size);
-	uint64_t samples = MAX(le32toh(c->nr_samples), 1U), bytes;
-
-	if (le32toh(c->target) == BUFFER) /* its width is in bytes */
-		return le32toh(c->width);
-	if (__builtin_mul_overflow(side, layers, &bytes) ||
-	    __builtin_mul_overflow(bytes, samples * (le32toh(c->last_level) ? 6 : 4), &bytes))
-		return UINT64_MAX;
-	return bytes;
-}
-
 static uint32_t create_3d(struct gpu *gpu, const void *request)
 {
 	const struct virtio_gpu_resource_create_3d *c = request;
@@ -285,6 +271,7 @@ static uint32_t create_3d(struct gpu *gpu, const void *request)
 		.flags = le32toh(c->flags),
 	};
 	struct gpu_resource *res;
+	uint64_t bytes;
 	uint32_t ret;
 
 	if (args.last_level > MAX_LEVELS || !args.width)
@@ -296,7 +283,8 @@ static uint32_t create_3d(struct gpu *gpu, const void *request)
 	 */
 	if (args.target == BUFFER)
 		args.format = FORMAT_R8_UNORM;
-	ret = resource_create(gpu, le32toh(c->resource_id), GPU_RESOURCE_3D, bytes_3d(c), &res);
+	bytes = args.target == BUFFER ? args.width : texture_bytes(c);
+	ret = resource_create(gpu, le32toh(c->resource_id), GPU_RESOURCE_3D, bytes, &res);
 	if (ret != VIRTIO_GPU_RESP_OK_NODATA)
 		return ret;
 	/* only what can be shown has a size that counts */
