@@ -89,7 +89,7 @@ int option_value_pool(const char *text, uint64_t *bytes)
 }
 
 /* Each within what a driver and its EDID can hold. */
-int option_value_resolution(const char *text, const char **resolution)
+int option_value_resolution(const char *text, const char **resolution, uint32_t *pixels)
 {
 	const char *x = strchr(text, 'x');
 	unsigned int width, height;
@@ -103,9 +103,11 @@ int option_value_resolution(const char *text, const char **resolution)
 	ret = parse_uint(first, EDID_MIN_SIDE, EDID_MAX_SIDE, &width);
 	if (!ret)
 		ret = parse_uint(x + 1, EDID_MIN_SIDE, EDID_MAX_SIDE, &height);
-	if (!ret)
-		*resolution = text;
-	return ret;
+	if (ret)
+		return ret;
+	*resolution = text;
+	*pixels = width * height;
+	return 0;
 }
 
 /* xx:xx:xx:xx:xx:xx, and no multicast address */

@@ -29,7 +29,7 @@ int option_value_text(const char *text, const char **value);
 int option_value_tag(const char *text, const char **tag);
 int option_value_mac(const char *text, uint8_t mac[6]);
 int option_value_display(const char *text, const char **display);
-int option_value_resolution(const char *text, const char **resolution);
+int option_value_resolution(const char *text, const char **resolution, uint32_t *pixels);
 int option_value_pool(const char *text, uint64_t *bytes);
 
 /* option_value_reconnect() - RECONNECT_*, or milliseconds */

@@ -17,6 +17,7 @@
 #include "adapter/snapshot.h"
 #include "common/state-dir.h"
 #include "common/util.h"
+#include "vhost-user/gpu-protocol.h"
 
 #define TIMEOUT_DEFAULT_MS 5000U
 /* It may have to compile what draws before it answers, on a CPU that then draws as well. */
@@ -244,7 +245,7 @@ static int parse_gpu(struct adapter_options *o, int opt, const char *arg)
 	case OPT_DISPLAY_PROGRAM:
 		return option_value_text(arg, &o->display_program);
 	case OPT_RESOLUTION:
-		return option_value_resolution(arg, &o->resolution);
+		return option_value_resolution(arg, &o->resolution, &o->head_pixels);
 	case OPT_HEADS:
 		return option_value_number("heads", arg, &o->heads);
 	default:
@@ -425,6 +426,15 @@ static int check_display_input(const struct adapter_options *o, struct failure *
 			   "--display-input needs --display sdl or vnc: nobody types elsewhere");
 }
 
+static int check_heads(const struct adapter_options *o, struct failure *failure)
+{
+	if ((uint64_t)o->head_pixels * o->heads <= VGPU_MAX_PIXELS)
+		return 0;
+	return failure_set(failure, -EINVAL,
+			   "--heads %u: with --resolution %s they have more than %u pixels together",
+			   o->heads, o->resolution, VGPU_MAX_PIXELS);
+}
+
 static int check_transport(const struct adapter_options *o, struct failure *failure)
 {
 	return o->type.id && o->transport->check ? o->transport->check(o, failure) : 0;
@@ -441,6 +451,7 @@ unsigned int options_check_together(const struct adapter_options *options,
 	} checks[] = {
 		{ "queue-size", check_queue_size },
 		{ "display-input", check_display_input },
+		{ "heads", check_heads },
 		{ "transport", check_transport },
 	};
 	unsigned int mistakes = 0;

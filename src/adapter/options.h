@@ -34,6 +34,7 @@ struct adapter_options {
 	const char *display; /* gpu: sdl, vnc[=ADDRESS], png=FOLDER, none */
 	const char *display_program; /* NULL: virtio-loopback-display */
 	const char *resolution; /* WxH, NULL: the display's choice */
+	uint32_t head_pixels; /* of that */
 	unsigned int heads;
 	const char *display_input; /* where vhost-user-input finds what is typed there; NULL: not */
 	const char *display_render_node; /* reads what the CPU cannot; NULL: nothing does */

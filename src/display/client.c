@@ -158,6 +158,23 @@ static int cursor_update(struct client *client, struct vgpu_message *msg)
 
 /* ---- pictures ---- */
 
+/* What there is no room for leaves this head off: it is no reason to let go of the others. */
+static int set_mode(struct client *client, struct head *head, uint32_t width, uint32_t height)
+{
+	int ret = display_mode(client->display, head, width, height);
+
+	if (ret != -ENOSPC && ret != -ENOMEM)
+		return ret;
+	if (ret == -ENOSPC)
+		log_ratelimited(LOG_LEVEL_WARNING,
+				"head %u stays off: with %u x %u all heads would have more than %u pixels",
+				head->index, width, height, VGPU_MAX_PIXELS);
+	else
+		log_ratelimited(LOG_LEVEL_WARNING, "head %u stays off: no memory for %u x %u",
+				head->index, width, height);
+	return 0;
+}
+
 static int scanout(struct client *client, struct vgpu_message *msg)
 {
 	const struct vgpu_scanout *s = &msg->payload.scanout;
@@ -169,7 +186,7 @@ static int scanout(struct client *client, struct vgpu_message *msg)
 	/* Some back-ends say it with each page flip: the picture stays until there is another. */
 	if (head->width == s->width && head->height == s->height)
 		return 0;
-	return display_mode(client->display, head, s->width, s->height);
+	return set_mode(client, head, s->width, s->height);
 }
 
 static int update(struct client *client, struct vgpu_message *msg)
@@ -179,7 +196,7 @@ static int update(struct client *client, struct vgpu_message *msg)
 	struct rect rect = { u->x, u->y, u->width, u->height };
 	uint32_t y;
 
-	if (!head)
+	if (!head || !head->width)
 		return 0;
 	if (!rect_within(&rect, head->width, head->height)) {
 		log_ratelimited(LOG_LEVEL_WARNING, "head %u: pixels outside of its picture",
@@ -205,8 +222,8 @@ static int show_dmabuf(struct client *client, struct vgpu_message *msg, uint64_t
 		return 0;
 	dmabuf_close(&head->dmabuf);
 	if (off || head->width != s->width || head->height != s->height) {
-		ret = display_mode(client->display, head, off ? 0 : s->width, off ? 0 : s->height);
-		if (ret || off)
+		ret = set_mode(client, head, off ? 0 : s->width, off ? 0 : s->height);
+		if (ret || !head->width)
 			return ret;
 	}
 	ret = dmabuf_open(&head->dmabuf, s, modifier, vgpu_message_take_fd(msg));

@@ -79,21 +79,19 @@ int display_mode(struct display *display, struct head *head, uint32_t width, uin
 	uint64_t pixels = (uint64_t)width * height;
 	int ret = 0;
 
-	if (width > VGPU_MAX_SIDE || height > VGPU_MAX_SIDE || !width != !height ||
-	    pixels + pixels_of_others(display, head) > VGPU_MAX_PIXELS)
+	if (width > VGPU_MAX_SIDE || height > VGPU_MAX_SIDE || !width != !height)
 		return -EINVAL;
+	if (pixels + pixels_of_others(display, head) > VGPU_MAX_PIXELS)
+		ret = -ENOSPC;
 	/* The output may hold back a frame that was shown: it is the last chance to see it. */
 	output_settle(&display->output, head);
 	free(head->pixels);
-	head->pixels = pixels ? calloc(pixels, sizeof(uint32_t)) : NULL;
-	if (pixels && !head->pixels) {
-		width = 0;
-		height = 0;
+	head->pixels = pixels && !ret ? calloc(pixels, sizeof(uint32_t)) : NULL;
+	if (pixels && !ret && !head->pixels)
 		ret = -ENOMEM;
-	}
-	head->width = width;
-	head->height = height;
-	log_info("head %u: %u x %u", head->index, width, height);
+	head->width = ret ? 0 : width;
+	head->height = ret ? 0 : height;
+	log_info("head %u: %u x %u", head->index, head->width, head->height);
 	output_mode(&display->output, head);
 	return ret;
 }
@@ -118,13 +116,32 @@ void display_damage(struct display *display, struct head *head, struct rect rect
 		output_damage(&display->output, head, &rect);
 }
 
-void display_resized(struct display *display, struct head *head, uint32_t width, uint32_t height)
+/* What is offered fits as well, or the driver would follow into the dark. */
+static bool offer_fits(const struct display *display, const struct head *head, uint32_t width,
+		       uint32_t height)
+{
+	uint64_t sum = (uint64_t)width * height;
+	unsigned int i;
+
+	for (i = 0; i < display->nheads; i++) {
+		const struct head *other = &display->heads[i];
+
+		if (other != head)
+			sum += (uint64_t)other->wanted_width * other->wanted_height;
+	}
+	return sum <= VGPU_MAX_PIXELS;
+}
+
+int display_resized(struct display *display, struct head *head, uint32_t width, uint32_t height)
 {
 	width = MAX(EDID_MIN_SIDE, MIN(width, EDID_MAX_SIDE));
 	height = MAX(EDID_MIN_SIDE, MIN(height, EDID_MAX_SIDE));
 	if (width == head->wanted_width && height == head->wanted_height)
-		return;
+		return 0;
+	if (!offer_fits(display, head, width, height))
+		return -ENOSPC;
 	head->wanted_width = width;
 	head->wanted_height = height;
 	control_resize(&display->control, head);
+	return 0;
 }

@@ -61,7 +61,8 @@ void display_finish(struct display *display);
  * display_mode() - a head gets another size, or is switched off
  * @width, @height:	0: off
  *
- * Return: 0; -EINVAL for a size that there cannot be; -ENOMEM: the head is off.
+ * Return: 0; -EINVAL for a size that there cannot be; -ENOSPC: too large beside the other heads, or
+ * -ENOMEM: the head is off.
  */
 int display_mode(struct display *display, struct head *head, uint32_t width, uint32_t height);
 
@@ -71,7 +72,11 @@ void display_off(struct display *display);
 /* display_damage() - pixels of a head have changed */
 void display_damage(struct display *display, struct head *head, struct rect rect);
 
-/* display_resized() - the output wants another size for a head; the adapter is told of a new one */
-void display_resized(struct display *display, struct head *head, uint32_t width, uint32_t height);
+/**
+ * display_resized() - the output wants another size for a head; the adapter is told of a new one
+ *
+ * Return: 0 or -ENOSPC: too large beside the other heads, it stays as it was.
+ */
+int display_resized(struct display *display, struct head *head, uint32_t width, uint32_t height);
 
 #endif

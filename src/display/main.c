@@ -170,6 +170,11 @@ static int parse_options(int argc, char **argv, struct display_options *o)
 		log_error("--control-fd N and --mode MODE are needed, and nothing else (see --help)");
 		return -EINVAL;
 	}
+	if ((uint64_t)o->heads * o->width * o->height > VGPU_MAX_PIXELS) {
+		log_error("--heads %u: with --resolution %ux%u they have more than %u pixels together",
+			  o->heads, o->width, o->height, VGPU_MAX_PIXELS);
+		return -EINVAL;
+	}
 	return 0;
 }
 

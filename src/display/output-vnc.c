@@ -325,8 +325,9 @@ static int viewer_resized(int width, int height, int count, struct rfbExtDesktop
 	have_news(own);
 	if (count != 1 || width <= 0 || height <= 0)
 		return rfbExtDesktopSize_InvalidScreenLayout;
-	display_resized(own->vnc->display, own->head, (uint32_t)width, (uint32_t)height);
-	return rfbExtDesktopSize_Success;
+	return display_resized(own->vnc->display, own->head, (uint32_t)width, (uint32_t)height) ?
+		       rfbExtDesktopSize_OutOfResources :
+		       rfbExtDesktopSize_Success;
 }
 
 /* ---- pictures ---- */

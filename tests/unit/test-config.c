@@ -251,6 +251,9 @@ static void test_mistakes(void **state)
 		{ "[device]\ntype = gpu\nexec = b\ndisplay-input = /x\nqueue-size = 3\n",
 		  "x.conf:5: queue-size 3: a power of two, or with packed\n"
 		  "x.conf:4: display-input needs display sdl or vnc: nobody types elsewhere\n" },
+		{ "[device]\ntype = gpu\nexec = b\nresolution = 4000x3000\nheads = 6\n",
+		  "x.conf:5: heads 6: with resolution 4000x3000 they have more than 67108864 "
+		  "pixels together\n" },
 		{ "[device]\ntype = disk\nexec = b\ntransport = vduse\n", NULL },
 		{ "[device]\ntype = blk\nexec = b\n[disk]\nimage = x\n",
 		  "x.conf:4: [disk]: there are [device] and [backend] only\n" },

@@ -123,6 +123,9 @@ static void test_options(void **state)
 	assert_int_equal(o.heads, 1);
 	assert_int_equal(o.timeout_ms, 20000);
 	assert_int_equal(parse(&o, &f, "--type gpu --name g --exec cmd --display vnc=:1"), 0);
+	assert_int_equal(parse(&o, &f,
+			       "--type gpu --name g --exec cmd --heads 4 --resolution 4095x4095"),
+			 0);
 }
 
 static void test_bad_options(void **state)
@@ -160,6 +163,7 @@ static void test_bad_options(void **state)
 		"--type gpu --name d0 --socket /s --display sdl=1",
 		"--type gpu --name d0 --socket /s --heads 0",
 		"--type gpu --name d0 --socket /s --heads 17",
+		"--type gpu --name d0 --socket /s --heads 5 --resolution 4095x4095",
 		"--type gpu --name d0 --socket /s --resolution 800",
 		"--type gpu --name d0 --socket /s --resolution x600",
 		"--type gpu --name d0 --socket /s --resolution 800x600x2",
