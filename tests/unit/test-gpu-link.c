@@ -173,6 +173,45 @@ static void test_answer_that_nobody_waits_for(void **state)
 	end();
 }
 
+/* GET_EDID came before the display had said that it does not know it: there is one all the same. */
+static void test_edid_is_not_known(void **state)
+{
+	const struct virtio_gpu_resp_display_info info = {
+		.hdr.type = htole32(VIRTIO_GPU_RESP_OK_DISPLAY_INFO),
+		.pmodes[0].r.width = htole32(777),
+	};
+	const uint64_t features = 0;
+	uint32_t response, asked[16];
+	ssize_t i, n;
+
+	(void)state;
+	loop = loop_create();
+	assert_non_null(loop);
+	assert_int_equal(gpu_init(&gpu, loop, &gpu_renderer_2d, NULL), 0);
+	gpu.work = work;
+	connect_display();
+	assert_int_equal(ask(VIRTIO_GPU_CMD_GET_EDID, &response), -EAGAIN);
+	answer(VGPU_GET_PROTOCOL_FEATURES, &features, sizeof(features));
+	if (!run(1000))
+		fail_msg("EDID is not known: expected the command to go on, saw it wait");
+	assert_int_equal(ask(VIRTIO_GPU_CMD_GET_EDID, &response), 0);
+	assert_int_equal(response, VIRTIO_GPU_RESP_OK_EDID);
+	assert_int_equal(ask(VIRTIO_GPU_CMD_GET_EDID, &response), 0);
+	/* GET_PROTOCOL_FEATURES and SET_PROTOCOL_FEATURES, of three words each and a u64 */
+	n = recv(display, asked, sizeof(asked), MSG_DONTWAIT);
+	for (i = 0; i + 12 <= n; i += 12 + asked[i / 4 + 2])
+		if (asked[i / 4] == VGPU_GET_EDID)
+			fail_msg("EDID is not known: expected no question, saw GET_EDID");
+	/* and what is asked next has its own answer */
+	assert_int_equal(ask(VIRTIO_GPU_CMD_GET_DISPLAY_INFO, &response), -EAGAIN);
+	answer(VGPU_GET_DISPLAY_INFO, &info, sizeof(info));
+	assert_true(run(1000));
+	assert_int_equal(ask(VIRTIO_GPU_CMD_GET_DISPLAY_INFO, &response), 0);
+	assert_int_equal(((struct virtio_gpu_resp_display_info *)(void *)gpu.reply)
+				 ->pmodes[0].r.width, htole32(777));
+	end();
+}
+
 /* ---- a display that hangs ---- */
 
 /* A buffer of the renderer's own, which the display is told of */
@@ -269,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_gone_as_seen_by_the_cursor),
 		cmocka_unit_test(test_another_while_one_is_waited_for),
 		cmocka_unit_test(test_answer_that_nobody_waits_for),
+		cmocka_unit_test(test_edid_is_not_known),
 		cmocka_unit_test(test_hangs_with_a_buffer),
 		cmocka_unit_test(test_back_with_pixels),
 	};

@@ -75,14 +75,12 @@ static uint32_t get_edid(struct gpu *gpu, const struct command *cmd, struct gpu_
 	struct virtio_gpu_resp_edid edid = { 0 };
 	union vgpu_payload payload;
 	uint32_t size;
-	int ret = -EOPNOTSUPP;
+	int ret;
 
 	COMMAND(virtio_gpu_cmd_get_edid, get, cmd);
 	if (le32toh(get.scanout) >= VGPU_MAX_SCANOUTS)
 		return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
-	if (!link_waits(&gpu->link) || !gpu->link.negotiated ||
-	    gpu->link.features & BIT_ULL(VGPU_PROTOCOL_F_EDID))
-		ret = link_ask(&gpu->link, VGPU_GET_EDID, le32toh(get.scanout), &payload);
+	ret = link_ask(&gpu->link, VGPU_GET_EDID, le32toh(get.scanout), &payload);
 	if (ret == -EAGAIN)
 		return LATER;
 	if (ret) {

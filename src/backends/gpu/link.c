@@ -69,6 +69,12 @@ static void lose_question(struct link *link)
 		link->question = LINK_LOST;
 }
 
+/* A display that is asked what it has not negotiated breaks the connection, or does not answer. */
+static bool knows(const struct link *link, uint32_t request)
+{
+	return request != VGPU_GET_EDID || link->features & BIT_ULL(VGPU_PROTOCOL_F_EDID);
+}
+
 /* The answers may come later: then they are let pass. */
 static void drop_awaited(struct link *link)
 {
@@ -223,6 +229,8 @@ static int take_answer(struct link *link, struct vgpu_message *msg)
 		link->features = msg->payload.u64 & OWN_FEATURES;
 		link->features_to_set = true;
 		link->negotiated = true;
+		if (link->question == LINK_TO_BE_ASKED && !knows(link, link->question_request))
+			lose_question(link);
 		return 0;
 	case VGPU_DMABUF_UPDATE:
 		if (!first.dropped)
@@ -283,6 +291,8 @@ int link_ask(struct link *link, uint32_t request, uint32_t scanout, union vgpu_p
 	if (!link_waits(link))
 		return -ENOTCONN;
 	if (now == LINK_NO_QUESTION) {
+		if (link->negotiated && !knows(link, request))
+			return -EOPNOTSUPP;
 		link->question = LINK_TO_BE_ASKED;
 		link->question_request = request;
 		link->question_scanout = scanout;

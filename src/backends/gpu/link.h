@@ -126,7 +126,8 @@ void link_forget(struct link *link);
  *
  * Call it again after progress, with the same question.
  *
- * Return: 0, -EAGAIN (progress will be called), -ENOTCONN or -ETIMEDOUT.
+ * Return: 0, -EAGAIN (progress will be called), -ENOTCONN, -ETIMEDOUT, or -EOPNOTSUPP: the display
+ * does not know the question.
  */
 int link_ask(struct link *link, uint32_t request, uint32_t scanout, union vgpu_payload *answer);
 
