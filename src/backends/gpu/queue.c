@@ -62,15 +62,32 @@ static void put_answer(struct virtqueue *vq, uint16_t id, const struct vq_buffer
 
 /* ---- fences ---- */
 
+/*
+ * In place of one that cannot be made: by an answer that overtakes others Linux takes theirs for
+ * passed as well, where they are of the same context. 0: there are no others.
+ */
+static uint64_t fence_before(const struct gpu_queues *queues)
+{
+	return queues->fenced ?
+		       container_of(queues->fenced_end, struct gpu_fenced, next)->fence :
+		       0;
+}
+
 static bool hold_back(struct gpu_queues *queues, const struct gpu_answer *answer)
 {
 	struct gpu *gpu = queues->gpu;
-	struct gpu_fenced *f;
-	uint64_t fence = gpu->renderer->fence(gpu);
+	struct gpu_fenced *f = malloc(sizeof(*f) + answer->len);
+	uint64_t fence;
 
-	f = fence ? malloc(sizeof(*f) + answer->len) : NULL;
 	if (!f)
 		return false;
+	fence = gpu->renderer->fence(gpu);
+	if (!fence)
+		fence = fence_before(queues);
+	if (!fence) {
+		free(f);
+		return false;
+	}
 	*f = (struct gpu_fenced){ .fence = fence, .id = queues->id, .len = answer->len };
 	memcpy(f->reply, gpu->reply, answer->len);
 	*queues->fenced_end = f;
