@@ -383,12 +383,14 @@ static void close_device(void *dev)
 	struct snd_device *snd = dev;
 	unsigned int i;
 
+	if (!snd->ops) /* none was named */
+		return;
 	for (i = 0; i < snd->num_streams; i++) {
 		if (snd->ops->stream_close)
 			snd->ops->stream_close(&snd->streams[i]);
 		timed_close(&snd->streams[i]);
 	}
-	if (snd->ops && snd->ops->close)
+	if (snd->ops->close)
 		snd->ops->close(snd);
 	fd_close(&snd->busy_fd);
 }
