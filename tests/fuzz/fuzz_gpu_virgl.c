@@ -396,6 +396,12 @@ int gl_find_node(unsigned int number, char *path, size_t size)
 	return -ENODEV;
 }
 
+int gl_check_node(const char *path)
+{
+	(void)path;
+	return -ENODEV;
+}
+
 struct gl *gl_create(void)
 {
 	return calloc(1, sizeof(struct gl));

@@ -2,16 +2,21 @@
 #include "backends/gpu/gl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <epoxy/egl.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 
+#define DRM_MAJOR 226 /* of character devices: Linux's admin-guide/devices.txt */
 #define FIRST_NODE 128
 #define LAST_NODE 191
 #define MOST_DEVICES 32
@@ -49,6 +54,24 @@ int gl_find_node(unsigned int number, char *path, size_t size)
 			return 0;
 		}
 	}
+	return -ENODEV;
+}
+
+/* Of anything else EGL makes nothing, and then draws on the CPU, which was not asked for. */
+int gl_check_node(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	int ret;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		ret = -errno;
+		log_error("--render-node %s: %m", path);
+		return ret;
+	}
+	if (S_ISCHR(st.st_mode) && major(st.st_rdev) == DRM_MAJOR)
+		return 0;
+	log_error("--render-node %s: no graphics card's node, such as /dev/dri/renderD128", path);
 	return -ENODEV;
 }
 

@@ -20,6 +20,9 @@
  */
 int gl_find_node(unsigned int number, char *path, size_t size);
 
+/* gl_check_node() - one that was named; 0, or a negative errno after a line that says why not */
+int gl_check_node(const char *path);
+
 struct gl;
 
 /* gl_create() - OpenGL on the CPU; NULL after a line that says why it cannot be had */

@@ -582,14 +582,10 @@ static int start_library(struct gpu *gpu, const char *node)
 
 static int start_on_node(struct gpu *gpu, const char *node)
 {
-	int fd = open(node, O_RDWR | O_CLOEXEC), ret;
+	int ret = gl_check_node(node);
 
-	if (fd < 0) {
-		ret = -errno;
-		log_error("--render-node %s: %m", node);
+	if (ret)
 		return ret;
-	}
-	fd_close(&fd);
 	ret = start_library(gpu, node);
 	if (!ret)
 		return 0;
