@@ -97,7 +97,7 @@ int vgpu_message_init_update(struct vgpu_message *msg, const struct vgpu_update 
 	vgpu_message_init(msg, VGPU_REQUEST, VGPU_UPDATE);
 	msg->payload.update = *update;
 	msg->header.size += (uint32_t)bytes;
-	msg->pixels = malloc(bytes);
+	msg->pixels = calloc(1, bytes);
 	return msg->pixels ? 0 : -ENOMEM;
 }
 

@@ -50,7 +50,7 @@ void vgpu_message_init(struct vgpu_message *msg, enum vgpu_kind kind, uint32_t r
  * @msg:	the message
  * @update:	where; at least one pixel and at most VGPU_MAX_PIXELS
  *
- * Return: 0, with room for its pixels in msg->pixels, which are not cleared; -EINVAL, -ENOMEM.
+ * Return: 0, with room for its pixels in msg->pixels, which are black; -EINVAL, -ENOMEM.
  */
 int vgpu_message_init_update(struct vgpu_message *msg, const struct vgpu_update *update);
 

@@ -109,6 +109,29 @@ static void test_buffer(void **state)
 	gpu_finish();
 }
 
+/* What OpenGL does not read is black: nothing of the back-end's memory is seen. */
+static void test_unreadable(void **state)
+{
+	const struct virtio_gpu_rect all = { 0, 0, 64, 64 };
+	uint8_t *rgb;
+
+	(void)state;
+	setenv("MALLOC_PERTURB_", "85", 1);
+	gpu_start_shown(1);
+	unsetenv("MALLOC_PERTURB_");
+	/* of four samples a pixel */
+	assert_int_equal(SUBMIT(virtio_gpu_resource_create_3d, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
+				.resource_id = 1, .target = 2, .format = BGRX, .bind = 1 << 1,
+				.width = 64, .height = 64, .depth = 1, .array_size = 1,
+				.nr_samples = 4),
+			 OK);
+	assert_int_equal(gpu_scanout(0, 1, all), OK);
+	assert_int_equal(gpu_flush(1, all), OK);
+	rgb = gpu_newest(0, 64, 64, 0);
+	free(rgb);
+	gpu_finish_shown();
+}
+
 /* 64 MiB were allowed, whatever a texel takes, and however few layers the driver names. */
 static void test_memory_limit_3d(void **state)
 {
@@ -156,6 +179,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_buffer),
+		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_memory_limit_3d),
 	};
 
