@@ -211,12 +211,12 @@ int virgl_renderer_execute(void *args, uint32_t size)
 
 /* ---- commands ---- */
 
-static int transfer(uint32_t id, uint32_t ctx, uint32_t stride, const struct iovec *iov,
-		    unsigned int niov, bool fill)
+static int transfer(uint32_t id, uint32_t ctx, uint32_t stride, const struct virgl_box *box,
+		    const struct iovec *iov, unsigned int niov, bool fill)
 {
 	const struct resource *res = get(id);
 
-	if (ctx && !find_context(ctx))
+	if ((ctx && !find_context(ctx)) || box->z > INT32_MAX || box->d > INT32_MAX)
 		abort();
 	if (stride % 4)
 		return EINVAL;
@@ -236,9 +236,8 @@ int virgl_renderer_transfer_read_iov(uint32_t id, uint32_t ctx, uint32_t level, 
 {
 	(void)level;
 	(void)layer_stride;
-	(void)box;
 	(void)offset;
-	return transfer(id, ctx, stride, iov, (unsigned int)niov, true);
+	return transfer(id, ctx, stride, box, iov, (unsigned int)niov, true);
 }
 
 int virgl_renderer_transfer_write_iov(uint32_t id, uint32_t ctx, int level, uint32_t stride,
@@ -247,9 +246,8 @@ int virgl_renderer_transfer_write_iov(uint32_t id, uint32_t ctx, int level, uint
 {
 	(void)level;
 	(void)layer_stride;
-	(void)box;
 	(void)offset;
-	return transfer(id, ctx, stride, iov, niov, false);
+	return transfer(id, ctx, stride, box, iov, niov, false);
 }
 
 int virgl_renderer_submit_cmd(void *buffer, int ctx, int ndw)

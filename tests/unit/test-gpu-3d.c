@@ -109,6 +109,78 @@ static void test_buffer(void **state)
 	gpu_finish();
 }
 
+/* A command of a stream that does the same; Return: what the stream is answered with */
+static uint32_t stream_transfer(uint32_t id, struct virtio_gpu_box box, uint32_t stride,
+				uint32_t layer_stride)
+{
+	const struct {
+		struct virtio_gpu_cmd_submit submit;
+		uint32_t words[2 + 14];
+	} c = {
+		.submit = { .hdr.type = VIRTIO_GPU_CMD_SUBMIT_3D, .hdr.ctx_id = 1, .size = 64 },
+		/* one that does nothing, and TRANSFER3D from the host */
+		.words = { 0 | 1 << 16, 0, 43 | 13 << 16, id, 0, 0, stride, layer_stride, box.x,
+			   box.y, box.z, box.w, box.h, box.d, 0, 2 },
+	};
+
+	memcpy(req, &c, sizeof(c));
+	return gpu_submit(sizeof(c));
+}
+
+static void begin_transfers(struct pages *pages)
+{
+	gpu_start(-1);
+	gpu_alloc_pages(pages, 4 * 64 * 64);
+	assert_int_equal(SUBMIT(virtio_gpu_ctx_create, VIRTIO_GPU_CMD_CTX_CREATE, .hdr.ctx_id = 1),
+			 OK);
+	/* R9G9B9E5, which is read otherwise than what can be drawn to */
+	assert_int_equal(create_3d(1, 2, 125, 1 << 3, 64, 64), OK);
+	assert_int_equal(gpu_attach(1, pages), OK);
+	assert_int_equal(SUBMIT(virtio_gpu_ctx_resource, VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
+				.hdr.ctx_id = 1, .resource_id = 1),
+			 OK);
+}
+
+/* Boxes that begin before their texture, and strides by which they would end behind the pages */
+static void test_transfers(void **state)
+{
+	static const struct {
+		uint32_t z, d, stride, layer_stride;
+	} wrong[] = {
+		{ -1U, 1, 0, 0 },
+		{ -262143U, 1, 0, 0 },
+		{ 0x80000000, 1, 0, 0 },
+		{ 0, -1U, 0, 0 },
+		{ 0, 1, 0xffffffff, 0 },
+		{ 0, 1, 0x08000000, 0 },
+		{ 0, 3, 0, 0x80000000 },
+	};
+	struct virtio_gpu_box box = { 0, 0, 0, 64, 64, 1 };
+	struct pages pages;
+	unsigned int i;
+
+	(void)state;
+	begin_transfers(&pages);
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		uint32_t direct, stream;
+
+		box.z = wrong[i].z;
+		box.d = wrong[i].d;
+		direct = SUBMIT(virtio_gpu_transfer_host_3d, VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D,
+				.box = box, .resource_id = 1, .stride = wrong[i].stride,
+				.layer_stride = wrong[i].layer_stride);
+		stream = stream_transfer(1, box, wrong[i].stride, wrong[i].layer_stride);
+		if (direct != BAD || stream != BAD)
+			fail_msg("transfer %u: expected it refused, saw %#x and %#x in a stream", i,
+				 direct, stream);
+	}
+	box.z = 0;
+	box.d = 1;
+	assert_int_equal(transfer_3d(1, VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, box), OK);
+	assert_int_equal(stream_transfer(1, box, 256, 64 * 256), OK);
+	gpu_finish();
+}
+
 /* What OpenGL does not read is black: nothing of the back-end's memory is seen. */
 static void test_unreadable(void **state)
 {
@@ -179,6 +251,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_buffer),
+		cmocka_unit_test(test_transfers),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_memory_limit_3d),
 	};

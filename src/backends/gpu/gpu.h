@@ -12,6 +12,7 @@
  *	renderer-2d.c	resources as pixman images
  *	renderer-virgl.c	resources and contexts of virglrenderer
  *	texture.c	what its textures take
+ *	virgl-check.c	what that library has to be kept from
  *	gl.c		the OpenGL that it draws with
  *
  * One thread. A command whose end the display decides is held back, and the queue behind it; the

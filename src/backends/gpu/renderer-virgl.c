@@ -21,6 +21,7 @@
 #include "backends/gpu/gpu.h"
 #include "backends/gpu/pixels.h"
 #include "backends/gpu/texture.h"
+#include "backends/gpu/virgl-check.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -369,14 +370,17 @@ static uint32_t ctx_resource(struct gpu *gpu, const void *request)
 }
 
 /*
- * The library checks boxes, offsets and strides against resource and backing, as texels of the
- * resource's format: for a buffer that holds by what create_3d() makes of it.
+ * The library checks boxes, offsets and strides against resource and backing, but for what
+ * virgl-check.h names, and as texels of the resource's format: for a buffer that holds by what
+ * create_3d() makes of it.
  */
 static uint32_t transfer_3d(struct gpu *gpu, const void *request)
 {
 	const struct virtio_gpu_transfer_host_3d *t = request;
 	struct virgl_box box = { le32toh(t->box.x), le32toh(t->box.y), le32toh(t->box.z),
 				 le32toh(t->box.w), le32toh(t->box.h), le32toh(t->box.d) };
+	const struct virgl_transfer transfer = { box.z, box.h, box.d, le32toh(t->stride),
+						 le32toh(t->layer_stride) };
 	uint32_t id = le32toh(t->resource_id), ctx = le32toh(t->hdr.ctx_id);
 	struct gpu_resource *res = resource_find(gpu, id);
 	int ret;
@@ -385,7 +389,7 @@ static uint32_t transfer_3d(struct gpu *gpu, const void *request)
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	if (ctx && !has_context(virgl_of(gpu), ctx))
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
-	if (!res->backing.iov || le32toh(t->level) > MAX_LEVELS)
+	if (!res->backing.iov || le32toh(t->level) > MAX_LEVELS || !virgl_check_transfer(&transfer))
 		return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
 	if (le32toh(t->hdr.type) == VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D)
 		ret = virgl_renderer_transfer_write_iov(id, ctx, (int)le32toh(t->level),
@@ -406,7 +410,7 @@ static uint32_t submit_3d(struct gpu *gpu, const struct virtio_gpu_cmd_submit *s
 
 	if (!has_context(virgl_of(gpu), ctx))
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
-	if (size % 4 || size > len - sizeof(*s))
+	if (size % 4 || size > len - sizeof(*s) || !virgl_check_stream(s + 1, size / 4))
 		return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
 	/* the library only reads it */
 	return virgl_renderer_submit_cmd((void *)(uintptr_t)(s + 1), (int)ctx, (int)(size / 4)) ?
