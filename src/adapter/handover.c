@@ -208,7 +208,7 @@ static int put_all(struct adapter *a)
 
 	for (i = 0; i < ARRAY_SIZE(all) && !ret; i++) {
 		ret = device_store(&a->device, all[i].slot, all[i].fd);
-		/* there are file systems whose files are not kept: the next one writes another log */
+		/* files of some file systems are not kept: the next one writes another log */
 		if (ret && all[i].slot == HANDOVER_LOG)
 			ret = device_store(&a->device, HANDOVER_LOG, -1);
 	}

@@ -19,7 +19,7 @@
  */
 void sandbox_harden(void);
 
-/* sandbox_lock_memory() - mlockall(), once everything is there; a child of fork() has to do it anew */
+/* sandbox_lock_memory() - mlockall(), once everything is there; a child does it anew */
 void sandbox_lock_memory(void);
 
 /**

@@ -410,8 +410,8 @@ static int vduse_memory(struct device *device, struct pool *pool, const struct w
 	if (range.first < v->pool || range.end > VDUSE_MEMORY_MAX)
 		return -ERANGE;
 	/*
-	 * A driver that starts over has other pages at the same addresses: a back-end that finds the
-	 * table to be the old one would go on with those of before.
+	 * A driver that starts over has other pages at the same addresses: a back-end that finds
+	 * the table to be the old one would go on with those of before.
 	 */
 	map->user_offset = (uint64_t)(++v->tables & TABLES_MASK) << TABLES_SHIFT;
 	memory_map_add(map, v->domain, 0, 0, v->pool);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "adapter-rig.h"
 
+#include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,4 +173,26 @@ void rig_finish(struct rig *r)
 	adapter_finish(&r->adapter);
 	mock_finish(&r->kernel);
 	backend_stop(&r->backend);
+}
+
+void rig_pack(struct rig *r)
+{
+	struct hostile_options *o = &r->backend.options;
+
+	o->features = BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES) |
+		      BIT_ULL(VIRTIO_F_RING_PACKED);
+	o->protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+			       BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) |
+			       BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	r->options.packed = true;
+}
+
+int rig_connect_control(const struct rig *r)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/unit.ctl", r->dir);
+	assert_int_equal(connect(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return sock;
 }

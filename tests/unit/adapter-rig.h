@@ -58,4 +58,10 @@ int rig_teardown(void **state);
 int rig_run(struct rig *r, const char *script, void (*idle)(struct mock_kernel *k, void *context));
 void rig_finish(struct rig *r);
 
+/* rig_pack() - before it is set up: virtqueues are packed, and the back-end keeps a record */
+void rig_pack(struct rig *r);
+
+/* rig_connect_control() - where orders come in. Return: the socket */
+int rig_connect_control(const struct rig *r);
+
 #endif

@@ -597,17 +597,12 @@ static void lose_until_back(struct mock_kernel *k, void *context)
 static void test_packed_without_record(void **state)
 {
 	struct rig *r = *state;
-	struct hostile_options *o = &r->backend.options;
 	char script[64];
 
-	o->features = BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES) |
-		      BIT_ULL(VIRTIO_F_RING_PACKED);
-	o->protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
-			       BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) |
-			       BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	rig_pack(r);
 	snprintf(script, sizeof(script), "GET_PROTOCOL_FEATURES#2: value %#llx",
-		 o->protocol_features & ~BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD));
-	r->options.packed = true;
+		 r->backend.options.protocol_features &
+			 ~BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD));
 	r->options.reconnect_ms = RECONNECT_FOREVER;
 	if (rig_run(r, script, lose_until_back))
 		fail_msg("expected the device back, saw: %s", r->adapter.failure.text);

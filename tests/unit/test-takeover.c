@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "adapter-rig.h"
@@ -142,16 +141,6 @@ static void say(int client, const char *order)
 	assert_int_equal(send(client, order, strlen(order), MSG_NOSIGNAL), strlen(order));
 }
 
-static int connect_control(const struct rig *r)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/unit.ctl", r->dir);
-	assert_int_equal(connect(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	return sock;
-}
-
 /* Two orders are there when the loop looks: the device is to be left, and to be ended. */
 static void leave_and_detach(struct mock_kernel *k, void *context)
 {
@@ -160,8 +149,8 @@ static void leave_and_detach(struct mock_kernel *k, void *context)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(clients) && !r->step; i++)
-		clients[i] = connect_control(r);
-	r->step++;
+		clients[i] = rig_connect_control(r);
+	r->step = 1;
 	if (r->adapter.control.clients[1] < 0)
 		return;
 	for (i = 0; i < MOCK_NUM; i++)
@@ -180,8 +169,8 @@ static void give_up_and_detach(struct mock_kernel *k, void *context)
 	char order[32];
 
 	if (!r->step++) {
-		clients[0] = connect_control(r);
-		clients[1] = connect_control(r);
+		clients[0] = rig_connect_control(r);
+		clients[1] = rig_connect_control(r);
 		snprintf(order, sizeof(order), "yield %u", SNAPSHOT_VERSION);
 		say(clients[0], order);
 		close(clients[0]);
@@ -284,11 +273,8 @@ static void start_over(struct mock_kernel *k, void *context)
 	struct rig *r = context;
 
 	if (r->step++ == 2) {
-		mock_push_status(k, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-					    VIRTIO_CONFIG_S_FEATURES_OK);
-		mock_push_status(k, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-					    VIRTIO_CONFIG_S_FEATURES_OK |
-					    VIRTIO_CONFIG_S_DRIVER_OK);
+		mock_push_status(k, VIRTIO_CONFIG_S_FEATURES_OK);
+		mock_push_status(k, VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 		return;
 	}
 	if (r->adapter.recovery.waiting)
@@ -302,14 +288,8 @@ static void start_over(struct mock_kernel *k, void *context)
 static void test_takeover_of_fresh_rings(void **state)
 {
 	struct rig *r = *state;
-	struct hostile_options *o = &r->backend.options;
 
-	o->features = BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VHOST_USER_F_PROTOCOL_FEATURES) |
-		      BIT_ULL(VIRTIO_F_RING_PACKED);
-	o->protocol_features = BIT_ULL(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
-			       BIT_ULL(VHOST_USER_PROTOCOL_F_CONFIG) |
-			       BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
-	r->options.packed = true;
+	rig_pack(r);
 	run_with(r, "", reset_and_leave);
 	handover_begin(&r->adapter);
 	take_over(r, start_over);
