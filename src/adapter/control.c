@@ -82,7 +82,7 @@ void control_accept(struct control *control)
 			"too many connections to the control socket: one refused");
 }
 
-/* A successor that has given up takes nothing over. */
+/* At once. */
 static bool peer_waits(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
@@ -97,8 +97,6 @@ void control_ready(struct control *control, unsigned int i, control_handler_t ha
 	ssize_t n;
 
 	n = unwanted_recv(control->clients[i], order, sizeof(order) - 1);
-	if (n > 0 && !peer_waits(control->clients[i]))
-		n = -ECONNRESET;
 	if (n <= 0) {
 		if (n == -EBADFD)
 			control->clients[i] = -1; /* left open: see common/unwanted.h */
@@ -109,7 +107,7 @@ void control_ready(struct control *control, unsigned int i, control_handler_t ha
 	order[n] = '\0';
 	order[strcspn(order, "\n")] = '\0';
 	answer[0] = '\0';
-	handler(context, order, answer, sizeof(answer));
+	handler(context, order, peer_waits(control->clients[i]), answer, sizeof(answer));
 	if (send(control->clients[i], answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		fd_close(&control->clients[i]);
 }

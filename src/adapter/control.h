@@ -13,6 +13,7 @@
 #ifndef ADAPTER_CONTROL_H
 #define ADAPTER_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/deadline.h"
@@ -28,10 +29,12 @@ struct control {
 /*
  * control_handler_t - carry out an order
  * @order:	NUL-terminated
+ * @waits:	who gave it is still there
  * @answer:	text goes here
  * @size:	room there
  */
-typedef void (*control_handler_t)(void *context, const char *order, char *answer, size_t size);
+typedef void (*control_handler_t)(void *context, const char *order, bool waits, char *answer,
+				  size_t size);
 
 /* control_init() - listen; 0 or a negative errno */
 int control_init(struct control *control, const char *path);

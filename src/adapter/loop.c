@@ -62,7 +62,7 @@ static void yield(struct adapter *a, const char *version, char *answer, size_t s
 		snprintf(answer, size, "ok\n");
 }
 
-static void order(void *context, const char *text, char *answer, size_t size)
+static void order(void *context, const char *text, bool waits, char *answer, size_t size)
 {
 	struct adapter *a = context;
 
@@ -74,6 +74,9 @@ static void order(void *context, const char *text, char *answer, size_t size)
 	} else if (!strcmp(text, "detach")) {
 		snprintf(answer, size, "ok\n");
 		adapter_end(a);
+	} else if (!strncmp(text, "yield ", strlen("yield ")) && !waits) {
+		/* the successor has given up: the device would be nobody's */
+		log_notice("%s: another adapter wanted to take over, and is gone", a->options->name);
 	} else if (!strncmp(text, "yield ", strlen("yield "))) {
 		yield(a, text + strlen("yield "), answer, size);
 	} else {

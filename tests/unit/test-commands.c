@@ -41,10 +41,11 @@ struct habits {
 	unsigned int orders; /* that come to it, in all */
 };
 
-static void obey(void *context, const char *order, char *answer, size_t size)
+static void obey(void *context, const char *order, bool waits, char *answer, size_t size)
 {
 	struct habits *h = context;
 
+	(void)waits;
 	if (!strcmp(order, "stats")) {
 		snprintf(answer, size, "phase \x1b]0;x\a\nbackend \xc2\x9b" "1m\n");
 		return;

@@ -482,11 +482,12 @@ static void test_order_is_refused(void **state)
 
 /* The other end of the same: the clients of an adapter */
 
-static void carry_out(void *context, const char *order, char *answer, size_t size)
+static void carry_out(void *context, const char *order, bool waits, char *answer, size_t size)
 {
 	unsigned int *orders = context;
 
 	(void)order;
+	(void)waits;
 	++*orders;
 	snprintf(answer, size, "ok");
 }
