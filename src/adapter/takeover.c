@@ -249,11 +249,23 @@ static int read_snapshot(struct adapter *a, struct inheritance *in,
 }
 
 /* A slot that may be empty: -1. */
+/* Return: -1, nothing is there, or it could not be had: then a->error is set */
 static int fetch(struct adapter *a, unsigned int slot)
 {
 	int fd = device_fetch(&a->device, slot);
 
+	if (fd < 0 && fd != -ENOENT && !a->error)
+		a->error = fd;
 	return fd < 0 ? -1 : fd;
+}
+
+/* Without memory or descriptors a place that is taken looks like an empty one. */
+static int check_fetched(struct adapter *a)
+{
+	return a->error ? failure_set(&a->failure, a->error,
+				      "what the old adapter left cannot be had: %s",
+				      strerror(-a->error)) :
+			  0;
 }
 
 /* A socket need not be one that an adapter made: so it is prepared like one. */
@@ -429,6 +441,9 @@ static int get_keeper(struct adapter *a, struct inheritance *in)
 	static char path[PATH_MAX]; /* the supervisor keeps it */
 	int ret;
 
+	ret = check_fetched(a);
+	if (ret)
+		return ret;
 	if (sock < 0)
 		return open_keeper(a);
 	/* its command says how the back-end gets its socket; by this name nothing is executed */
@@ -576,7 +591,9 @@ static int inherit(struct adapter *a, struct inheritance *in)
 	get_backend(a, &in->snapshot);
 	settle_inflight(a, &in->snapshot);
 	a->rings_fresh = rings_are_fresh(a, in);
-	ret = get_keeper(a, in);
+	ret = check_fetched(a);
+	if (!ret)
+		ret = get_keeper(a, in);
 	return ret ? ret : adapter_confine(a);
 }
 

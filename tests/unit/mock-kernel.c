@@ -205,6 +205,10 @@ static int mock_fetch(struct mock_kernel *k, struct virtio_loopback_store *args)
 		return -EINVAL;
 	if (k->store[args->slot] < 0)
 		return -ENOENT;
+	if (k->refused_slot && k->refused_slot == args->slot) {
+		k->refused_slot = 0;
+		return -EMFILE;
+	}
 	args->fd = dup(k->store[args->slot]);
 	return 0;
 }

@@ -38,6 +38,7 @@ struct mock_kernel {
 	int store[MOCK_SLOTS]; /* descriptors kept for the next adapter, -1: none */
 	unsigned int dies_at; /* a slot: what is stored after it is lost, as one was killed; 0 */
 	bool died;
+	unsigned int refused_slot; /* FETCH_FD of it: EMFILE, once; 0 */
 
 	/* once the driver is bound, and again whenever nothing waits: the test's own part */
 	void (*idle)(struct mock_kernel *k, void *context);

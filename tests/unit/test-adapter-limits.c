@@ -358,6 +358,46 @@ static void test_quiet_when_closed(void **state)
 	waitpid(child, NULL, 0);
 }
 
+static void leave(struct mock_kernel *k, void *context)
+{
+	struct rig *r = context;
+
+	assert_null(adapter_yield(&r->adapter, SNAPSHOT_VERSION));
+	k->idle = NULL;
+}
+
+static int follow(struct rig *r, const struct adapter_options *heir)
+{
+	adapter_finish(&r->adapter);
+	adapter_init(&r->adapter, heir);
+	mock_reopen(&r->kernel, &r->adapter.device);
+	return adapter_takeover(&r->adapter);
+}
+
+/* What a successor cannot have for now was left all the same: the next try finds it. */
+static void test_successor_is_short(void **state)
+{
+	struct rig *r = *state;
+	const struct adapter_options heir = {
+		.name = "unit", .transport = &transport_loopback, .node = "/nonexistent",
+		.state_dir = r->dir, .ready_fd = -1, .keep_ms = 1000, .takeover = true,
+	};
+
+	r->options.reconnect_ms = RECONNECT_FOREVER;
+	r->options.keep_ms = 1000;
+	r->options.node = heir.node;
+	assert_int_equal(rig_run(r, "", leave), 0);
+	r->kernel.refused_slot = HANDOVER_BACKEND;
+	assert_int_equal(follow(r, &heir), -EMFILE);
+	assert_non_null(strstr(r->adapter.failure.text, "cannot be had"));
+	assert_int_equal(follow(r, &heir), 0);
+	if (r->adapter.recovery.waiting)
+		fail_msg("the back-end's connection was left, and is gone");
+	adapter_end(&r->adapter);
+	assert_int_equal(adapter_run(&r->adapter), 0);
+	rig_finish(r);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -368,6 +408,7 @@ int main(void)
 		RIG_TEST(test_config_storm),
 		RIG_TEST(test_resize_storm),
 		RIG_TEST(test_quiet_when_closed),
+		RIG_TEST(test_successor_is_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
