@@ -220,6 +220,9 @@ static bool left_by_another(const struct attach *at, const char *name)
 	char path[PATH_MAX];
 	size_t i;
 
+	/* who may not even look into the folder is told so, and not of names */
+	if (faccessat(AT_FDCWD, at->options.state_dir, X_OK, AT_EACCESS) < 0)
+		return false;
 	for (i = 0; i < ARRAY_SIZE(suffixes); i++) {
 		if (!state_path(path, sizeof(path), at->options.state_dir, name, suffixes[i]) &&
 		    faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 && errno == EACCES)
