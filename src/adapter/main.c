@@ -6,6 +6,7 @@
 #include "adapter/adapter.h"
 #include "adapter/manager.h"
 #include "common/log.h"
+#include "common/standard-fds.h"
 
 static int set_up(struct adapter *a)
 {
@@ -56,6 +57,7 @@ int main(int argc, char **argv)
 	struct adapter_options options;
 	struct failure failure = { 0 };
 
+	standard_fds_fill();
 	log_init(PROGRAM, LOG_LEVEL_NOTICE);
 	manager_init();
 	if (options_parse(&options, argc, argv, &failure)) {

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "common/log.h"
+#include "common/standard-fds.h"
 #include "common/util.h"
 
 static const struct verb {
@@ -55,6 +56,7 @@ static int run(int argc, char **argv)
 {
 	size_t i;
 
+	standard_fds_fill();
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;

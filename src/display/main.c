@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/parse.h"
 #include "common/run-as.h"
+#include "common/standard-fds.h"
 #include "common/util.h"
 #include "display/display.h"
 #include "vhost-user/edid.h"
@@ -369,6 +370,7 @@ int main(int argc, char **argv)
 	struct failure failure = { 0 };
 	int ret;
 
+	standard_fds_fill();
 	log_init(PROGRAM, LOG_LEVEL_NOTICE);
 	ret = parse_options(argc, argv, &o);
 	if (ret)

@@ -22,6 +22,7 @@
 #include "common/parse.h"
 #include "common/run-as.h"
 #include "common/sanitizer.h"
+#include "common/standard-fds.h"
 #include "common/unix-socket.h"
 
 enum {
@@ -464,6 +465,7 @@ int vu_main(const struct vu_program *program, void *dev, int argc, char **argv)
 	struct vu_backend *backend;
 	int ret;
 
+	standard_fds_fill();
 	log_init(program->name, LOG_LEVEL_NOTICE);
 	ret = parse_options(program, dev, argc, argv, &options);
 	if (ret)
