@@ -57,8 +57,9 @@ static void run(struct virtqueue *vq, unsigned int how)
 
 		if (id >= RIG_NUM || held >= RIG_NUM)
 			abort();
-		if (!vq_chain(vq, id, &bufs))
-			touch(&bufs);
+		if (vq_chain(vq, id, &bufs))
+			break;
+		touch(&bufs);
 		ids[held++] = id;
 		if (how >> (i % 8) & 1) {
 			vq_push(vq, ids[--held], (uint32_t)i);

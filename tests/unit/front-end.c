@@ -175,9 +175,20 @@ int fe_set_config(struct fe *fe, uint32_t offset, const void *buf, uint32_t size
 	return transact(fe, &msg);
 }
 
-int fe_set_memory(struct fe *fe)
+static struct vhost_user_memory_region region_of(const struct fe *fe, unsigned int i)
 {
 	uint64_t part = fe->mem.size / fe->nregions;
+
+	return (struct vhost_user_memory_region){
+		.guest_addr = DRV_GPA + i * part,
+		.size = part,
+		.user_addr = DRV_UVA + i * part,
+		.mmap_offset = i * part,
+	};
+}
+
+int fe_set_memory(struct fe *fe)
+{
 	struct vhost_user_memory *memory;
 	struct vu_message msg;
 	unsigned int i;
@@ -186,13 +197,22 @@ int fe_set_memory(struct fe *fe)
 	memory = &msg.payload.memory;
 	memory->nregions = fe->nregions;
 	for (i = 0; i < fe->nregions; i++) {
-		memory->regions[i].guest_addr = DRV_GPA + i * part;
-		memory->regions[i].user_addr = DRV_UVA + i * part;
-		memory->regions[i].mmap_offset = i * part;
-		memory->regions[i].size = part;
+		memory->regions[i] = region_of(fe, i);
 		vu_message_add_fd(&msg, fe->mem.fd);
 	}
 	vu_message_set_size(&msg, 8 + fe->nregions * sizeof(memory->regions[0]));
+	return transact(fe, &msg);
+}
+
+int fe_change_memory(struct fe *fe, uint32_t request, unsigned int part)
+{
+	struct vu_message msg;
+
+	vu_message_init(&msg, VU_REQUEST, request);
+	msg.payload.region.region = region_of(fe, part);
+	vu_message_set_size(&msg, sizeof(msg.payload.region));
+	if (request == VHOST_USER_ADD_MEM_REG)
+		vu_message_add_fd(&msg, fe->mem.fd);
 	return transact(fe, &msg);
 }
 
@@ -320,7 +340,8 @@ int fe_handshake(struct fe *fe, uint64_t mask)
 		ret = set_request_fd(fe);
 	if (!ret)
 		ret = fe_set_memory(fe);
-	if (!ret && fe->protocol_features & BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+	if (!ret && !fe->no_record &&
+	    fe->protocol_features & BIT_ULL(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 		ret = set_inflight(fe);
 	for (i = 0; i < fe->nrings && !ret; i++)
 		ret = fe_start_ring(fe, i, drv_base(&fe->rings[i]));

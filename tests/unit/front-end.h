@@ -20,6 +20,7 @@ struct fe {
 	uint64_t acked;
 	struct vhost_user_inflight inflight;
 	int inflight_fd; /* -1: none */
+	bool no_record; /* fe_handshake() is not to ask for one */
 	struct drv_mem mem;
 	unsigned int nregions; /* 1, or 2: the memory is told of in two parts */
 	unsigned int nrings;
@@ -61,6 +62,7 @@ int fe_get_base(struct fe *fe, uint32_t index, uint32_t *base);
 int fe_get_config(struct fe *fe, uint32_t offset, void *buf, uint32_t size);
 int fe_set_config(struct fe *fe, uint32_t offset, const void *buf, uint32_t size);
 int fe_set_memory(struct fe *fe);
+int fe_change_memory(struct fe *fe, uint32_t request, unsigned int part); /* ADD/REM_MEM_REG */
 int fe_set_vring_fd(struct fe *fe, uint32_t request, unsigned int index, int fd);
 
 #endif

@@ -198,31 +198,6 @@ static void test_other_call_under_load(void **state)
 	bt_finish(&fe);
 }
 
-/* The memory table is replaced, and a region added and removed, while requests are in flight. */
-static void test_memory_under_load(void **state)
-{
-	struct request reqs[16];
-	unsigned int round, i;
-	struct fe fe;
-
-	(void)state;
-	bt_start(&fe, NULL);
-	for (i = 0; i < ARRAY_SIZE(reqs); i++)
-		bt_make_request(&fe, &reqs[i], 65536);
-	for (round = 0; round < 50; round++) {
-		for (i = 0; i < ARRAY_SIZE(reqs); i++)
-			assert_true(bt_submit(&fe, &reqs[i], VIRTIO_BLK_T_IN, i * 128, 65536) >= 0);
-		drv_kick(&fe.rings[0]);
-		fe.nregions = round % 2 + 1;
-		assert_int_equal(fe_set_memory(&fe), 0);
-		for (i = 0; i < ARRAY_SIZE(reqs); i++)
-			assert_true(drv_wait(&fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
-		for (i = 0; i < ARRAY_SIZE(reqs); i++)
-			assert_int_equal(*reqs[i].status, VIRTIO_BLK_S_OK);
-	}
-	bt_finish(&fe);
-}
-
 /*
  * Killed at random moments with requests in flight: the next instance answers each of them, once,
  * and no write is lost.
@@ -340,25 +315,6 @@ static void test_call_after_death(void **state)
 	bt_finish(&fe);
 }
 
-/* The front-end takes back memory that it shared: the program says so and ends. */
-static void test_truncated_memory(void **state)
-{
-	uint64_t one = 1;
-	struct fe fe;
-	int status;
-
-	(void)state;
-	bt_start(&fe, NULL);
-	assert_int_equal(ftruncate(fe.mem.fd, 0), 0);
-	assert_int_equal(write(fe.rings[0].kick_fd, &one, sizeof(one)), sizeof(one));
-	status = fe_wait(&fe);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 1);
-	assert_int_equal(ftruncate(fe.mem.fd, MEMORY), 0);
-	fe_finish(&fe);
-	unlink(bt_image);
-}
-
 /* A kick descriptor that is none: its queue breaks, and nothing spins. */
 static void test_no_eventfd(void **state)
 {
@@ -444,8 +400,8 @@ static void test_ring_setup(void **state)
 }
 
 /*
- * A queue that broke with a request taken: a reset makes it as new. Nothing of before is taken up
- * again, although the in-flight record is the same memory.
+ * A queue that broke: a reset makes it as new. Nothing of before is taken up again, although the
+ * in-flight record is the same memory.
  */
 static void test_reset(void **state)
 {
@@ -660,10 +616,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop_and_go),
 		cmocka_unit_test(test_stop_under_load),
 		cmocka_unit_test(test_other_call_under_load),
-		cmocka_unit_test(test_memory_under_load),
 		cmocka_unit_test(test_kill_and_replay),
 		cmocka_unit_test(test_call_after_death),
-		cmocka_unit_test(test_truncated_memory),
 		cmocka_unit_test(test_no_eventfd),
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_start_fails),

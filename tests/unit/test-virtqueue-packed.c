@@ -280,6 +280,41 @@ static void test_untake_behind_answers(void **state)
 	end();
 }
 
+/* A list over the end of the ring breaks the queue, and is given back: the wrap counter as well. */
+static void test_given_back_over_the_end(void **state)
+{
+	struct iovec iov[8];
+	struct vq_buffers got = { .iov = iov, .max = 8 };
+	uint64_t address;
+	uint16_t id;
+
+	(void)state;
+	begin(8, 0);
+	add(6);
+	assert_int_equal(vq_pop(&w.vq, &id), 1);
+	vq_push(&w.vq, id, 0);
+	vq_flush(&w.vq);
+	assert_int_equal(drv_get(&w.ring, NULL), 0);
+	assert_int_equal(add(4), 0);
+	address = w.desc[1].addr;
+	w.desc[1].addr = htole64(DRV_GPA - 1);
+	assert_int_equal(vq_pop(&w.vq, &id), 1);
+	assert_int_equal(vq_base(&w.vq), 0x80060002);
+	assert_int_equal(vq_chain(&w.vq, id, &got), -EPROTO);
+	assert_int_equal(w.vq.taken, 0);
+	w.setup.base = vq_stop(&w.vq);
+	assert_int_equal(w.setup.base, 0x80068006);
+	w.desc[1].addr = address;
+	assert_int_equal(vq_start(&w.vq, &w.setup), 0);
+	assert_int_equal(vq_pop(&w.vq, &id), 1);
+	assert_int_equal(vq_chain(&w.vq, id, &got), 0);
+	assert_int_equal(got.in_num, 4);
+	vq_push(&w.vq, id, 0);
+	vq_flush(&w.vq);
+	assert_int_equal(drv_get(&w.ring, NULL), 0);
+	end();
+}
+
 /* ---- event suppression ---- */
 
 /* Each distance of the event from where the ring is, each number of answers at once. */
@@ -580,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_stop_and_go),
 		cmocka_unit_test(test_untake_behind_answers),
+		cmocka_unit_test(test_given_back_over_the_end),
 		cmocka_unit_test(test_event_offsets),
 		cmocka_unit_test(test_event_flags),
 		cmocka_unit_test(test_hostile_ring),

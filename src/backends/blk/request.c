@@ -394,9 +394,9 @@ int blk_request_begin(struct blk_requests *requests, uint16_t id, struct blk_req
 	if (unlikely(vq_chain(requests->vq, id, &bufs)))
 		return -EPROTO;
 	if (unlikely(bufs.in_len < 1 || bufs.in_len > UINT32_MAX))
-		return vq_break(requests->vq, "a request without room for its status");
+		return vq_refuse(requests->vq, id, "a request without room for its status");
 	if (unlikely(bufs.out_len < sizeof(header)))
-		return vq_break(requests->vq, "a request without a header");
+		return vq_refuse(requests->vq, id, "a request without a header");
 
 	/*
 	 * The header is the first 16 bytes to read, the status the last to write, however they are

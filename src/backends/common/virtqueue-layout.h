@@ -20,9 +20,10 @@ static inline void store_release16(__virtio16 *p, uint16_t value)
 /* vq_take_replayed() - the next request that an earlier instance left; there is one */
 static inline uint16_t vq_take_replayed(struct virtqueue *vq)
 {
+	vq->last_id = vq->replay[vq->replay_next++];
 	vq->last_replayed = true;
 	vq->taken++;
-	return vq->replay[vq->replay_next++];
+	return vq->last_id;
 }
 
 /* vq_..._start() - @vq has what both layouts have; Return: as vq_start() */

@@ -199,6 +199,7 @@ int vq_packed_pop(struct virtqueue *vq, uint16_t *id)
 	p->nfree -= (unsigned int)n;
 	inflight_packed_take(&p->inflight, p->entries, head, p->free_head);
 	packed_advance(&p->avail_idx, &p->avail_wrap, (unsigned int)n, vq->num);
+	vq->last_id = head;
 	vq->last_replayed = false;
 	vq->taken++;
 	vq->stats.requests++;

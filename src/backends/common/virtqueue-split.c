@@ -141,6 +141,7 @@ int vq_split_pop(struct virtqueue *vq, uint16_t *id)
 	if (unlikely(vq->split.busy[head]))
 		return vq_break(vq, "a head was made available again before it was used");
 	vq->split.busy[head] = 1;
+	vq->last_id = head;
 	vq->last_replayed = false;
 	inflight_take(&vq->split.inflight, head);
 	vq->split.last_avail++;

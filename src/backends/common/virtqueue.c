@@ -91,3 +91,18 @@ int vq_break(struct virtqueue *vq, const char *why)
 	vq->broken = true;
 	return -EPROTO;
 }
+
+int vq_give_back(struct virtqueue *vq, uint16_t id)
+{
+	if (id == vq->last_id) {
+		vq_untake(vq, id);
+		vq->last_id = (uint16_t)vq->num; /* which is none's */
+	}
+	return -EPROTO;
+}
+
+int vq_refuse(struct virtqueue *vq, uint16_t id, const char *why)
+{
+	vq_break(vq, why);
+	return vq_give_back(vq, id);
+}

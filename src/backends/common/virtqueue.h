@@ -21,7 +21,8 @@
  * One thread works on a virtqueue at a time.
  *
  * All that the driver wrote is hostile: what breaks the rules breaks the queue (vq_break()), which
- * then gives out nothing more until the front-end starts it again.
+ * then gives out nothing more until the front-end starts it again. The request that did so counts
+ * as not taken: what it needs may be there by then, memory that comes with another message.
  */
 #ifndef VU_VIRTQUEUE_H
 #define VU_VIRTQUEUE_H
@@ -81,7 +82,8 @@ struct virtqueue {
 	bool event_idx;
 	bool indirect;
 	bool signalled_valid;
-	bool last_replayed; /* what vq_pop() said last is one of them */
+	uint16_t last_id; /* what vq_pop() said last */
+	bool last_replayed; /* ... is one of an earlier instance */
 	const struct mem_table *mem;
 	int call_fd; /* the control side may set this and the next one meanwhile, from -1 */
 	int err_fd;
@@ -219,6 +221,13 @@ static inline void vq_untake(struct virtqueue *vq, uint16_t id)
 		vq_split_untake(vq, id);
 }
 
+/*
+ * vq_give_back() - the same for one that broke the queue; Return: -EPROTO
+ *
+ * One that was not the last stays taken: rings are taken in order.
+ */
+int vq_give_back(struct virtqueue *vq, uint16_t id);
+
 /**
  * vq_chain() - look up the buffers of a request
  * @vq:		the queue
@@ -228,12 +237,14 @@ static inline void vq_untake(struct virtqueue *vq, uint16_t id)
  * Empty descriptors are passed over. A buffer that crosses the border of memory regions takes an
  * iovec for each part.
  *
- * Return: 0, or -EPROTO: the queue is broken.
+ * Return: 0, or -EPROTO: the queue is broken, and the request given back.
  */
 static inline int vq_chain(struct virtqueue *vq, uint16_t id, struct vq_buffers *bufs)
 {
-	return unlikely(vq->is_packed) ? vq_packed_chain(vq, id, bufs) :
-					 vq_split_chain(vq, id, bufs);
+	int ret = unlikely(vq->is_packed) ? vq_packed_chain(vq, id, bufs) :
+					    vq_split_chain(vq, id, bufs);
+
+	return likely(!ret) ? 0 : vq_give_back(vq, id);
 }
 
 /**
@@ -295,5 +306,8 @@ void vq_call(struct virtqueue *vq);
  * Return: -EPROTO, for the caller to hand on.
  */
 int vq_break(struct virtqueue *vq, const char *why);
+
+/* vq_refuse() - the same for what is in a request, which is given back; Return: -EPROTO */
+int vq_refuse(struct virtqueue *vq, uint16_t id, const char *why);
 
 #endif

@@ -70,7 +70,7 @@ static bool send_message(struct virtqueue *vq, const struct console_port *port, 
 		return false;
 	len = compose(port, event, &msg);
 	if (bufs.in_len < len) {
-		vq_break(vq, "a buffer that is too small for a message");
+		vq_refuse(vq, id, "a buffer that is too small for a message");
 		return false;
 	}
 	iov_from_buf(iov + bufs.out_num, bufs.in_num, 0, &msg, len);
