@@ -198,6 +198,35 @@ static void test_stop_while_waiting(void **state)
 	finish(&fe);
 }
 
+/* The same for one that waits while its queue breaks, without a record of it */
+static void test_break_while_waiting(void **state)
+{
+	const char *const argv[] = { program, "--rate", "1", NULL };
+	int ends[2];
+	uint8_t *data;
+	uint32_t got;
+	struct fe fe;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(fe_init(&fe, 1 << 20, 1, 8, true), 0);
+	fe.no_record = true;
+	assert_int_equal(fe_spawn(&fe, argv), 0);
+	assert_int_equal(fe_handshake(&fe, ~0ULL), 0);
+	data = drv_alloc(&fe.mem, 64, 64);
+	assert_int_equal(ask(&fe, data, 64, FE_TIMEOUT_MS), 1);
+	assert_int_equal(ask(&fe, data, 64, 1), -1);
+	assert_int_equal(fe_set_vring_fd(&fe, VHOST_USER_SET_VRING_KICK, 0, ends[0]), 0);
+	close(ends[0]);
+	close(ends[1]); /* the end of a pipe cannot be waited at */
+	assert_int_equal(drv_wait(&fe.rings[0], NULL, 50), -1);
+	assert_int_equal(
+		fe_set_vring_fd(&fe, VHOST_USER_SET_VRING_KICK, 0, fe.rings[0].kick_fd), 0);
+	assert_true(drv_wait(&fe.rings[0], &got, FE_TIMEOUT_MS) >= 0);
+	assert_int_equal(got, 1);
+	finish(&fe);
+}
+
 /* The same for one that an instance before was killed with: it stays in the record. */
 static void test_stop_while_an_old_one_waits(void **state)
 {
@@ -251,6 +280,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_bytes),	cmocka_unit_test(test_file),
 		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_rate),	cmocka_unit_test(test_stop_while_waiting),
+		cmocka_unit_test(test_break_while_waiting),
 		cmocka_unit_test(test_stop_while_an_old_one_waits),
 		cmocka_unit_test(test_hostile),
 	};

@@ -186,7 +186,7 @@ static void rng_work(struct rng_device *rng)
 		while (!vq->broken) {
 			if (!rng->waiting && vq_pop(vq, &rng->waiting_id) <= 0)
 				break;
-			rng->waiting = !fill(rng, vq, rng->waiting_id);
+			rng->waiting = !fill(rng, vq, rng->waiting_id) && !vq->broken;
 			if (rng->waiting)
 				goto out; /* the timer goes on from here */
 		}
@@ -220,7 +220,7 @@ static void queue_stop(void *dev, struct vu_queue *queue)
 {
 	struct rng_device *rng = dev;
 
-	if (rng->waiting && !queue->vq.broken)
+	if (rng->waiting)
 		vq_untake(&queue->vq, rng->waiting_id);
 	rng->waiting = false;
 	rng->queue = NULL;
