@@ -615,6 +615,24 @@ static void test_stop(void **state)
 	assert_int_equal(interrupt(0), VIRTIO_GPIO_IRQ_STATUS_VALID);
 }
 
+/* Another buffer breaks the queue: those that wait are not lost with it when it is stopped. */
+static void test_stop_broken(void **state)
+{
+	struct drv_buf beyond = { w.mem.driver.base + IP_MEMORY, 1, true };
+
+	(void)state;
+	enable(0, VIRTIO_GPIO_IRQ_TYPE_EDGE_RISING);
+	unmask(0);
+	assert_true(drv_add(&w.event.ring, &beyond, 1, false) >= 0);
+	gpio_eventq_work(&w.gpio);
+	assert_true(w.event.vq.broken);
+	assert_int_equal(w.event.vq.taken, 1);
+	gpio_eventq_stop(&w.gpio);
+	vq_flush(&w.event.vq);
+	assert_int_equal(interrupt(0), VIRTIO_GPIO_IRQ_STATUS_INVALID);
+	assert_int_equal(w.event.vq.taken, 0);
+}
+
 static void stop_queues(struct vu_queue *queues)
 {
 	queues[0] = (struct vu_queue){ .vq = w.request.vq, .index = GPIO_REQUESTQ };
@@ -688,6 +706,7 @@ int main(void)
 		GPIO_TEST(test_disabled),      GPIO_TEST(test_unmasked_first),
 		GPIO_TEST(test_levels),	       GPIO_TEST(test_no_interrupts),
 		GPIO_TEST(test_bad_buffers),   GPIO_TEST(test_stop),
+		GPIO_TEST(test_stop_broken),
 		GPIO_TEST(test_starts_over),   GPIO_TEST(test_gone),
 	};
 

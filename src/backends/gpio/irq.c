@@ -15,7 +15,7 @@ static void give_back(struct virtqueue *vq, uint16_t id, uint8_t status)
 	struct iovec iov[GPIO_MAX_IOVS];
 	struct vq_buffers bufs = { .iov = iov, .max = GPIO_MAX_IOVS };
 
-	if (vq->broken || vq_chain(vq, id, &bufs))
+	if (vq_chain(vq, id, &bufs))
 		return;
 	vq_push(vq, id, (uint32_t)iov_from_buf(bufs.iov + bufs.out_num, bufs.in_num, 0, &status,
 					       sizeof(status)));
@@ -117,7 +117,7 @@ void gpio_irq_disabled(struct gpio_device *gpio, unsigned int n)
 	vq_flush(gpio->eventq);
 }
 
-/* Return: the line that a buffer is for, -EINVAL for none that can be unmasked */
+/* Return: the line that a buffer is for, -EINVAL for none that can be unmasked, -EPROTO: broken */
 static int buffer_line(const struct gpio_device *gpio, uint16_t id)
 {
 	struct iovec iov[GPIO_MAX_IOVS];
@@ -138,6 +138,8 @@ static void take_buffer(struct gpio_device *gpio, uint16_t id)
 {
 	int n = buffer_line(gpio, id);
 
+	if (n == -EPROTO)
+		return;
 	if (n < 0) {
 		give_back(gpio->eventq, id, VIRTIO_GPIO_IRQ_STATUS_INVALID);
 		return;
