@@ -609,6 +609,59 @@ static void test_listening(void **state)
 	unlink(bt_image);
 }
 
+/* What it writes to @fd, up to a line with @text; with NULL up to its end. Return: it came */
+static bool said(int fd, const char *text, char *buf, size_t size)
+{
+	deadline_t deadline = deadline_after_ms(FE_TIMEOUT_MS);
+	size_t have = 0;
+
+	buf[0] = '\0';
+	while (have < size - 1 && poll_fd(fd, POLLIN, deadline) > 0) {
+		ssize_t n = read(fd, buf + have, size - 1 - have);
+
+		if (n <= 0)
+			return !text;
+		have += (size_t)n;
+		buf[have] = '\0';
+		if (text && strstr(buf, text))
+			return true;
+	}
+	return false;
+}
+
+/* It waits for the image, and is told to end: at once, with nothing said, and nothing left. */
+static void test_ended_while_it_waits(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGINT };
+	struct fe fe;
+	size_t i;
+
+	(void)state;
+	bt_start(&fe, NULL);
+	for (i = 0; i < ARRAY_SIZE(signals); i++) {
+		int status, ends[2], saved = dup(STDERR_FILENO);
+		char buf[512];
+		pid_t pid;
+
+		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+		dup2(ends[1], STDERR_FILENO);
+		pid = launch("test-blk-other.sock", "20");
+		dup2(saved, STDERR_FILENO);
+		close(saved);
+		close(ends[1]);
+		assert_true(said(ends[0], "waiting for the last I/O", buf, sizeof(buf)));
+		status = end_of(pid, signals[i]);
+		if (!WIFEXITED(status) || WEXITSTATUS(status))
+			fail_msg("signal %d: expected its end with status 0, saw %#x", signals[i],
+				 (unsigned int)status);
+		assert_true(said(ends[0], NULL, buf, sizeof(buf)));
+		assert_string_equal(buf, "");
+		assert_int_equal(access("test-blk-other.sock", F_OK), -1);
+		close(ends[0]);
+	}
+	bt_finish(&fe);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -626,6 +679,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_queue_reset),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_listening),
+		cmocka_unit_test(test_ended_while_it_waits),
 	};
 
 	return bt_main(tests, argc, argv);

@@ -44,6 +44,8 @@ static int lock_image(const struct blk_image *image, unsigned int wait_ms)
 	int ret;
 
 	while ((ret = try_lock(image)) == -EAGAIN || ret == -EACCES || ret == -EINTR) {
+		if (vu_interrupted())
+			return -EINTR;
 		if (deadline_passed(deadline)) {
 			log_error(
 				"%s: in use by another process for more than %u s; end it, or use "

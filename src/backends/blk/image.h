@@ -40,7 +40,7 @@ struct blk_image {
  * The lock is on the open file description: it ends with the last I/O on it, not with the process,
  * so whoever gets it finds the image quiet. Readers share it.
  *
- * Errors are told in one line.
+ * Errors are told in one line, but for -EINTR: the program is to end (vu_interrupted()).
  *
  * Return: 0 or a negative errno.
  */

@@ -151,7 +151,7 @@ struct vu_program {
 
 	/*
 	 * After all options: open what the device needs and fill in @device (but for @dev, which is
-	 * set). Errors are told by the program in one line.
+	 * set). Errors are told by the program in one line; -EINTR after vu_interrupted() is none.
 	 */
 	int (*open)(void *dev, struct vu_backend *backend, struct vu_device *device);
 
@@ -161,6 +161,9 @@ struct vu_program {
 	/* NULL: no need. After the queues have stopped, or when open failed half-way. */
 	void (*close)(void *dev);
 };
+
+/* vu_interrupted() - for what open waits for: SIGTERM or SIGINT has come */
+bool vu_interrupted(void);
 
 /**
  * vu_main() - be that program

@@ -228,6 +228,13 @@ static void signal_ready(void *data, uint32_t events)
 		backend->device.ops->hangup(backend->device.dev);
 }
 
+bool vu_interrupted(void)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 && (sigismember(&set, SIGTERM) || sigismember(&set, SIGINT));
+}
+
 /* Before any thread is started, so that all of them block what the loop takes in. */
 static int signals_init(struct signals *signals, struct vu_backend *backend)
 {
@@ -437,6 +444,10 @@ static int run(const struct vu_program *program, void *dev, struct vu_backend *b
 	}
 	backend->device.dev = dev;
 	ret = program->open(dev, backend, &backend->device);
+	if (ret == -EINTR && vu_interrupted()) {
+		ret = 0;
+		goto out_device;
+	}
 	if (ret)
 		goto out_device;
 	ret = open_socket(backend, options);
