@@ -571,6 +571,28 @@ static void test_no_interrupts(void **state)
 	assert_int_equal(set_irq(0, VIRTIO_GPIO_IRQ_TYPE_NONE), 0);
 }
 
+/* --no-interrupts: that is a feature less, and no virtqueue. */
+static void test_not_offered(void **state)
+{
+	struct vu_device device;
+
+	(void)state;
+	w.gpio.no_interrupts = true;
+	gpio_describe(&w.gpio, &device);
+	assert_int_equal(device.ops->features(device.dev), 0);
+	assert_int_equal(device.num_queues, GPIO_NUM_QUEUES);
+	/* a driver that uses it all the same gets none, and its buffer back in the end */
+	assert_int_equal(set_direction(0, VIRTIO_GPIO_DIRECTION_IN), 0);
+	assert_int_equal(set_irq(0, VIRTIO_GPIO_IRQ_TYPE_EDGE_RISING), -1);
+	unmask(0);
+	move(0, 1);
+	run_loop();
+	assert_int_equal(interrupt(0), -1);
+	gpio_eventq_stop(&w.gpio);
+	vq_flush(&w.event.vq);
+	assert_int_equal(interrupt(0), VIRTIO_GPIO_IRQ_STATUS_INVALID);
+}
+
 static void test_bad_buffers(void **state)
 {
 	struct drv_buf bufs[] = { { w.irq_out, sizeof(*w.irq_out), false },
@@ -705,6 +727,7 @@ int main(void)
 		GPIO_TEST(test_edges),	       GPIO_TEST(test_masked),
 		GPIO_TEST(test_disabled),      GPIO_TEST(test_unmasked_first),
 		GPIO_TEST(test_levels),	       GPIO_TEST(test_no_interrupts),
+		GPIO_TEST(test_not_offered),
 		GPIO_TEST(test_bad_buffers),   GPIO_TEST(test_stop),
 		GPIO_TEST(test_stop_broken),
 		GPIO_TEST(test_starts_over),   GPIO_TEST(test_gone),

@@ -81,6 +81,22 @@ const struct vu_device_ops gpio_ops = {
 	.reset = reset,
 };
 
+/*
+ * The eventq is there without interrupts too: a front-end may set up all virtqueues of the type
+ * before it knows of the features (QEMU's does), and leave to the driver which of them it uses.
+ */
+void gpio_describe(struct gpio_device *gpio, struct vu_device *device)
+{
+	*device = (struct vu_device){
+		.ops = &gpio_ops,
+		.dev = gpio,
+		.num_queues = GPIO_NUM_QUEUES,
+		.max_queue_size = GPIO_QUEUE_SIZE,
+		.config_size = sizeof(struct virtio_gpio_config),
+		.no_inflight = true, /* interrupts of another driver's time are none of this one */
+	};
+}
+
 void gpio_gone(struct gpio_device *gpio)
 {
 	if (gpio->gone)

@@ -57,6 +57,9 @@ struct gpio_device {
 
 extern const struct vu_device_ops gpio_ops;
 
+/* gpio_describe() - what it is for the library */
+void gpio_describe(struct gpio_device *gpio, struct vu_device *device);
+
 /* gpio_init() - @gpio has all but @lines; Return: 0 or -ENOMEM */
 int gpio_init(struct gpio_device *gpio);
 void gpio_finish(struct gpio_device *gpio);

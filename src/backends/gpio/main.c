@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* vhost-user-gpio: lines of a GPIO chip of this machine (virtio 1.x, 5.18). */
 #include <errno.h>
-#include <linux/virtio_gpio.h>
 
 #include "backends/gpio/gpio.h"
 #include "common/log.h"
@@ -76,15 +75,7 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 		log_error("no memory for %u lines", gpio->num_lines);
 		return ret;
 	}
-	*device = (struct vu_device){
-		.ops = &gpio_ops,
-		.dev = gpio,
-		/* the eventq is there for interrupts only */
-		.num_queues = gpio->no_interrupts ? GPIO_EVENTQ : GPIO_NUM_QUEUES,
-		.max_queue_size = GPIO_QUEUE_SIZE,
-		.config_size = sizeof(struct virtio_gpio_config),
-		.no_inflight = true, /* interrupts of another driver's time are none of this one */
-	};
+	gpio_describe(gpio, device);
 	return 0;
 }
 
