@@ -88,7 +88,7 @@ static uint64_t mem_alignment(int fd)
 int mem_add(struct mem_table *mem, const struct vhost_user_memory_region *region, int fd)
 {
 	struct mem_region *r;
-	uint64_t align, lead;
+	uint64_t align, lead, len;
 	int ret;
 
 	ret = mem_check(mem, region);
@@ -101,7 +101,10 @@ int mem_add(struct mem_table *mem, const struct vhost_user_memory_region *region
 	r = &mem->regions[mem->nregions];
 	align = mem_alignment(fd);
 	lead = region->mmap_offset & (align - 1);
-	r->map_len = ALIGN_UP(region->size + lead, align);
+	len = ALIGN_UP(region->size + lead, align);
+	r->map_len = (size_t)len;
+	if (r->map_len != len) /* more than there are addresses for, on 32 bits */
+		return -EINVAL;
 	r->map = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
 		      (off_t)(region->mmap_offset - lead));
 	if (r->map == MAP_FAILED)

@@ -48,8 +48,8 @@ void mem_finish(struct mem_table *mem);
  * @region:	as it came from the front-end
  * @fd:		the file; stays the caller's and is no longer needed afterwards
  *
- * Return: 0, -EINVAL (empty, wraps, overlaps another, file too short), -ENOSPC (table full), or
- * what mmap() says.
+ * Return: 0, -EINVAL (empty, too large, wraps, overlaps another, file too short), -ENOSPC (table
+ * full), or what mmap() says.
  */
 int mem_add(struct mem_table *mem, const struct vhost_user_memory_region *region, int fd);
 
