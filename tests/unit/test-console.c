@@ -2,7 +2,6 @@
 /* vhost-user-console from outside: the program, over its socket, with rings of our own. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/virtio_console.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,154 +9,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include "check.h"
 #include "common/deadline.h"
-#include "common/unix-socket.h"
 #include "common/util.h"
-#include "front-end.h"
-
-#define RINGS 6 /* two ports */
-#define NUM 8
-#define BUFFER 4096
-#define UNIX_PATH "test-console.sock"
-#define PTY_PATH "test-console.pty"
-#define CONTROL_RX 2
-#define CONTROL_TX 3
-
-static const char *program; /* argv[1] */
-static const char *const two_ports[] = { "--port", "first=unix:" UNIX_PATH, "--pty", PTY_PATH,
-					 "--console", NULL };
-
-struct tester {
-	struct fe fe;
-	uint8_t *rx[NUM]; /* of port 0 */
-	uint8_t *messages[NUM];
-	uint8_t *out;
-	struct virtio_console_control *said;
-};
-
-static void add_buffer(struct drv_ring *ring, uint8_t *p, uint32_t len)
-{
-	struct drv_buf buf = { p, len, true };
-
-	assert_true(drv_add(ring, &buf, 1, false) >= 0);
-	drv_kick(ring);
-}
-
-static void start(struct tester *t, const char *const *extra, unsigned int rings, uint64_t features)
-{
-	const char *argv[16] = { program };
-	size_t n = 1, i;
-
-	for (i = 0; extra[i]; i++)
-		argv[n++] = extra[i];
-	assert_int_equal(fe_init(&t->fe, 4 << 20, rings, NUM, true), 0);
-	assert_int_equal(fe_spawn(&t->fe, argv), 0);
-	assert_int_equal(fe_handshake(&t->fe, features), 0);
-	for (i = 0; i < NUM; i++) {
-		t->rx[i] = drv_alloc(&t->fe.mem, BUFFER, 64);
-		t->messages[i] = drv_alloc(&t->fe.mem, 128, 64);
-	}
-	t->out = drv_alloc(&t->fe.mem, 2 << 20, 64);
-	t->said = drv_alloc(&t->fe.mem, sizeof(*t->said), 64);
-}
-
-static void finish(struct tester *t)
-{
-	int status;
-
-	close(t->fe.sock);
-	t->fe.sock = -1;
-	status = fe_wait(&t->fe);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	fe_finish(&t->fe);
-	/* nothing is left behind */
-	assert_int_equal(access(UNIX_PATH, F_OK), -1);
-	assert_int_equal(access(PTY_PATH, F_OK), -1);
-}
-
-/* The driver says something. */
-static void say(struct tester *t, uint32_t id, uint16_t event, uint16_t value)
-{
-	struct drv_buf buf = { t->said, sizeof(*t->said), false };
-	struct drv_ring *ring = &t->fe.rings[CONTROL_TX];
-
-	*t->said = (struct virtio_console_control){ id, event, value };
-	assert_true(drv_add(ring, &buf, 1, false) >= 0);
-	drv_kick(ring);
-	assert_true(drv_wait(ring, NULL, FE_TIMEOUT_MS) >= 0);
-}
-
-/* The driver gives a buffer, and hears this. Return: what follows the header */
-static const uint8_t *hear(struct tester *t, uint32_t id, uint16_t event, uint16_t value,
-			   uint32_t more)
-{
-	const struct virtio_console_control *msg;
-	struct drv_ring *ring = &t->fe.rings[CONTROL_RX];
-	uint32_t len;
-
-	add_buffer(ring, t->messages[0], 128);
-	assert_true(drv_wait(ring, &len, FE_TIMEOUT_MS) >= 0);
-	msg = (const void *)t->messages[0];
-	print_message("port %u event %u value %u, %u bytes\n", msg->id, msg->event, msg->value, len);
-	assert_int_equal(msg->id, id);
-	assert_int_equal(msg->event, event);
-	assert_int_equal(msg->value, value);
-	assert_int_equal(len, sizeof(*msg) + more);
-	return t->messages[0] + sizeof(*msg);
-}
-
-/* Everything up to ports that the driver has; nobody is at the other ends. */
-static void bring_up(struct tester *t)
-{
-	say(t, ~0U, VIRTIO_CONSOLE_DEVICE_READY, 1);
-	hear(t, 0, VIRTIO_CONSOLE_PORT_ADD, 1, 0);
-	hear(t, 1, VIRTIO_CONSOLE_PORT_ADD, 1, 0);
-	say(t, 0, VIRTIO_CONSOLE_PORT_READY, 1);
-	assert_memory_equal(hear(t, 0, VIRTIO_CONSOLE_PORT_NAME, 1, 5), "first", 5);
-	hear(t, 0, VIRTIO_CONSOLE_PORT_OPEN, 0, 0);
-	say(t, 1, VIRTIO_CONSOLE_PORT_READY, 1);
-	hear(t, 1, VIRTIO_CONSOLE_CONSOLE_PORT, 1, 0);
-	hear(t, 1, VIRTIO_CONSOLE_PORT_OPEN, 0, 0);
-}
-
-static int client(void)
-{
-	int fd = unix_connect(UNIX_PATH, deadline_after_ms(FE_TIMEOUT_MS));
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static void expect(int fd, const void *what, size_t len)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	uint8_t got[4096];
-	size_t have = 0;
-	ssize_t n;
-
-	while (have < len) {
-		assert_int_equal(poll(&pfd, 1, FE_TIMEOUT_MS), 1);
-		n = read(fd, got + have, len - have);
-		assert_true(n > 0);
-		have += (size_t)n;
-	}
-	assert_memory_equal(got, what, len);
-}
-
-static void put_out(struct tester *t, unsigned int ring, uint32_t len)
-{
-	struct drv_buf buf = { t->out, len, false };
-
-	assert_true(drv_add(&t->fe.rings[ring], &buf, 1, false) >= 0);
-	drv_kick(&t->fe.rings[ring]);
-}
+#include "console-tester.h"
 
 static void test_ports(void **state)
 {
@@ -340,7 +199,7 @@ static void test_size(void **state)
 	(void)state;
 	start(&t, two_ports, RINGS, ~0ULL);
 	bring_up(&t);
-	fd = open(PTY_PATH, O_RDWR | O_NOCTTY);
+	fd = open(console_pty, O_RDWR | O_NOCTTY);
 	assert_true(fd >= 0);
 	hear(&t, 1, VIRTIO_CONSOLE_PORT_OPEN, 1, 0);
 	assert_int_equal(ioctl(fd, TIOCSWINSZ, &size), 0);
@@ -357,13 +216,12 @@ static void test_size(void **state)
 /* Without MULTIPORT there is one port, which is open, and no messages. */
 static void test_one_port(void **state)
 {
-	const char *const extra[] = { "--pty", PTY_PATH, NULL };
 	struct tester t;
 	int fd;
 
 	(void)state;
-	start(&t, extra, 2, ~BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
-	fd = open(PTY_PATH, O_RDWR | O_NOCTTY);
+	start(&t, pty_alone, 2, ~BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
+	fd = open(console_pty, O_RDWR | O_NOCTTY);
 	assert_true(fd >= 0);
 	add_buffer(&t.fe.rings[0], t.rx[0], BUFFER);
 	assert_int_equal(write(fd, "typed", 5), 5);
@@ -382,7 +240,7 @@ static void *open_and_close(void *data)
 {
 	(void)data;
 	while (!over) {
-		int fd = open(PTY_PATH, O_RDWR | O_NOCTTY | O_NONBLOCK);
+		int fd = open(console_pty, O_RDWR | O_NOCTTY | O_NONBLOCK);
 
 		if (fd < 0 || write(fd, "x", 1) < 0)
 			poll(NULL, 0, 1);
@@ -395,7 +253,6 @@ static void *open_and_close(void *data)
 /* No buffer is answered twice when somebody comes while another's leaving is being noticed. */
 static void test_pty_opened_again_at_once(void **state)
 {
-	const char *const extra[] = { "--pty", PTY_PATH, NULL };
 	unsigned long answers = 0;
 	struct drv_ring *ring;
 	pthread_t thread;
@@ -404,7 +261,7 @@ static void test_pty_opened_again_at_once(void **state)
 	int i, head = -1;
 
 	(void)state;
-	start(&t, extra, 2, ~BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
+	start(&t, pty_alone, 2, ~BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
 	ring = &t.fe.rings[0];
 	for (i = 0; i < NUM; i++)
 		add_buffer(ring, t.rx[i], 16);
@@ -545,11 +402,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_many_complaints), cmocka_unit_test(test_endless_request),
 	};
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s PATH-OF-vhost-user-console\n", argv[0]);
-		return 2;
-	}
-	program = argv[1];
-	unlink(PTY_PATH);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return console_main(tests, argc, argv);
 }
