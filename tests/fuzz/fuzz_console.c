@@ -100,6 +100,8 @@ static void one_step(struct console_port *port, uint8_t step)
 		console_control_flush(&console);
 		break;
 	case 2:
+		if (step & 8 && port->stuck_since) /* long enough */
+			port->stuck_since = 1;
 		console_port_output(port);
 		break;
 	case 3:

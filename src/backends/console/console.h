@@ -23,6 +23,7 @@
 
 #include "backends/common/backend.h"
 #include "backends/console/endpoint.h"
+#include "common/deadline.h"
 
 #define CONSOLE_QUEUE_SIZE 1024
 #define CONSOLE_PORTS_MAX (VU_MAX_QUEUES / 2 - 1)
@@ -43,7 +44,12 @@ struct console_port {
 	bool ready; /* the driver has it */
 	bool open; /* somebody has it open at the driver's side */
 	bool closing; /* nobody has any more, and the endpoint does not know yet */
+	deadline_t close_at; /* it may get to know; 0: not now */
 	bool moving; /* bytes are being moved, in either direction */
+	bool runs_ahead; /* the driver makes output available before the last is taken */
+	bool given_up; /* who is connected does not read, and is not waited for */
+	uint64_t stuck_since; /* the last byte was taken, in ns; 0: none waits */
+	deadline_t retry_at; /* output is tried again by itself; 0: not */
 	unsigned int pending; /* bits of messages to send, by event */
 };
 
@@ -82,7 +88,7 @@ void console_port_set_open(struct console_port *port, bool open);
 /* console_port_reset() - the driver is gone */
 void console_port_reset(struct console_port *port);
 
-/* console_timer_ready() - ports that are closing are looked at */
+/* console_timer_ready() - ports that are closing, or whose output waits, are looked at */
 void console_timer_ready(void *data, uint32_t events);
 
 /* ---- control.c ---- */

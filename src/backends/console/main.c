@@ -250,8 +250,10 @@ static int queue_start(void *dev, struct vu_queue *queue)
 		 * With a message at its start a new driver tells of itself. Without, a request that
 		 * is the first of its ring may be another one: once more is better than not at all.
 		 */
-		if (vq_at_start(&queue->vq) && !console_multiport(queue))
+		if (vq_at_start(&queue->vq) && !console_multiport(queue)) {
 			port->tx_done = 0;
+			port->runs_ahead = false;
+		}
 	} else {
 		port->rx = queue;
 	}

@@ -19,8 +19,71 @@
  * console_port_set_open().
  */
 #define CLOSING_MS 100
+/* How long a terminal's driver waits for somebody who does not read */
+#define STUCK_MS 100
+
+/* ---- time ---- */
+
+static deadline_t sooner(deadline_t a, deadline_t b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
+/* To what comes first, of all ports */
+static void set_timer(const struct console *console)
+{
+	struct itimerspec when = { 0 };
+	deadline_t first = 0;
+	unsigned int i;
+
+	for (i = 0; i < console->num_ports; i++)
+		first = sooner(first, sooner(console->ports[i].close_at,
+					     console->ports[i].retry_at));
+	when.it_value.tv_sec = (time_t)(first / 1000000000U);
+	when.it_value.tv_nsec = (long)(first % 1000000000U);
+	if (timerfd_settime(console->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) < 0)
+		log_error("the timer cannot be set: %m");
+}
 
 /* ---- from the driver ---- */
+
+static void moved_on(struct console_port *port)
+{
+	port->stuck_since = 0;
+	port->given_up = false;
+}
+
+/*
+ * The driver of a terminal may wait for its output in a way that keeps its CPU: Linux' does, with
+ * interrupts off, unless somebody takes the output over (the module does). So nobody there, or
+ * somebody who does not read, is not waited for, and what is said meanwhile is lost. A driver that
+ * has made more available than this one request does not wait for it, and nothing of its is.
+ */
+static bool not_waited_for(struct console_port *port, struct virtqueue *vq, ssize_t error)
+{
+	if (!port->terminal)
+		return false;
+	if (error == -EPIPE)
+		return true;
+	if (vq_has_work(vq))
+		port->runs_ahead = true;
+	if (port->runs_ahead)
+		return false;
+	if (!port->stuck_since)
+		port->stuck_since = now_ns();
+	if (now_ns() - port->stuck_since >= STUCK_MS * 1000000ULL)
+		port->given_up = true;
+	return port->given_up;
+}
+
+/* The endpoint tells when it has room again; that it has none for too long nobody tells. */
+static void wait_for_room(struct console_port *port)
+{
+	if (port->terminal && !port->runs_ahead)
+		port->retry_at = port->stuck_since + STUCK_MS * 1000000ULL;
+	if (port->retry_at)
+		set_timer(port->console);
+}
 
 /*
  * Writes one request.
@@ -44,13 +107,15 @@ static int write_request(struct console_port *port, struct virtqueue *vq, uint16
 		iov_drop_back(iov, &n, left - PORT_MOST);
 	while (n) {
 		done = endpoint_write(&port->ep, iov, n);
-		/* a terminal that nobody looks at: its driver would wait for ever */
-		if (done == -EPIPE && port->terminal) {
+		if (done < 0 && not_waited_for(port, vq, done)) {
 			left = 0;
 			break;
 		}
-		if (done < 0)
+		if (done < 0) {
+			wait_for_room(port);
 			return 0;
+		}
+		moved_on(port);
 		port->tx_done += (size_t)done;
 		iov_drop_front(&iov, &n, (size_t)done);
 	}
@@ -86,12 +151,10 @@ static bool output(struct console_port *port, struct virtqueue *vq, unsigned int
 	return false;
 }
 
-static void set_timer(const struct console *console)
+static void close_soon(struct console_port *port)
 {
-	struct itimerspec when = { .it_value.tv_nsec = CLOSING_MS * 1000000L };
-
-	if (timerfd_settime(console->timer_fd, 0, &when, NULL) < 0)
-		log_error("the timer cannot be set: %m");
+	port->close_at = deadline_after_ms(CLOSING_MS);
+	set_timer(port->console);
 }
 
 void console_port_output(struct console_port *port)
@@ -104,6 +167,7 @@ void console_port_output(struct console_port *port)
 		return;
 	vq = &port->tx->vq;
 	endpoint_want(&port->ep, port->ep.want_in, false);
+	port->retry_at = 0;
 	port->moving = true;
 	do {
 		vq_suppress(vq);
@@ -112,7 +176,7 @@ void console_port_output(struct console_port *port)
 	} while (empty && vq_arm(vq));
 	port->moving = false;
 	if (empty && port->closing)
-		set_timer(port->console);
+		close_soon(port);
 }
 
 /* ---- to the driver ---- */
@@ -196,7 +260,16 @@ void console_port_set_open(struct console_port *port, bool open)
 	}
 	endpoint_want(&port->ep, false, port->ep.want_out);
 	if (port->closing)
-		set_timer(port->console);
+		close_soon(port);
+}
+
+static void look_at_end(struct console_port *port)
+{
+	port->close_at = 0;
+	if (!port->closing || (port->tx && vq_has_work(&port->tx->vq)))
+		return;
+	port->closing = false;
+	endpoint_hangup(&port->ep);
 }
 
 void console_timer_ready(void *data, uint32_t events)
@@ -211,11 +284,14 @@ void console_timer_ready(void *data, uint32_t events)
 	for (i = 0; i < console->num_ports; i++) {
 		struct console_port *port = &console->ports[i];
 
-		if (!port->closing || (port->tx && vq_has_work(&port->tx->vq)))
-			continue;
-		port->closing = false;
-		endpoint_hangup(&port->ep);
+		if (port->retry_at && deadline_passed(port->retry_at)) {
+			port->retry_at = 0;
+			console_port_output(port);
+		}
+		if (port->close_at && deadline_passed(port->close_at))
+			look_at_end(port);
 	}
+	set_timer(console);
 }
 
 /*
@@ -229,8 +305,12 @@ void console_port_reset(struct console_port *port)
 	port->ready = false;
 	port->open = false;
 	port->closing = false;
+	port->close_at = 0;
+	port->retry_at = 0;
 	port->pending = 0;
 	port->tx_done = 0;
+	port->runs_ahead = false;
+	moved_on(port);
 	endpoint_want(&port->ep, false, false);
 	if (was_open)
 		endpoint_hangup(&port->ep);
@@ -259,6 +339,7 @@ static void changed(void *data)
 	log_info("port %u: %s at the host's side", port->id,
 		 port->ep.connected ? "opened" : "closed");
 	console_tell(port, VIRTIO_CONSOLE_PORT_OPEN);
+	moved_on(port); /* somebody who comes is waited for as any other */
 	if (port->moving) {
 		vu_queue_again(port->rx);
 		vu_queue_again(port->tx);
