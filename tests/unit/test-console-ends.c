@@ -2,7 +2,11 @@
 /* vhost-user-console from outside: ends that do not read, that are full, that go. */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/deadline.h"
@@ -158,12 +162,106 @@ static void test_kept_for_a_reader(void **state)
 	finish(&t);
 }
 
+/* ---- standard input and output ---- */
+
+static const char *const stdio[] = { "--stdio", NULL };
+
+static void start_stdio(struct tester *t, int in, int out)
+{
+	int saved[2] = { dup(STDIN_FILENO), dup(STDOUT_FILENO) };
+
+	assert_true(saved[0] >= 0 && saved[1] >= 0);
+	fflush(stdout);
+	dup2(in, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	start(t, stdio, 2, ~BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT));
+	dup2(saved[0], STDIN_FILENO);
+	dup2(saved[1], STDOUT_FILENO);
+	close(saved[0]);
+	close(saved[1]);
+}
+
+static bool lives(struct tester *t)
+{
+	uint64_t features;
+
+	return fe_get_u64(&t->fe, VHOST_USER_GET_FEATURES, &features) == 0;
+}
+
+static void expect_end(struct tester *t, const char *why)
+{
+	int status = fe_wait(&t->fe);
+
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		fail_msg("%s: expected its end with status 0, saw %#x", why, (unsigned int)status);
+	fe_finish(&t->fe);
+}
+
+/* A terminal of another session: its end comes without a signal, here with nothing to be read. */
+static void test_terminal_goes(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+	struct tester t;
+	char name[64];
+
+	(void)state;
+	assert_true(master >= 0 && !grantpt(master) && !unlockpt(master));
+	assert_int_equal(ptsname_r(master, name, sizeof(name)), 0);
+	slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(slave >= 0);
+	start_stdio(&t, slave, slave);
+	close(slave);
+	assert_true(lives(&t));
+	close(master);
+	expect_end(&t, "its terminal has gone");
+}
+
+static void test_hangup(void **state)
+{
+	int in[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct tester t;
+
+	(void)state;
+	assert_true(null >= 0);
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	start_stdio(&t, in[0], null);
+	close(in[0]);
+	/* the end of what it reads is none of the program */
+	add_buffer(&t.fe.rings[0], t.rx[0], BUFFER);
+	assert_int_equal(write(in[1], "last", 4), 4);
+	close(in[1]);
+	assert_true(drv_wait(&t.fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	add_buffer(&t.fe.rings[0], t.rx[1], BUFFER);
+	assert_int_equal(drv_wait(&t.fe.rings[0], NULL, 50), -1);
+	assert_true(lives(&t));
+	kill(t.fe.pid, SIGHUP);
+	expect_end(&t, "SIGHUP");
+
+	/* whoever has it ignored is no program of a terminal's */
+	signal(SIGHUP, SIG_IGN);
+	start_stdio(&t, null, null);
+	signal(SIGHUP, SIG_DFL);
+	kill(t.fe.pid, SIGHUP);
+	poll(NULL, 0, 50);
+	assert_true(lives(&t));
+	finish(&t);
+	/* nor is one whose ports are elsewhere */
+	start(&t, two_ports, RINGS, ~0ULL);
+	kill(t.fe.pid, SIGHUP);
+	poll(NULL, 0, 50);
+	assert_true(lives(&t));
+	finish(&t);
+	close(null);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_terminal_not_read),
 		cmocka_unit_test(test_terminal_read_slowly),
 		cmocka_unit_test(test_kept_for_a_reader),
+		cmocka_unit_test(test_terminal_goes),
+		cmocka_unit_test(test_hangup),
 	};
 
 	return console_main(tests, argc, argv);

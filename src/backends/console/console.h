@@ -60,6 +60,7 @@ struct console {
 	struct vu_queue *control_rx; /* to the driver; NULL while it is stopped */
 	int timer_fd;
 	struct loop_source *timer;
+	bool hangup_ignored; /* by whoever started the program, as nohup does */
 };
 
 /* console_multiport() - does the driver know of more than one port? */

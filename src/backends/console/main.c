@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <endian.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -303,6 +304,17 @@ static void reset(void *dev)
 		console_port_reset(&console->ports[i]);
 }
 
+/* The terminal that it was started on is gone, and standard input and output with it. */
+static void hangup(void *dev)
+{
+	struct console *console = dev;
+	unsigned int i;
+
+	for (i = 0; i < console->num_ports && !console->hangup_ignored; i++)
+		if (console->ports[i].ep.kind == &endpoint_stdio)
+			loop_quit(vu_loop(console->backend), 0);
+}
+
 /* ---- the program ---- */
 
 static const struct vu_device_ops ops = {
@@ -313,6 +325,7 @@ static const struct vu_device_ops ops = {
 	.queue_stop = queue_stop,
 	.queue_kick = queue_kick,
 	.reset = reset,
+	.hangup = hangup,
 };
 
 static int open_timer(struct console *console)
@@ -330,6 +343,7 @@ static int open_timer(struct console *console)
 static int open_device(void *dev, struct vu_backend *backend, struct vu_device *device)
 {
 	struct console *console = dev;
+	struct sigaction at_start;
 	unsigned int i;
 	int ret;
 
@@ -337,6 +351,8 @@ static int open_device(void *dev, struct vu_backend *backend, struct vu_device *
 	if (ret)
 		return ret;
 	console->backend = backend;
+	console->hangup_ignored = sigaction(SIGHUP, NULL, &at_start) == 0 &&
+				  at_start.sa_handler == SIG_IGN;
 	*device = (struct vu_device){
 		.ops = &ops,
 		.dev = dev,
