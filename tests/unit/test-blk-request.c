@@ -170,6 +170,26 @@ static void test_cache_off(void **state)
 	close(w.blk.image.fd);
 }
 
+/* A driver that cannot flush has its writes stable, also where it may choose, and chose not. */
+static void test_never_flushed(void **state)
+{
+	static const uint64_t features[] = { 0, BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) };
+	struct blk_request *req;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
+		blk_requests_finish(&w.requests);
+		assert_int_equal(
+			blk_requests_init(&w.requests, &w.blk, &w.queue.vq, features[i]), 0);
+		req = ask(VIRTIO_BLK_T_OUT, LENGTH);
+		assert_int_equal(req->io.op, BLK_OP_WRITE);
+		assert_true(req->io.stable);
+		assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);
+		answered(VIRTIO_BLK_S_OK);
+	}
+}
+
 /* A step that a signal ended is done again, whatever it is; FUSE for one does so. */
 static void test_interrupted(void **state)
 {
@@ -247,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BLK_TEST(test_cache_off_meanwhile),
 		BLK_TEST(test_cache_off),
+		BLK_TEST(test_never_flushed),
 		BLK_TEST(test_interrupted),
 		BLK_TEST(test_no_zeroes),
 	};

@@ -46,12 +46,15 @@ struct blk_device {
  * blk_writeback() - may a write be answered before it is stable? (5.2.6.2)
  * @blk:	the device
  * @features:	acknowledged
+ *
+ * Not for a driver that cannot flush, whatever it chose (5.2.5.2).
  */
 static inline bool blk_writeback(const struct blk_device *blk, uint64_t features)
 {
-	if (features & BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE))
-		return __atomic_load_n(&blk->wce, __ATOMIC_RELAXED);
-	return features & BIT_ULL(VIRTIO_BLK_F_FLUSH);
+	if (!(features & BIT_ULL(VIRTIO_BLK_F_FLUSH)))
+		return false;
+	return !(features & BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE)) ||
+	       __atomic_load_n(&blk->wce, __ATOMIC_RELAXED);
 }
 
 /* ---- config.c ---- */

@@ -368,6 +368,8 @@ int blk_queue_start(void *dev, struct vu_queue *queue)
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
+	if (!(queue->features & BIT_ULL(VIRTIO_BLK_F_FLUSH)))
+		__atomic_store_n(&blk->wce, 0, __ATOMIC_RELAXED); /* as it is: blk_writeback() */
 	q->queue = queue;
 	q->vq = &queue->vq;
 	q->blk = blk;
