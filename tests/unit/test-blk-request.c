@@ -143,6 +143,9 @@ static void test_cache_off(void **state)
 	answered(VIRTIO_BLK_S_OK);
 	for (i = 0; i < 2; i++) {
 		set_wce(0);
+		assert_int_equal(w.blk.cache_offs, i + 1);
+		set_wce(0); /* as it is: there is nothing to flush by that */
+		assert_int_equal(w.blk.cache_offs, i + 1);
 		req = ask(VIRTIO_BLK_T_IN, LENGTH);
 		assert_int_equal(req->io.op, BLK_OP_READ);
 		assert_int_equal(blk_request_step(&w.requests, req, LENGTH), 0);

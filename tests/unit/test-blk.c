@@ -395,7 +395,7 @@ static void test_resize(void **state)
 
 static void test_wce(void **state)
 {
-	uint8_t value = 0, all[60];
+	uint8_t value = 0, all[60], now[60];
 	struct request req;
 	struct fe fe;
 
@@ -406,9 +406,20 @@ static void test_wce(void **state)
 	assert_int_equal(fe_get_config(&fe, 0, all, 60), 0);
 	assert_int_equal(all[offsetof(struct virtio_blk_config, wce)], 0);
 	assert_int_equal(bt_run(&fe, &req, VIRTIO_BLK_T_OUT, 0, 4096), VIRTIO_BLK_S_OK);
+	/* all of the space, of which the others are not for the driver to write */
+	all[offsetof(struct virtio_blk_config, wce)] = 1;
+	all[0] ^= 0xff;
+	assert_int_equal(fe_set_config(&fe, 0, all, 60), 0);
+	assert_int_equal(fe_get_config(&fe, 0, now, 60), 0);
+	all[0] ^= 0xff;
+	assert_memory_equal(now, all, 60);
 	value = 2;
 	assert_int_equal(fe_set_config(&fe, offsetof(struct virtio_blk_config, wce), &value, 1), 1);
+	all[offsetof(struct virtio_blk_config, wce)] = 2;
+	assert_int_equal(fe_set_config(&fe, 0, all, 60), 1);
+	/* others alone */
 	assert_int_equal(fe_set_config(&fe, 0, &value, 1), 1);
+	assert_int_equal(fe_set_config(&fe, 0, all, offsetof(struct virtio_blk_config, wce)), 1);
 	bt_finish(&fe);
 }
 

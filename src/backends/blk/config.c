@@ -52,21 +52,30 @@ void blk_get_config(void *dev, void *buf, uint32_t offset, uint32_t size)
 	memcpy(buf, (const char *)&config + offset, size);
 }
 
+/*
+ * One field can be written. A front-end may hand on all of the space at each write of its driver
+ * (QEMU's generic one does): of the others it says what it was told.
+ */
 int blk_set_config(void *dev, const void *buf, uint32_t offset, uint32_t size)
 {
-	const uint8_t *value = buf;
+	const uint32_t at = offsetof(struct virtio_blk_config, wce);
 	struct blk_device *blk = dev;
+	uint8_t value;
 
-	if (offset != offsetof(struct virtio_blk_config, wce) || size != sizeof(blk->wce) ||
-	    *value > 1)
+	if (offset > at || size <= at - offset)
 		return -EINVAL;
+	value = ((const uint8_t *)buf)[at - offset];
+	if (value > 1)
+		return -EINVAL;
+	if (value == __atomic_load_n(&blk->wce, __ATOMIC_RELAXED))
+		return 0;
 	/*
 	 * From now on each write is stable when it is answered; so must be those answered before,
 	 * which Linux' driver does not flush any more. That can take longer than a front-end waits
 	 * for us: the next write of each queue sees to it.
 	 */
-	if (!*value)
+	if (!value)
 		__atomic_add_fetch(&blk->cache_offs, 1, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&blk->wce, *value, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&blk->wce, value, __ATOMIC_SEQ_CST);
 	return 0;
 }
