@@ -162,6 +162,7 @@ static void test_client_leaves_in_the_middle(void **state)
 
 static void test_emergency_write(void **state)
 {
+	struct virtio_console_config config = { .cols = 80, .max_nr_ports = 2 };
 	struct tester t;
 	uint32_t word = 'E';
 	uint16_t half = 1;
@@ -181,6 +182,14 @@ static void test_emergency_write(void **state)
 	word = 'G' | 0x4100;
 	assert_int_equal(fe_set_config(&t.fe, 8, &word, 1), 0);
 	expect(fd, "G", 1);
+	/* all of the space: the character alone counts, each time that it is there */
+	config.emerg_wr = 'H';
+	assert_int_equal(fe_set_config(&t.fe, 0, &config, sizeof(config)), 0);
+	assert_int_equal(fe_set_config(&t.fe, 0, &config, sizeof(config)), 0);
+	expect(fd, "HH", 2);
+	config.emerg_wr = 0;
+	assert_int_equal(fe_set_config(&t.fe, 0, &config, sizeof(config)), 0);
+	assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 20), 0);
 	/* nothing else can be written */
 	assert_int_equal(fe_set_config(&t.fe, 0, &half, sizeof(half)), 1);
 	assert_int_equal(fe_set_config(&t.fe, 9, &word, 1), 1);

@@ -197,16 +197,23 @@ static void get_config(void *dev, void *buf, uint32_t offset, uint32_t size)
 /*
  * 5.3.5: a character that is to come out whatever the state of the device. Nothing waits for it:
  * what cannot be written at once is lost.
+ *
+ * A front-end may hand on all of the space at each write of its driver (QEMU's generic one does).
+ * There is no other field to write, and it reads as zero: then that is no character. One that is
+ * the same as the last counts.
  */
 static int set_config(void *dev, const void *buf, uint32_t offset, uint32_t size)
 {
+	const uint32_t at = offsetof(struct virtio_console_config, emerg_wr);
 	struct console *console = dev;
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = 1 };
+	struct iovec iov = { .iov_len = 1 };
 
-	if (offset != offsetof(struct virtio_console_config, emerg_wr) || !size ||
-	    size > sizeof(uint32_t))
+	if (offset > at || size <= at - offset || size - (at - offset) > sizeof(uint32_t))
 		return -EINVAL;
 	/* the lowest byte, which comes first */
+	iov.iov_base = (uint8_t *)(uintptr_t)buf + (at - offset);
+	if (offset < at && !*(const uint8_t *)iov.iov_base)
+		return 0;
 	if (endpoint_write(&console->ports[0].ep, &iov, 1) < 0)
 		log_ratelimited(LOG_LEVEL_WARNING, "an emergency write is lost: nobody takes it");
 	return 0;
