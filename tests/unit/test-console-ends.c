@@ -2,10 +2,14 @@
 /* vhost-user-console from outside: ends that do not read, that are full, that go. */
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +220,128 @@ static void test_terminal_goes(void **state)
 	expect_end(&t, "its terminal has gone");
 }
 
+static bool set(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) > 0;
+
+	close(fd);
+	return done;
+}
+
+/* Namespaces in which this process may mount something; no other sees it. */
+static bool may_mount(void)
+{
+	char users[32], groups[32];
+
+	if (!geteuid())
+		return unshare(CLONE_NEWNS) == 0;
+	snprintf(users, sizeof(users), "0 %u 1", (unsigned int)geteuid());
+	snprintf(groups, sizeof(groups), "0 %u 1", (unsigned int)getegid());
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && set("/proc/self/setgroups", "deny") &&
+	       set("/proc/self/uid_map", users) && set("/proc/self/gid_map", groups);
+}
+
+/* Who has a small file system, which goes with the last file in it. Return: its process, -1: none */
+static pid_t small_disk(const char *options)
+{
+	char ready = 'n';
+	int ends[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (may_mount() && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		    mount("none", "/tmp", "tmpfs", 0, options) == 0)
+			ready = 'y';
+		if (write(ends[1], &ready, 1) == 1)
+			pause();
+		_exit(0);
+	}
+	close(ends[1]);
+	if (pid > 0 && read(ends[0], &ready, 1) == 1 && ready != 'y') {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		pid = -1;
+	}
+	close(ends[0]);
+	return pid;
+}
+
+static int open_in(pid_t pid, const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/root/tmp/%s", (int)pid, name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static unsigned int count_lines(int log, const char *text)
+{
+	unsigned int n = 0;
+	char buf[4096];
+	ssize_t len = pread(log, buf, sizeof(buf) - 1, 0);
+	const char *at = buf;
+
+	assert_true(len >= 0);
+	buf[len] = '\0';
+	while ((at = strstr(at, text)) != NULL) {
+		at++;
+		n++;
+	}
+	return n;
+}
+
+/* What goes to a file waits while its disk is full, which is told once; the port goes on. */
+static void test_disk_full(void **state)
+{
+	const uint32_t size = 200000;
+	int log = memfd_create("log", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+	static uint8_t got[1 << 20];
+	pid_t disk = small_disk("size=320k");
+	int in[2], out, filler;
+	struct tester t;
+
+	(void)state;
+	if (disk < 0)
+		skip();
+	out = open_in(disk, "out");
+	filler = open_in(disk, "filler");
+	kill(disk, SIGKILL);
+	waitpid(disk, NULL, 0);
+	assert_int_equal(posix_fallocate(filler, 0, 256 << 10), 0);
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	dup2(log, STDERR_FILENO);
+	start_stdio(&t, in[0], out);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	memset(t.out, 0x5a, size);
+	put_out(&t, 1, size);
+	if (drv_wait(&t.fe.rings[1], NULL, 1200) >= 0)
+		fail_msg("%u bytes, of which a full disk has no half, are said to be written", size);
+	assert_int_equal(count_lines(log, "No space left on device"), 1);
+	/* the other direction has nothing to do with it */
+	add_buffer(&t.fe.rings[0], t.rx[0], BUFFER);
+	assert_int_equal(write(in[1], "typed", 5), 5);
+	assert_true(drv_wait(&t.fe.rings[0], NULL, FE_TIMEOUT_MS) >= 0);
+	assert_memory_equal(t.rx[0], "typed", 5);
+	assert_int_equal(ftruncate(filler, 0), 0);
+	assert_true(drv_wait(&t.fe.rings[1], NULL, FE_TIMEOUT_MS) >= 0);
+	assert_int_equal(pread(out, got, sizeof(got), 0), size);
+	assert_memory_equal(got, t.out, size);
+	finish(&t);
+	close(log);
+	close(out);
+	close(filler);
+	close(in[0]);
+	close(in[1]);
+}
+
 static void test_hangup(void **state)
 {
 	int in[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -262,6 +388,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_kept_for_a_reader),
 		cmocka_unit_test(test_terminal_goes),
 		cmocka_unit_test(test_hangup),
+		cmocka_unit_test(test_disk_full),
 	};
 
 	return console_main(tests, argc, argv);

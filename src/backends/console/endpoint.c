@@ -15,6 +15,11 @@
 static void in_ready(void *data, uint32_t events);
 static void out_ready(void *data, uint32_t events);
 
+static const char *name_of(const struct endpoint *ep)
+{
+	return ep->target ? ep->target : ep->kind->name;
+}
+
 static void watch(struct endpoint *ep, struct endpoint_watch *w, uint32_t events, bool wanted,
 		  loop_fn fn)
 {
@@ -27,8 +32,7 @@ static void watch(struct endpoint *ep, struct endpoint_watch *w, uint32_t events
 		w->source = loop_add(ep->loop, w->fd, events, fn, ep);
 		/* A regular file is always ready, and is read and written without being asked. */
 		if (!w->source && errno != EPERM)
-			log_ratelimited(LOG_LEVEL_ERROR, "%s: cannot be watched: %m",
-					ep->target ? ep->target : ep->kind->name);
+			log_ratelimited(LOG_LEVEL_ERROR, "%s: cannot be watched: %m", name_of(ep));
 	} else if (w->events != events) {
 		loop_change(ep->loop, w->source, events);
 	}
@@ -144,6 +148,7 @@ void endpoint_connected(struct endpoint *ep, int in, int out)
 	ep->connected = true;
 	ep->in_ended = false;
 	ep->hung_up = false;
+	ep->full = false;
 	ep->in.fd = in;
 	ep->out.fd = out;
 	update(ep);
@@ -206,6 +211,14 @@ ssize_t endpoint_read(struct endpoint *ep, const struct iovec *iov, unsigned int
 	return -EPIPE;
 }
 
+static ssize_t no_room(struct endpoint *ep)
+{
+	if (!ep->full)
+		log_warning("%s: %m; what is put out waits for room, or is lost", name_of(ep));
+	ep->full = true;
+	return -ENOSPC;
+}
+
 ssize_t endpoint_write(struct endpoint *ep, const struct iovec *iov, unsigned int n)
 {
 	ssize_t done;
@@ -215,10 +228,17 @@ ssize_t endpoint_write(struct endpoint *ep, const struct iovec *iov, unsigned in
 	do {
 		done = writev(ep->out.fd, iov, (int)n);
 	} while (done < 0 && errno == EINTR);
-	if (done > 0)
+	if (done > 0) {
+		ep->full = false;
 		return done;
+	}
 	if (!done || errno == EAGAIN)
 		return -EAGAIN;
+	if (errno == ENOSPC || errno == EDQUOT)
+		return no_room(ep);
+	/* the ends of those who have left */
+	if (errno != EPIPE && errno != ECONNRESET && errno != EIO)
+		log_warning("%s: nothing more can be written: %m", name_of(ep));
 	if (ep->in.fd == ep->out.fd)
 		hung_up(ep); /* not before the rest is read */
 	else

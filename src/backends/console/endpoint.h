@@ -69,6 +69,7 @@ struct endpoint {
 	bool want_out;
 	bool in_ended; /* the other end has said that it sends no more */
 	bool hung_up; /* the descriptor reports it, and something is left to read */
+	bool full; /* nothing more could be written, and that has been told */
 	struct endpoint_watch in; /* and out, when both are one descriptor */
 	struct endpoint_watch out;
 	void *priv; /* the kind's own */
@@ -108,7 +109,10 @@ void endpoint_want(struct endpoint *ep, bool in, bool out);
  */
 ssize_t endpoint_read(struct endpoint *ep, const struct iovec *iov, unsigned int n);
 
-/* endpoint_write() - Return: bytes, at least one; -EAGAIN; -EPIPE: nobody is there */
+/*
+ * endpoint_write() - Return: bytes, at least one; -EAGAIN; -ENOSPC: its file system is full, and
+ * nobody tells when there is room; -EPIPE: nobody is there
+ */
 ssize_t endpoint_write(struct endpoint *ep, const struct iovec *iov, unsigned int n);
 
 /* endpoint_hangup() - the driver's side has closed, and all that it sent is written */

@@ -21,6 +21,8 @@
 #define CLOSING_MS 100
 /* How long a terminal's driver waits for somebody who does not read */
 #define STUCK_MS 100
+/* Until a file system that is full is tried again */
+#define ROOM_MS 500
 
 /* ---- time ---- */
 
@@ -76,11 +78,13 @@ static bool not_waited_for(struct console_port *port, struct virtqueue *vq, ssiz
 	return port->given_up;
 }
 
-/* The endpoint tells when it has room again; that it has none for too long nobody tells. */
-static void wait_for_room(struct console_port *port)
+/* The endpoint tells when it has room again, if it can; nobody tells that it has none for long. */
+static void wait_for_room(struct console_port *port, ssize_t error)
 {
 	if (port->terminal && !port->runs_ahead)
 		port->retry_at = port->stuck_since + STUCK_MS * 1000000ULL;
+	else if (error == -ENOSPC)
+		port->retry_at = deadline_after_ms(ROOM_MS);
 	if (port->retry_at)
 		set_timer(port->console);
 }
@@ -112,7 +116,7 @@ static int write_request(struct console_port *port, struct virtqueue *vq, uint16
 			break;
 		}
 		if (done < 0) {
-			wait_for_room(port);
+			wait_for_room(port, done);
 			return 0;
 		}
 		moved_on(port);
