@@ -53,8 +53,8 @@ static void unix_close(struct endpoint *ep)
 	struct unix_end *u = ep->priv;
 
 	fd_close(&u->client);
+	unlink(ep->target); /* before somebody takes it for left behind, and puts its own there */
 	fd_close(&u->listener);
-	unlink(ep->target);
 	free(u);
 	ep->priv = NULL;
 }
