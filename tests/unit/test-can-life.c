@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/can/error.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "can-rig.h"
@@ -206,6 +207,38 @@ static void test_pause_at_start(void **state)
 	end();
 }
 
+/* What a driver can make happen as often as it likes does not fill the journal. */
+static void test_many_complaints(void **state)
+{
+	int log = memfd_create("log", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+	struct can_message m = message(1, 8, false);
+	static char text[65536];
+	unsigned int i, lines = 0;
+	ssize_t len;
+
+	(void)state;
+	begin(ALL_FEATURES);
+	w.bus.send_error = -ENETDOWN;
+	assert_true(log >= 0 && saved >= 0);
+	dup2(log, STDERR_FILENO);
+	log_set_level(LOG_LEVEL_NOTICE);
+	for (i = 0; i < 200; i++) {
+		assert_int_equal(control(VIRTIO_CAN_SET_CTRL_MODE_START), VIRTIO_CAN_RESULT_OK);
+		answered(transmit(&m), VIRTIO_CAN_RESULT_NOT_OK);
+		assert_int_equal(status(), VIRTIO_CAN_S_CTRL_BUSOFF);
+	}
+	log_set_level(LOG_LEVEL_ERROR);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	len = pread(log, text, sizeof(text), 0);
+	while (len-- > 0)
+		lines += text[len] == '\n';
+	print_message("%u lines about 200 times off the bus\n", lines);
+	assert_in_range(lines, 1, 100);
+	close(log);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_nudges),
 		cmocka_unit_test(test_starts_over),
 		cmocka_unit_test(test_pause_at_start),
+		cmocka_unit_test(test_many_complaints),
 	};
 
 	log_init("test-can-life", LOG_LEVEL_ERROR);

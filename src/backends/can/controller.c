@@ -53,7 +53,9 @@ static void set_bus_off(struct can_controller *can, bool bus_off)
 	can->bus_off = bus_off;
 	ret = vu_config_changed(can->backend);
 	if (ret && ret != -ENOTCONN)
-		log_warning("the front-end cannot be told of the new status: %s", strerror(-ret));
+		log_ratelimited(LOG_LEVEL_WARNING,
+				"the front-end cannot be told of the new status: %s",
+				strerror(-ret));
 }
 
 static void stop(struct can_controller *can)
@@ -73,8 +75,9 @@ void can_leave(struct can_controller *can, const char *why)
 {
 	if (!can->started)
 		return;
-	log_notice("%s: off the bus: %s; the driver has to restart the controller", can->bus->name,
-		   why);
+	log_ratelimited(LOG_LEVEL_NOTICE,
+			"%s: off the bus: %s; the driver has to restart the controller",
+			can->bus->name, why);
 	set_bus_off(can, true);
 	stop(can);
 }
@@ -194,7 +197,7 @@ static uint8_t start(struct can_controller *can)
 	can->bus_source = loop_add(vu_loop(can->backend), can->bus->ops->fd(can->bus), EPOLLIN,
 				   bus_ready, can);
 	if (!can->bus_source) {
-		log_error("%s: cannot be watched: %m", can->bus->name);
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: cannot be watched: %m", can->bus->name);
 		can->bus->ops->stop(can->bus);
 		return VIRTIO_CAN_RESULT_NOT_OK;
 	}

@@ -70,7 +70,7 @@ static int check_interface(struct socketcan *can, int sock)
 	if (ioctl(sock, SIOCGIFHWADDR, &req) < 0)
 		return -errno;
 	if (req.ifr_hwaddr.sa_family != ARPHRD_CAN) {
-		log_error("%s: is not a CAN interface", can->bus.name);
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: is not a CAN interface", can->bus.name);
 		return -EINVAL;
 	}
 	if (ioctl(sock, SIOCGIFMTU, &req) < 0)
@@ -177,7 +177,8 @@ static void *search(void *data)
 
 	close_sockets(can);
 	if (links < 0) {
-		log_error("%s: links cannot be watched: %s", can->bus.name, strerror(-links));
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: links cannot be watched: %s", can->bus.name,
+				strerror(-links));
 		return NULL;
 	}
 	do {
@@ -211,8 +212,9 @@ static void begin_search(struct socketcan *can)
 	can->stop_fd = eventfd(0, EFD_CLOEXEC);
 	ret = can->stop_fd < 0 ? errno : pthread_create(&can->thread, NULL, search, can);
 	if (ret) {
-		log_error("%s: the interface has gone, and cannot be waited for: %s",
-			  can->bus.name, strerror(ret));
+		log_ratelimited(LOG_LEVEL_ERROR,
+				"%s: the interface has gone, and cannot be waited for: %s",
+				can->bus.name, strerror(ret));
 		fd_close(&can->stop_fd);
 		return;
 	}
@@ -241,12 +243,13 @@ static int check_up(struct socketcan *can)
 	if (ioctl(can->sock, SIOCGIFFLAGS, &req) < 0)
 		return -errno;
 	if (!(req.ifr_flags & IFF_UP)) {
-		log_error("%s: the interface is down (ip link set %s up)", can->bus.name,
-			  can->bus.name);
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: the interface is down (ip link set %s up)",
+				can->bus.name, can->bus.name);
 		return -ENETDOWN;
 	}
 	if (!(req.ifr_flags & IFF_RUNNING)) {
-		log_error("%s: the interface is off its bus", can->bus.name);
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: the interface is off its bus",
+				can->bus.name);
 		return -ENETDOWN;
 	}
 	return 0;
@@ -283,7 +286,7 @@ static int bus_start(struct can_bus *bus, bool echo)
 	if (!chosen)
 		chosen = choose_socket(can, echo);
 	if (!chosen) {
-		log_error("%s: the interface has gone", bus->name);
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: the interface has gone", bus->name);
 		return -ENODEV;
 	}
 	ret = check_up(can);
@@ -291,7 +294,8 @@ static int bus_start(struct can_bus *bus, bool echo)
 		return ret;
 	ret = open_gate(can->sock);
 	if (ret)
-		log_error("%s: the socket's filter: %s", bus->name, strerror(-ret));
+		log_ratelimited(LOG_LEVEL_ERROR, "%s: the socket's filter: %s", bus->name,
+				strerror(-ret));
 	return ret;
 }
 
