@@ -55,7 +55,7 @@ int device_make_pool(struct device *device, struct pool *pool, const char *name,
 int device_memory(struct device *device, struct pool *pool, const struct window *window,
 		  struct memory_map *map)
 {
-	map->count = 0;
+	*map = (struct memory_map){ 0 };
 	return device->transport->memory(device, pool, window, map);
 }
 

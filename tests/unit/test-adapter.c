@@ -46,6 +46,19 @@ static void io_and_end(struct mock_kernel *k, void *context)
 	adapter_end(&r->adapter);
 }
 
+/* Whatever was in it before: the addresses that the back-end gets are those of the pool. */
+static void check_memory(struct rig *r)
+{
+	struct adapter *a = &r->adapter;
+	struct memory_map map;
+
+	memset(&map, 0x5a, sizeof(map));
+	assert_int_equal(device_memory(&a->device, &a->pool, &a->window, &map), 0);
+	assert_true(map.count > 0 && map.count <= MEMORY_REGIONS_MAX);
+	assert_true(map.user_offset == 0);
+	assert_true(map.regions[0].base == a->pool.base);
+}
+
 static void check_created(const struct rig *r)
 {
 	const struct virtio_loopback_create *c = &r->kernel.created;
@@ -72,6 +85,7 @@ static void test_works(void **state)
 	assert_int_equal(rig_run(r, "", io_and_end), 0);
 	assert_true(r->reached);
 	check_created(r);
+	check_memory(r);
 	assert_true(r->kernel.is_stopped);
 	assert_false(r->kernel.is_failed);
 	rig_finish(r);
