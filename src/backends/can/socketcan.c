@@ -169,25 +169,30 @@ static int watch_links(void)
 	return fd_steal(&links);
 }
 
-/* The main thread does not touch the sockets before it sees that they were found. */
-static void *search(void *data)
+static void look_for_interface(struct socketcan *can)
 {
 	_cleanup_close_ int links = watch_links();
-	struct socketcan *can = data;
 
 	close_sockets(can);
 	if (links < 0) {
 		log_ratelimited(LOG_LEVEL_ERROR, "%s: links cannot be watched: %s", can->bus.name,
 				strerror(-links));
-		return NULL;
+		return;
 	}
 	do {
-		if (make_sockets(can) == 0) {
-			log_notice("%s: the interface is back", can->bus.name);
-			__atomic_store_n(&can->found, true, __ATOMIC_RELEASE);
-			return NULL;
-		}
-	} while (wait_links(can, links));
+		can->found = make_sockets(can) == 0;
+	} while (!can->found && wait_links(can, links));
+	if (can->found)
+		log_notice("%s: the interface is back", can->bus.name);
+}
+
+/* The main thread does not touch the sockets before it sees that the search is over. */
+static void *search(void *data)
+{
+	struct socketcan *can = data;
+
+	look_for_interface(can);
+	__atomic_store_n(&can->over, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -209,6 +214,7 @@ static void begin_search(struct socketcan *can)
 	if (can->searching)
 		return;
 	can->found = false;
+	can->over = false;
 	can->stop_fd = eventfd(0, EFD_CLOEXEC);
 	ret = can->stop_fd < 0 ? errno : pthread_create(&can->thread, NULL, search, can);
 	if (ret) {
@@ -221,13 +227,13 @@ static void begin_search(struct socketcan *can)
 	can->searching = true;
 }
 
-/* Return: whether there is an interface; a search that has found it is over. */
+/* Return: whether there is an interface. A search that could not be made is made again. */
 static bool present(struct socketcan *can)
 {
 	if (!can->gone)
 		return true;
-	if (can->searching && __atomic_load_n(&can->found, __ATOMIC_ACQUIRE))
-		return end_search(can);
+	if (can->searching && __atomic_load_n(&can->over, __ATOMIC_ACQUIRE) && end_search(can))
+		return true;
 	begin_search(can);
 	return false;
 }

@@ -26,7 +26,8 @@ struct socketcan {
 
 	/* While it is gone */
 	bool searching;
-	bool found; /* atomic: the thread has made new sockets, and ends */
+	bool over; /* atomic: the thread ends */
+	bool found; /* new sockets were made; the thread's until it ends */
 	pthread_t thread;
 	int stop_fd; /* an eventfd that ends the search */
 };
