@@ -2,11 +2,15 @@
 /* vhost-user-rng from outside: the program, over its socket, with a ring of our own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -274,6 +278,47 @@ static void test_hostile(void **state)
 	finish(&fe);
 }
 
+/* PR_SET_NO_NEW_PRIVS, the first thing that a program gives up, is refused from now on. */
+static int refuse_confinement(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_prctl, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_NO_NEW_PRIVS, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { .len = ARRAY_SIZE(code), .filter = code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+/* A program that cannot be confined ends, and its socket is not left for others to find. */
+static void test_not_confined(void **state)
+{
+	static const char path[] = "test-rng.sock";
+	struct fe fe = { .sock = -1 };
+	int status;
+
+	(void)state;
+	fe.pid = fork();
+	if (fe.pid == 0) {
+		if (refuse_confinement())
+			_exit(77);
+		execl(program, program, "--socket-path", path, (char *)NULL);
+		_exit(127);
+	}
+	status = fe_wait(&fe);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +328,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_break_while_waiting),
 		cmocka_unit_test(test_stop_while_an_old_one_waits),
 		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_not_confined),
 	};
 
 	if (argc < 2) {

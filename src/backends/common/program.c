@@ -259,9 +259,15 @@ static int signals_init(struct signals *signals, struct vu_backend *backend)
 
 /* ---- sockets ---- */
 
+static void remove_path(const char *path)
+{
+	if (path && unlink(path) < 0 && errno != ENOENT)
+		log_info("%s stays there: %s", path, strerror(errno));
+}
+
 static int open_path(struct vu_backend *backend, const char *path)
 {
-	int fd = unix_listen(path);
+	int ret, fd = unix_listen(path);
 
 	if (fd == -EADDRINUSE) {
 		log_error("%s: another program listens there", path);
@@ -271,7 +277,10 @@ static int open_path(struct vu_backend *backend, const char *path)
 		log_error("%s: cannot listen: %s", path, strerror(-fd));
 		return fd;
 	}
-	return vu_backend_listen(backend, fd);
+	ret = vu_backend_listen(backend, fd);
+	if (ret)
+		remove_path(path);
+	return ret;
 }
 
 static int open_fd(struct vu_backend *backend, int fd)
@@ -431,6 +440,15 @@ static int confine(const struct vu_program *program, void *dev,
 
 /* ---- main ---- */
 
+static int serve(struct vu_backend *backend)
+{
+	int ret = loop_run(backend->loop);
+
+	if (ret)
+		log_error("the event loop ended: %s", strerror(-ret));
+	return ret;
+}
+
 static int run(const struct vu_program *program, void *dev, struct vu_backend *backend,
 	       const struct program_options *options)
 {
@@ -451,16 +469,15 @@ static int run(const struct vu_program *program, void *dev, struct vu_backend *b
 	if (ret)
 		goto out_device;
 	ret = open_socket(backend, options);
-	if (!ret)
-		ret = confine(program, dev, options);
 	if (ret)
 		goto out_device;
-	ret = loop_run(backend->loop);
+	ret = confine(program, dev, options);
 	if (ret)
-		log_error("the event loop ended: %s", strerror(-ret));
+		confine_effective(UINT32_MAX); /* its folder may not be this user's any more */
+	else
+		ret = serve(backend);
 	/* Gone from the file system before the last I/O: nobody is to connect any more. */
-	if (options->socket_path && unlink(options->socket_path) < 0 && errno != ENOENT)
-		log_info("%s stays there: %s", options->socket_path, strerror(errno));
+	remove_path(options->socket_path);
 out_device:
 	vu_backend_finish(backend);
 	if (program->close)
