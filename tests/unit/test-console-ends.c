@@ -242,7 +242,7 @@ static bool may_mount(void)
 	       set("/proc/self/uid_map", users) && set("/proc/self/gid_map", groups);
 }
 
-/* Who has a small file system, which goes with the last file in it. Return: its process, -1: none */
+/* Who has a small file system, which goes with its last file. Return: its process, -1: none */
 static pid_t small_disk(const char *options)
 {
 	char ready = 'n';
