@@ -359,6 +359,18 @@ def refused_before_6_7(t):
     t.equal(t.devices(), [], "devices")
 
 
+# ---- sinks that go and come ----
+
+def play_tone(t, card):
+    """aplay of 80 seconds of 440 Hz."""
+    return t.start("aplay", "-q", "-D", card.hw, "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000,
+                   write(t.tmp / "tone.raw", tone(440, 2) * 40))
+
+
+def jack_says(t, card, value, why):
+    t.within(20, lambda: card.control("Line Out Jack") == value, f"a jack that is {value}: {why}")
+
+
 # ---- ALSA ----
 
 def loopback(t):
@@ -408,9 +420,7 @@ def alsa_card_goes_and_comes(t):
     loopback(t)
     driver = Path("/sys/bus/platform/drivers/snd_aloop")
     card = Card(t, "--backend", "alsa", "--playback", "hw:Loopback,0,0")
-    data = tone(440, 2) * 40
-    player = t.start("aplay", "-q", "-D", card.hw, "-t", "raw", "-f", "S16_LE", "-c", 2, "-r",
-                     48000, write(t.tmp / "tone.raw", data))
+    player = play_tone(t, card)
 
     def heard(name):
         path = t.tmp / name
@@ -424,12 +434,12 @@ def alsa_card_goes_and_comes(t):
     heard("before")
     for turn in range(3):
         t.run("sh", "-c", f"echo snd_aloop.0 > {driver}/unbind", timeout=20)
-        t.within(10, lambda: card.control("Line Out Jack") == "off", "the jack says that it is gone")
+        jack_says(t, card, "off", "its PCM is gone")
         gone = time.monotonic()
         t.check(player.alive(), f"without it: expected aplay to play on, saw {player.said()!r}")
         t.within(10, lambda: time.monotonic() > gone + 2 or not player.alive(), "two seconds of it")
         t.run("sh", "-c", f"echo snd_aloop.0 > {driver}/bind")
-        t.within(10, lambda: card.control("Line Out Jack") == "on", "the jack says that it is back")
+        jack_says(t, card, "on", "its PCM is back")
         t.check(player.alive(), f"with it again: expected aplay to play on, saw {player.said()!r}")
         heard(f"after {turn + 1}")
     gone = [line for line in card.backend.said().splitlines() if "is gone" in line]
@@ -450,6 +460,9 @@ def format_refused(t):
 
 
 # ---- PipeWire ----
+
+PW_NODE = "vhost-user-snd.playback0"
+
 
 @test(kernels=KERNELS[:1], timeout=120, needs=("pipewire", "wireplumber", "pw-record", "aplay"))
 def two_cards_one_mixer(t):
@@ -500,22 +513,39 @@ def pipewire_restarted(t):
     """The card outlives its server: the program plays on, is heard again, and can begin anew."""
     server = PipeWire(t)
     card = Card(t, "--backend", "pipewire", "--playback", "mix", env=server.env)
-    player = t.start("aplay", "-q", "-D", card.hw, "-t", "raw", "-f", "S16_LE", "-c", 2, "-r", 48000,
-                     write(t.tmp / "tone.raw", tone(440, 2) * 40))
-    t.within(30, lambda: server.linked("vhost-user-snd.playback0", "mix"), "it plays")
+    player = play_tone(t, card)
+    t.within(30, lambda: server.linked(PW_NODE, "mix"), "it plays")
     server.end()
-    t.within(20, lambda: card.control("Line Out Jack") == "off", "the jack says that it is gone")
+    jack_says(t, card, "off", "PipeWire is gone")
     time.sleep(3)
     t.check(player.alive(), f"without PipeWire: expected aplay to play on, saw {player.said()!r}")
     server.begin()
-    t.within(60, lambda: server.linked("vhost-user-snd.playback0", "mix"), "it plays again")
-    t.within(20, lambda: card.control("Line Out Jack") == "on", "the jack says that it is back")
+    t.within(60, lambda: server.linked(PW_NODE, "mix"), "it plays again")
+    jack_says(t, card, "on", "PipeWire is back")
     recorder = server.record(t.tmp / "after.wav")
     t.within(30, lambda: (t.tmp / "after.wav").stat().st_size > 400000, "sound recorded")
     recorder.signal(signal.SIGINT)
     recorder.wait()
     seen = loudest((t.tmp / "after.wav").read_bytes()[44:], 440)
     t.check(seen > 9000, f"440 Hz after the restart: expected about 12000, saw {seen:.0f}")
+    player.kill()
+    card.finish()
+
+
+@test(kernels=LONG, tier="long", timeout=240, needs=("pipewire", "wireplumber", "aplay"))
+def pipewire_back_when_nobody_plays(t):
+    """A program that found no server leaves nothing behind: the jack tells when that is back."""
+    server = PipeWire(t)
+    card = Card(t, "--backend", "pipewire", "--playback", "mix", env=server.env)
+    server.end()
+    jack_says(t, card, "off", "PipeWire is gone")
+    card.aplay(write(t.tmp / "in.raw", noise(8192)), status=1)
+    server.begin()
+    jack_says(t, card, "on", "PipeWire is back")
+    t.equal(server.node(PW_NODE), None, f"{PW_NODE}, which nobody plays")
+    player = play_tone(t, card)
+    t.within(30, lambda: server.linked(PW_NODE, "mix"), "it plays")
+    t.equal(card.control("Line Out Jack"), "on", "jack, with a program that plays")
     player.kill()
     card.finish()
 

@@ -500,14 +500,15 @@ void pipewire_found(struct snd_device *snd)
 static int pipewire_prepare(struct snd_stream *stream)
 {
 	struct pipewire *pw = stream->sink;
+	bool gone = !link_of(stream)->core;
 	int ret;
 
 	pw->idle_since = now_ns();
 	pw->running = false;
 	pw->released = false;
 	set_watch(stream, pw, true);
-	pw->away = !link_of(stream)->core;
-	if (pw->away && stream->fresh) {
+	pw->away = gone && !stream->fresh;
+	if (gone && stream->fresh) {
 		log_error("stream %u: there is no PipeWire to %s it", stream->id,
 			  stream->capture ? "record" : "play");
 		return -EIO;
