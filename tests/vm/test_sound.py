@@ -550,6 +550,29 @@ def pipewire_back_when_nobody_plays(t):
     card.finish()
 
 
+@test(kernels=LONG, tier="long", timeout=240, needs=("pipewire", "wireplumber", "aplay"))
+def pipewire_stalls(t):
+    """
+    A program gives up while PipeWire stands still, for less and for more than an idle stream is
+    kept: the jack tells when it goes on, and nobody has to play for that.
+    """
+    server = PipeWire(t)
+    card = Card(t, "--backend", "pipewire", "--playback", "mix", env=server.env)
+    for pause in (0, 6):
+        player = play_tone(t, card)
+        t.within(30, lambda: server.linked(PW_NODE, "mix"), "it plays")
+        jack_says(t, card, "on", "it plays")
+        server.server.signal(signal.SIGSTOP)
+        jack_says(t, card, "off", "PipeWire stands still")
+        player.kill()
+        time.sleep(pause)
+        t.equal(card.control("Line Out Jack"), "off", "jack, while PipeWire stands still")
+        server.server.signal(signal.SIGCONT)
+        jack_says(t, card, "on", "PipeWire goes on")
+        t.within(20, lambda: not server.node(PW_NODE), "an end of a stream that nobody plays", 0.5)
+    card.finish()
+
+
 # ---- long ----
 
 @test(kernels=LONG, tier="long", timeout=120, needs=("speaker-test",))

@@ -239,6 +239,13 @@ static void look_for_xrun(struct snd_stream *stream, const struct pipewire *pw)
 	snd_stream_xrun(stream);
 }
 
+static void set_watch(const struct snd_stream *stream, struct pipewire *pw, bool on)
+{
+	struct timespec when = { 0, on ? WATCH_MS * (long)NSEC_PER_MSEC : 0 };
+
+	pw_loop_update_timer(link_of(stream)->loop, pw->watch, &when, on ? &when : NULL, false);
+}
+
 static void come_back(struct snd_stream *stream, struct pipewire *pw)
 {
 	timed_stop(stream);
@@ -249,13 +256,13 @@ static void come_back(struct snd_stream *stream, struct pipewire *pw)
 	if (!stream->capture)
 		fill_ring(stream, pw);
 	set_limit(pw, UINT64_MAX);
-	snd_stream_available(stream, true);
 	log_notice("stream %u: PipeWire %s it again", stream->id,
 		   stream->capture ? "records" : "plays");
 }
 
 static void go_away(struct snd_stream *stream, struct pipewire *pw)
 {
+	snd_stream_available(stream, false);
 	if (pw->away)
 		return;
 	log_ratelimited(LOG_LEVEL_WARNING, "stream %u: PipeWire does not %s it: %s", stream->id,
@@ -263,10 +270,17 @@ static void go_away(struct snd_stream *stream, struct pipewire *pw)
 		    stream->capture ? "silence is recorded" : "it is not heard");
 	pw->away = true;
 	set_limit(pw, 0);
-	snd_stream_available(stream, false);
 	timed_prepare(stream);
 	if (pw->running)
 		timed_start_at(stream, pw->cycle_ns);
+}
+
+/* A stream that PipeWire had no cycles for has one, whether a program still uses it or not. */
+static void cycles_again(struct snd_stream *stream, struct pipewire *pw)
+{
+	snd_stream_available(stream, true);
+	pw->idle_since = pw->cycle_ns;
+	set_watch(stream, pw, true);
 }
 
 static void cycle_seen(void *arg, uint64_t count)
@@ -276,6 +290,8 @@ static void cycle_seen(void *arg, uint64_t count)
 
 	(void)count;
 	pw->cycle_ns = now_ns();
+	if (pw->stream && !stream->available)
+		cycles_again(stream, pw);
 	if (!pw->stream || !pw->running)
 		return;
 	if (pw->away) {
@@ -401,13 +417,6 @@ static bool same_params(const struct snd_params *a, const struct snd_params *b)
 
 /* ---- looking after them ---- */
 
-static void set_watch(const struct snd_stream *stream, struct pipewire *pw, bool on)
-{
-	struct timespec when = { 0, on ? WATCH_MS * (long)NSEC_PER_MSEC : 0 };
-
-	pw_loop_update_timer(link_of(stream)->loop, pw->watch, &when, on ? &when : NULL, false);
-}
-
 static uint64_t stalled_ns(const struct snd_stream *stream)
 {
 	uint64_t frames = stream->params.buffer_bytes / stream->params.frame_bytes;
@@ -440,6 +449,19 @@ static void leave_out(struct snd_stream *stream, struct pipewire *pw)
 	answer(stream, pw, to, 0);
 }
 
+/*
+ * A stream that PipeWire had no cycles for is kept, active: its first cycle tells that there is
+ * something to play to again. Programs that go by the jack do not try before.
+ */
+static void let_idle(const struct snd_stream *stream, struct pipewire *pw)
+{
+	if (pw->released && stream->available)
+		destroy_stream(pw);
+	else if (pw->stream && stream->available)
+		pw_stream_set_active(pw->stream, false);
+	set_watch(stream, pw, false);
+}
+
 static void watch(void *arg, uint64_t count)
 {
 	struct snd_stream *stream = arg;
@@ -456,13 +478,8 @@ static void watch(void *arg, uint64_t count)
 			leave_out(stream, pw);
 		return;
 	}
-	if (now - pw->idle_since < IDLE_NS)
-		return;
-	if (pw->released)
-		destroy_stream(pw);
-	else if (pw->stream)
-		pw_stream_set_active(pw->stream, false);
-	set_watch(stream, pw, false);
+	if (now - pw->idle_since >= IDLE_NS)
+		let_idle(stream, pw);
 }
 
 void pipewire_lost(struct snd_device *snd)
@@ -516,7 +533,8 @@ static int pipewire_prepare(struct snd_stream *stream)
 	/* a program that has it open is not to notice more than it must */
 	if (pw->away)
 		return timed_prepare(stream);
-	if (pw->stream && same_params(&pw->params, &stream->params) &&
+	/* one without cycles may be one that the session manager has given up */
+	if (pw->stream && stream->available && same_params(&pw->params, &stream->params) &&
 	    pw_stream_get_state(pw->stream, NULL) > PW_STREAM_STATE_UNCONNECTED) {
 		reset_ring(stream, pw);
 		pw_stream_set_active(pw->stream, true);
