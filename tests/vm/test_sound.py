@@ -380,6 +380,11 @@ def loopback(t):
     t.at_end(t.run, "modprobe", "-r", "snd-aloop", status=None)
 
 
+def plug(t, what):
+    """snd-aloop's card is pulled out ("unbind"), or plugged in again ("bind")."""
+    t.run("sh", "-c", f"echo snd_aloop.0 > /sys/bus/platform/drivers/snd_aloop/{what}", timeout=20)
+
+
 @test(kernels=KERNELS, timeout=60, needs=("aplay", "arecord"))
 def alsa(t):
     """Through snd-aloop: what is played comes out of its other end, and the other way round."""
@@ -418,7 +423,6 @@ def alsa(t):
 def alsa_card_goes_and_comes(t):
     """The sound card behind it is pulled out, and plugged in again: a program plays on."""
     loopback(t)
-    driver = Path("/sys/bus/platform/drivers/snd_aloop")
     card = Card(t, "--backend", "alsa", "--playback", "hw:Loopback,0,0")
     player = play_tone(t, card)
 
@@ -433,18 +437,45 @@ def alsa_card_goes_and_comes(t):
 
     heard("before")
     for turn in range(3):
-        t.run("sh", "-c", f"echo snd_aloop.0 > {driver}/unbind", timeout=20)
+        plug(t, "unbind")
         jack_says(t, card, "off", "its PCM is gone")
         gone = time.monotonic()
         t.check(player.alive(), f"without it: expected aplay to play on, saw {player.said()!r}")
         t.within(10, lambda: time.monotonic() > gone + 2 or not player.alive(), "two seconds of it")
-        t.run("sh", "-c", f"echo snd_aloop.0 > {driver}/bind")
+        plug(t, "bind")
         jack_says(t, card, "on", "its PCM is back")
         t.check(player.alive(), f"with it again: expected aplay to play on, saw {player.said()!r}")
         heard(f"after {turn + 1}")
     gone = [line for line in card.backend.said().splitlines() if "is gone" in line]
     t.equal(len(gone), 3, f"lines that say that it is gone ({card.backend.said()!r})")
     player.kill()
+    card.finish()
+
+
+@test(kernels=KERNELS[:1], timeout=60, needs=("aplay",))
+def alsa_card_comes_when_nobody_plays(t):
+    """A program gives up a card that was pulled out, or finds none: the jack says when it is back."""
+    loopback(t)
+    status = Path("/proc/asound/Loopback/pcm0p/sub0/status")
+    card = Card(t, "--backend", "alsa", "--playback", "hw:Loopback,0,0")
+    short = write(t.tmp / "in.raw", noise(8192))
+
+    def comes_back():
+        plug(t, "bind")
+        jack_says(t, card, "on", "its PCM is back")
+        t.equal(status.read_text(), "closed\n", "the PCM that nobody plays to")
+
+    player = play_tone(t, card)
+    t.within(10, lambda: "RUNNING" in status.read_text(), "its PCM runs")
+    plug(t, "unbind")
+    jack_says(t, card, "off", "its PCM is gone")
+    player.kill()
+    comes_back()
+    plug(t, "unbind")
+    card.aplay(short, status=1)
+    jack_says(t, card, "off", "there is no PCM")
+    comes_back()
+    in_time(t, card.aplay, short)
     card.finish()
 
 

@@ -465,6 +465,30 @@ static void record(struct snd_stream *stream, struct alsa *alsa)
 
 /* ---- the timer ---- */
 
+/* A device that is gone, and that no program waits for, is looked for: the jack is to tell. */
+static void rest(const struct snd_stream *stream, const struct alsa *alsa)
+{
+	set_tick(alsa, stream->available ? 0 : RETRY_NS);
+}
+
+/*
+ * Others may want it: it is opened for a moment, without waiting, and not once more when that
+ * worked. One that another program has is there as well.
+ */
+static void look_for_it(struct snd_stream *stream, const struct alsa *alsa)
+{
+	snd_pcm_t *pcm;
+	int ret = open_pcm(stream, &pcm);
+
+	if (!ret)
+		snd_pcm_close(pcm);
+	if (ret && ret != -EBUSY)
+		return;
+	log_notice("ALSA's PCM %s is back", snd_stream_target(stream));
+	snd_stream_available(stream, true);
+	rest(stream, alsa);
+}
+
 static void linger(struct alsa *alsa)
 {
 	if (snd_pcm_state(alsa->pcm) == SND_PCM_STATE_DRAINING && now_ns() < alsa->linger_until)
@@ -481,6 +505,8 @@ static void look(struct snd_stream *stream)
 		linger(alsa);
 	else if (alsa->away)
 		come_back(stream, alsa);
+	else if (!alsa->pcm && !stream->available)
+		look_for_it(stream, alsa);
 	else if (alsa->pcm && stream->capture)
 		record(stream, alsa);
 	else if (alsa->pcm)
@@ -499,6 +525,8 @@ static int alsa_prepare(struct snd_stream *stream)
 	set_tick(alsa, 0);
 	ret = set_up(stream, alsa);
 	snd_stream_available(stream, ret != -ENODEV && ret != -ENOENT);
+	if (ret)
+		rest(stream, alsa);
 	return ret;
 }
 
@@ -568,9 +596,12 @@ static void alsa_release(struct snd_stream *stream)
 	}
 	alsa->lingering = alsa->pcm && snd_pcm_state(alsa->pcm) == SND_PCM_STATE_DRAINING;
 	alsa->linger_until = now_ns() + LINGER_NS;
-	if (!alsa->lingering)
-		close_pcm(alsa);
-	set_tick(alsa, alsa->lingering ? TICK_MAX_NS : 0);
+	if (alsa->lingering) {
+		set_tick(alsa, TICK_MAX_NS);
+		return;
+	}
+	close_pcm(alsa);
+	rest(stream, alsa);
 }
 
 static void alsa_queued(struct snd_stream *stream)
