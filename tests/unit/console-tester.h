@@ -16,7 +16,7 @@
 
 extern char console_unix[40], console_pty[40]; /* paths, of this process */
 
-/* A plain port, the socket, and a terminal, the pseudo-terminal; and that one alone, a plain port */
+/* A port, which is a socket, and a terminal, a pseudo-terminal; and that one alone, a port */
 extern const char *const two_ports[];
 extern const char *const pty_alone[];
 

@@ -106,7 +106,7 @@ static void memory_under_load(bool record)
 		t.fe.nregions = 2;
 		assert_int_equal(fe_set_memory(&t.fe), 0);
 	}
-	/* what is there cannot be added, what is not cannot be removed, and the table is as before */
+	/* what is there cannot be added, nor what is not there removed: the table is as before */
 	assert_int_equal(fe_change_memory(&t.fe, VHOST_USER_ADD_MEM_REG, 1), 1);
 	assert_int_equal(fe_change_memory(&t.fe, VHOST_USER_REM_MEM_REG, 2), 1);
 	submit_near(&t);
